@@ -1,0 +1,30 @@
+"""Names and secrets: how an id, a slug and a key look, and how a secret is made and hashed.
+
+Keeps true: a secret is shown once and only its SHA-256 is stored. Keys carry 256 random bits, so a fast
+hash is enough; passwords, which people choose, never come here.
+"""
+
+import hashlib
+import re
+import secrets
+import uuid
+
+DEVICE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+ORGANISATION_SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+METRIC_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
+KEY_PREFIX = "kw_"
+
+
+def new_id() -> uuid.UUID:
+    """A random UUID (version 4)."""
+    return uuid.uuid4()
+
+
+def new_secret() -> str:
+    """A new API key: `kw_` and 43 characters that carry 256 random bits."""
+    return KEY_PREFIX + secrets.token_urlsafe(32)
+
+
+def hash_secret(secret: str) -> bytes:
+    """SHA-256 of a key, 32 bytes: what is stored and looked up."""
+    return hashlib.sha256(secret.encode()).digest()

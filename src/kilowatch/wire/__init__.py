@@ -1,0 +1,1 @@
+"""Versioned messages between processes. Nothing here knows an engine."""
