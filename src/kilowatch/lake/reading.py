@@ -1,0 +1,149 @@
+"""Asking the lake: samples, roll-ups, newest values, and the checks that the worker makes.
+
+Keeps true that partial roll-ups always leave merged, one row per series and bucket. All times are epoch
+microseconds UTC; ranges include their start and exclude their end. Methods block: run them in a thread.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from kilowatch.lake.connection import LakePlace, engine_errors, open_lake
+from kilowatch.lake.layout import TIERS
+
+Int64s = npt.NDArray[np.int64]
+Int32s = npt.NDArray[np.int32]
+
+MERGED = """
+    sum(count)::BIGINT AS count, sum(sum) AS sum, min(min) AS min, max(max) AS max,
+    arg_min(first, first_ts) AS first, epoch_us(min(first_ts)) AS first_ts,
+    arg_max(last, last_ts) AS last, epoch_us(max(last_ts)) AS last_ts,
+    sum(covered_us)::BIGINT AS covered_us
+"""
+
+
+class LakeReader:
+    """Reads through one shared DuckDB instance; every call has its own cursor, so threads may share it."""
+
+    def __init__(self, place: LakePlace, connection: duckdb.DuckDBPyConnection | None = None) -> None:
+        self._place = place
+        self._connection = connection or open_lake(place, read_only=True)
+
+    def close(self) -> None:
+        """Closes the shared instance."""
+        self._connection.close()
+
+    def query(
+        self, sql: str, parameters: Sequence[object] | Mapping[str, object] = (), **tables: pa.Table
+    ) -> pa.Table:
+        """The answer of one query as an Arrow table; `tables` can be named in it.
+
+        Raises:
+            EngineUnavailable: if the catalog is away.
+        """
+        cursor = self._connection.cursor()
+        try:
+            for name, rows in tables.items():
+                cursor.register(name, rows)
+            with engine_errors():
+                return cursor.execute(sql, parameters).to_arrow_table()
+        finally:
+            cursor.close()
+
+    def samples(self, series_nos: Sequence[int], start_us: int, end_us: int) -> pa.Table:
+        """Samples as (series_no int32, ts int64 us, value), sorted by series and time."""
+        where, parameters = series_filter(series_nos)
+        return self.query(
+            f"SELECT series_no, epoch_us(ts) AS ts, value FROM lake.samples "
+            f"WHERE {where} AND ts >= make_timestamp(?) AND ts < make_timestamp(?) ORDER BY series_no, ts",
+            [*parameters, start_us, end_us],
+        )
+
+    def rollups(self, tier: str, series_nos: Sequence[int], start_us: int, end_us: int) -> pa.Table:
+        """Roll-ups whose bucket starts in the range, one row per (series_no, bucket), sorted by both."""
+        if tier not in TIERS:
+            raise ValueError(f"{tier!r} is not one of the tiers {', '.join(TIERS)}")
+        where, parameters = series_filter(series_nos)
+        return self.query(
+            f"SELECT series_no, epoch_us(bucket) AS bucket, {MERGED} FROM lake.rollups_{tier} "
+            f"WHERE {where} AND bucket >= make_timestamp(?) AND bucket < make_timestamp(?) "
+            f"GROUP BY series_no, lake.rollups_{tier}.bucket ORDER BY series_no, 2",
+            [*parameters, start_us, end_us],
+        )
+
+    def latest(self, series_nos: Sequence[int]) -> pa.Table:
+        """The newest sample of each series: (series_no, ts int64 us, value)."""
+        where, parameters = series_filter(series_nos)
+        return self.query(
+            f"SELECT series_no, epoch_us(max(last_ts)) AS ts, arg_max(last, last_ts) AS value "
+            f"FROM lake.rollups_1d WHERE {where} GROUP BY series_no ORDER BY series_no",
+            parameters,
+        )
+
+    def newest(self) -> pa.Table:
+        """The newest time of every series that has samples: (series_no, ts int64 us)."""
+        return self.query(
+            "SELECT series_no, epoch_us(max(last_ts)) AS ts FROM lake.rollups_1d GROUP BY series_no"
+        )
+
+    def existing(self, series_no: Int32s, ts_us: Int64s) -> pa.Table:
+        """Those of the given (series, time) pairs that are stored: (series_no, ts int64 us, value)."""
+        wanted = pa.table({"series_no": series_no, "ts_us": ts_us})
+        return self.query(
+            "SELECT s.series_no, epoch_us(s.ts) AS ts, s.value FROM lake.samples s "
+            "SEMI JOIN wanted w ON s.series_no = w.series_no AND s.ts = make_timestamp(w.ts_us) "
+            "WHERE s.ts >= make_timestamp(?) AND s.ts <= make_timestamp(?) "
+            "AND s.series_no BETWEEN ? AND ?",
+            [int(ts_us.min()), int(ts_us.max()), int(series_no.min()), int(series_no.max())],
+            wanted=wanted,
+        )
+
+    def neighbourhood(
+        self, series_no: Int32s, from_us: Int64s, to_us: Int64s, before: int, after: int
+    ) -> pa.Table:
+        """For each series its samples from `from_us` to `to_us` (both inclusive), the `before` samples that
+        precede them and the `after` that follow.
+
+        Returns (series_no, ts int64 us, value), sorted by series and time.
+        """
+        wanted = pa.table({"series_no": series_no, "from_us": from_us, "to_us": to_us})
+        return self.query(
+            "WITH span AS "
+            "(SELECT series_no, make_timestamp(from_us) AS a, make_timestamp(to_us) AS b FROM wanted), "
+            "inside AS (SELECT s.series_no, s.ts, s.value FROM lake.samples s JOIN span w "
+            "  ON s.series_no = w.series_no AND s.ts BETWEEN w.a AND w.b "
+            "  WHERE s.ts BETWEEN make_timestamp($lowest) AND make_timestamp($highest)), "
+            "earlier AS (SELECT s.series_no, s.ts, s.value FROM lake.samples s JOIN span w "
+            "  ON s.series_no = w.series_no AND s.ts < w.a WHERE s.ts < make_timestamp($latest_from) "
+            "  QUALIFY row_number() OVER (PARTITION BY s.series_no ORDER BY s.ts DESC) <= $before), "
+            "later AS (SELECT s.series_no, s.ts, s.value FROM lake.samples s JOIN span w "
+            "  ON s.series_no = w.series_no AND s.ts > w.b WHERE s.ts > make_timestamp($earliest_to) "
+            "  QUALIFY row_number() OVER (PARTITION BY s.series_no ORDER BY s.ts) <= $after) "
+            "SELECT series_no, epoch_us(ts) AS ts, value FROM "
+            "(FROM earlier UNION ALL FROM inside UNION ALL FROM later) ORDER BY 1, 2",
+            {
+                "lowest": int(from_us.min()),
+                "highest": int(to_us.max()),
+                "latest_from": int(from_us.max()),
+                "earliest_to": int(to_us.min()),
+                "before": before,
+                "after": after,
+            },
+            wanted=wanted,
+        )
+
+
+def series_filter(series_nos: Sequence[int]) -> tuple[str, list[object]]:
+    """A condition on series_no that prunes files, and its parameters."""
+    if len(series_nos) == 1:
+        return "series_no = ?", [int(series_nos[0])]
+    if not series_nos:
+        return "false", []
+    numbers = [int(number) for number in series_nos]
+    return (
+        "series_no BETWEEN ? AND ? AND list_contains(?::INTEGER[], series_no)",
+        [min(numbers), max(numbers), numbers],
+    )

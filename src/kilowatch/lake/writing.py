@@ -1,0 +1,124 @@
+"""Committing to the lake: several tables in one transaction, on disk before it counts.
+
+Keeps true that when `commit` returns, every Parquet file of the commit and its folder entry were fsynced
+before the catalog named them; so a catalog that survives a power cut never names a torn file. DuckLake itself
+does not fsync the files that it writes, which is why local files are written here and handed over whole.
+"""
+
+import os
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from kilowatch.lake.connection import LakePlace, engine_errors, open_lake, quoted
+from kilowatch.lake.layout import TABLES
+
+Change = Callable[[duckdb.DuckDBPyConnection], None]
+
+
+class LakeWriter:
+    """One connection that writes. Not for use by several threads at once."""
+
+    def __init__(self, place: LakePlace) -> None:
+        self.place = place
+        self.connection = open_lake(place)
+
+    def close(self) -> None:
+        """Closes the connection; a transaction that is open is rolled back."""
+        self.connection.close()
+
+    def commit(self, tables: Mapping[str, pa.Table], change: Change | None = None) -> None:
+        """Adds rows to tables (by name; empty ones are left out), then runs `change`, in one transaction.
+
+        Raises:
+            EngineUnavailable: if the catalog went away. Whether the commit happened is then unknown: ask
+                `positions` before trying again.
+        """
+        filled = {name: rows for name, rows in tables.items() if rows.num_rows}
+        if self.place.is_local:
+            files = {name: self._write_file(name, rows) for name, rows in filled.items()}
+        with engine_errors():
+            self.connection.execute("BEGIN")
+            try:
+                for name, rows in filled.items():
+                    if self.place.is_local:
+                        self._hand_over(name, files[name])
+                    else:
+                        self._insert(name, rows)
+                if change is not None:
+                    self._change_on_disk(change)
+                self.connection.execute("COMMIT")
+            except BaseException:
+                self._roll_back()
+                raise
+
+    def _write_file(self, table: str, rows: pa.Table) -> Path:
+        folder = Path(self.place.path) / "main" / table
+        path = folder / f"commit-{uuid.uuid4().hex}.parquet"
+        schema = TABLES[table].schema
+        encodings = {
+            field.name: "BYTE_STREAM_SPLIT" if field.type == pa.float64() else "DELTA_BINARY_PACKED"
+            for field in schema
+            if field.type != pa.string()
+        }
+        pq.write_table(
+            rows,
+            path,
+            compression="lz4",
+            use_dictionary=False,
+            column_encoding=encodings,
+            row_group_size=1 << 20,
+        )
+        sync(path)
+        sync(folder)
+        return path
+
+    def _hand_over(self, table: str, path: Path) -> None:
+        self.connection.execute(f"CALL ducklake_add_data_files('lake', {quoted(table)}, {quoted(str(path))})")
+
+    def _insert(self, table: str, rows: pa.Table) -> None:
+        self.connection.register("incoming", rows)
+        try:
+            self.connection.execute(f"INSERT INTO lake.{table} SELECT * FROM incoming")
+        finally:
+            self.connection.unregister("incoming")
+
+    def _change_on_disk(self, change: Change) -> None:
+        before = self._files() if self.place.is_local else set()
+        change(self.connection)
+        if self.place.is_local:
+            for path in self._files() - before:
+                sync(path)
+            for name in TABLES:
+                sync(Path(self.place.path) / "main" / name)
+
+    def _files(self) -> set[Path]:
+        return {path for name in TABLES for path in (Path(self.place.path) / "main" / name).iterdir()}
+
+    def _roll_back(self) -> None:
+        try:
+            self.connection.execute("ROLLBACK")
+        except duckdb.Error:
+            # The connection to the catalog is gone, and the transaction with it.
+            return
+
+    def positions(self) -> dict[int, int]:
+        """The last log sequence that is committed, per partition."""
+        with engine_errors():
+            rows = self.connection.execute(
+                "SELECT partition, max(last_seq) FROM lake.ledger GROUP BY partition"
+            ).fetchall()
+        return dict(rows)
+
+
+def sync(path: Path) -> None:
+    """Forces a file or a folder's entries to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
