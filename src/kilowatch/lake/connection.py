@@ -6,6 +6,7 @@ that is away shows as `EngineUnavailable` and never as an error of the data.
 
 import importlib.util
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -48,6 +49,13 @@ class LakePlace:
     def is_local(self) -> bool:
         """Whether the Parquet files lie on a file system of this machine."""
         return not self.path.startswith(REMOTE)
+
+    @property
+    def spill(self) -> Path:
+        """Where sorts that exceed the memory put what they hold for the moment."""
+        return (
+            Path(self.path).parent / "spill" if self.is_local else Path(tempfile.gettempdir()) / "kilowatch"
+        )
 
 
 def extension_path(name: str) -> Path:
@@ -114,6 +122,7 @@ def open_lake(place: LakePlace, *, read_only: bool = False) -> duckdb.DuckDBPyCo
         config={
             "threads": place.threads,
             "memory_limit": f"{place.memory_mb}MB",
+            "temp_directory": str(place.spill),
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
         }
@@ -141,14 +150,13 @@ def prepare_lake(place: LakePlace) -> None:
     connection = open_lake(place)
     try:
         with engine_errors():
+            options = dict(connection.execute("SELECT option_name, value FROM lake.options()").fetchall())
             for option, value in layout.OPTIONS.items():
-                connection.execute(f"CALL lake.set_option({quoted(option)}, {quoted(value)})")
+                if options.get(option) != value:
+                    connection.execute(f"CALL lake.set_option({quoted(option)}, {quoted(value)})")
             tables = connection.execute("SELECT table_name FROM ducklake_table_info('lake')").fetchall()
-            known = {name for (name,) in tables}
-            for statement in layout.create_statements():
-                connection.execute(statement)
-            if not known >= set(layout.TABLES):
-                for statement in layout.sort_statements():
+            if {name for (name,) in tables} < set(layout.TABLES):
+                for statement in (*layout.create_statements(), *layout.sort_statements()):
                     connection.execute(statement)
     finally:
         connection.close()

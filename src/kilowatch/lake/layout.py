@@ -52,7 +52,7 @@ LEDGER = LakeTable(
             ("partition", pa.int32()),
             ("first_seq", pa.int64()),
             ("last_seq", pa.int64()),
-            ("at", TS),
+            ("committed_at", TS),
             ("key_no", pa.int32()),
             ("device_no", pa.int32()),
             ("messages", pa.int64()),
@@ -64,7 +64,7 @@ LEDGER = LakeTable(
             ("dead_letters", pa.int64()),
         ]
     ),
-    ("at", "device_no"),
+    ("committed_at", "device_no"),
 )
 
 CORRECTIONS = LakeTable(
@@ -72,14 +72,14 @@ CORRECTIONS = LakeTable(
     pa.schema(
         [
             ("series_no", pa.int32()),
-            ("at", TS),
+            ("ts", TS),
             ("kind", pa.string()),
             ("before", pa.float64()),
             ("after", pa.float64()),
             ("energy_uwh", pa.int64()),
         ]
     ),
-    ("series_no", "at"),
+    ("series_no", "ts"),
 )
 
 TABLES: Final = {table.name: table for table in (SAMPLES, *ROLLUPS.values(), LEDGER, CORRECTIONS)}
@@ -96,9 +96,9 @@ SQL_TYPES: Final = {
 # (2.3 bytes instead of 5.1 at 30,000 distinct values), small enough to read one series' day in milliseconds.
 OPTIONS: Final = {
     "parquet_compression": "zstd",
-    "parquet_version": "2",
+    "parquet_version": "V2",
     "parquet_row_group_size": "491520",
-    "target_file_size": "128MB",
+    "target_file_size": "64000000",
     "sort_on_insert": "false",
     "data_inlining_row_limit": "0",
 }

@@ -23,9 +23,9 @@ Change = Callable[[duckdb.DuckDBPyConnection], None]
 class LakeWriter:
     """One connection that writes. Not for use by several threads at once."""
 
-    def __init__(self, place: LakePlace) -> None:
+    def __init__(self, place: LakePlace, connection: duckdb.DuckDBPyConnection | None = None) -> None:
         self.place = place
-        self.connection = open_lake(place)
+        self.connection = connection or open_lake(place)
 
     def close(self) -> None:
         """Closes the connection; a transaction that is open is rolled back."""
