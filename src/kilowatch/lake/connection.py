@@ -151,8 +151,8 @@ def prepare_lake(place: LakePlace) -> None:
     try:
         with engine_errors():
             options = dict(connection.execute("SELECT option_name, value FROM lake.options()").fetchall())
-            for option, value in layout.OPTIONS.items():
-                if options.get(option) != value:
+            for option, (value, shown) in layout.OPTIONS.items():
+                if options.get(option) != shown:
                     connection.execute(f"CALL lake.set_option({quoted(option)}, {quoted(value)})")
             tables = connection.execute("SELECT table_name FROM ducklake_table_info('lake')").fetchall()
             if {name for (name,) in tables} < set(layout.TABLES):
