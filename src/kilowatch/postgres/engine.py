@@ -1,0 +1,107 @@
+"""Connections to PostgreSQL, each transaction scoped to one organisation.
+
+Owns the pool and the only commit: a transaction begins and ends in `Database.scope` (or `unscoped`), nobody
+else commits. Keeps true: what runs under the application's role sees one organisation's rows or none. A
+lost server becomes `EngineUnavailable`; the next transaction connects anew.
+"""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from kilowatch.errors import EngineUnavailable
+from kilowatch.postgres.roles import sqlalchemy_url, with_options
+
+Connection = AsyncConnection
+"""What store functions take: a connection inside a transaction that somebody else ends."""
+
+CONNECT_TIMEOUT_S = 3
+STATEMENT_TIMEOUT = "60s"
+LOCK_TIMEOUT = "10s"
+POOL_WAIT_S = 10.0
+
+# SQLSTATE classes that say "not now": connection trouble, no resources, an operator's shutdown, a disk error.
+UNAVAILABLE_CLASSES = ("08", "53", "58")
+UNAVAILABLE_STATES = ("57P01", "57P02", "57P03", "57P05", "55P03", "40P01", "40001", "57014")
+
+
+class Database:
+    """A pool of connections under one role. Made inside the event loop that uses it; `close` at the end."""
+
+    def __init__(self, url: str, pool_size: int = 4, max_overflow: int = 8) -> None:
+        settings = {
+            "statement_timeout": STATEMENT_TIMEOUT,
+            "lock_timeout": LOCK_TIMEOUT,
+            "idle_in_transaction_session_timeout": STATEMENT_TIMEOUT,
+            "timezone": "UTC",
+        }
+        self._engine = create_async_engine(
+            sqlalchemy_url(with_options(url, settings)),
+            pool_size=pool_size,
+            max_overflow=max_overflow,
+            pool_timeout=POOL_WAIT_S,
+            pool_pre_ping=True,
+            pool_recycle=3600,
+            connect_args={"connect_timeout": CONNECT_TIMEOUT_S},
+        )
+
+    @asynccontextmanager
+    async def scope(self, organisation_id: uuid.UUID) -> AsyncIterator[Connection]:
+        """One transaction that sees this organisation only; commits at its end, rolls back on an exception.
+
+        Raises:
+            EngineUnavailable: if PostgreSQL does not answer; then nothing was changed, or (when the answer to
+                the commit itself was lost) the change may stand.
+        """
+        async with self.unscoped() as connection:
+            await connection.execute(
+                text("SELECT set_config('kilowatch.organisation_id', :id, true)"),
+                {"id": str(organisation_id)},
+            )
+            yield connection
+
+    @asynccontextmanager
+    async def unscoped(self) -> AsyncIterator[Connection]:
+        """One transaction without an organisation. The worker's role then sees every organisation, the
+        application's none: for it only the look-ups that come before the organisation is known."""
+        try:
+            async with self._engine.begin() as connection:
+                yield connection
+        except (DBAPIError, PoolTimeout) as error:
+            if is_unavailable(error):
+                raise EngineUnavailable(f"PostgreSQL does not answer now: {error}") from error
+            raise
+
+    async def ping(self, timeout_s: float = 2.0) -> None:
+        """One round trip.
+
+        Raises:
+            EngineUnavailable: if there is no answer within `timeout_s`.
+        """
+        try:
+            async with asyncio.timeout(timeout_s), self.unscoped() as connection:
+                await connection.execute(text("SELECT 1"))
+        except TimeoutError as error:
+            raise EngineUnavailable(f"PostgreSQL does not answer within {timeout_s} s") from error
+
+    async def close(self) -> None:
+        """Closes the pool's connections."""
+        await self._engine.dispose()
+
+
+def is_unavailable(error: Exception) -> bool:
+    """Whether trying again later may help: the server is away, full or busy; the statement is right."""
+    if isinstance(error, PoolTimeout):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    state = getattr(error.orig, "sqlstate", None)
+    if state is None:
+        return error.connection_invalidated or isinstance(error, (OperationalError, InterfaceError))
+    return state.startswith(UNAVAILABLE_CLASSES) or state in UNAVAILABLE_STATES

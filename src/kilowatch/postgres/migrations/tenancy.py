@@ -1,0 +1,26 @@
+"""Row-level security, the same for every table of schema `kilowatch`.
+
+Keeps true: the application's role sees and changes rows of one organisation only, the one that its
+transaction named in `kilowatch.organisation_id`; without a name it sees nothing. The worker's role sees all.
+"""
+
+from alembic import op
+
+from kilowatch.postgres.roles import APP, WORKER
+from kilowatch.postgres.schema import SCHEMA
+
+# In a sub-select, so that it is worked out once a statement and not once a row.
+CURRENT = "(SELECT NULLIF(current_setting('kilowatch.organisation_id', true), '')::uuid)"
+
+
+def protect(table: str, column: str = "organisation_id") -> None:
+    """Turns on row-level security for a table and gives both roles their rights on it."""
+    name = f"{SCHEMA}.{table}"
+    op.execute(f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY")
+    op.execute(f"ALTER TABLE {name} FORCE ROW LEVEL SECURITY")
+    op.execute(
+        f"CREATE POLICY organisation ON {name} TO {APP}"
+        f" USING ({column} = {CURRENT}) WITH CHECK ({column} = {CURRENT})"
+    )
+    op.execute(f"CREATE POLICY every_organisation ON {name} TO {WORKER} USING (true) WITH CHECK (true)")
+    op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {name} TO {APP}, {WORKER}")
