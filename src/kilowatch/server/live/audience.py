@@ -1,0 +1,132 @@
+"""An audience: all clients of one organisation that asked for the same topics.
+
+Owns the work that such clients share: which rows of a tick concern them, and the bytes of the messages.
+Keeps true: a message is encoded once for the whole audience, and only for devices that it covers.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from kilowatch.server.live.directory import Directory, Interest, find_interest
+from kilowatch.server.live.ring import Tick
+from kilowatch.server.live.topics import Topics
+from kilowatch.wire.frame import Frame
+from kilowatch.wire.live import LiveEvent
+
+KEPT_MESSAGES = 50_000
+"""How many encoded messages an audience keeps for those of its clients that have not taken them yet."""
+
+_encoder = msgspec.json.Encoder()
+
+
+@dataclass(slots=True)
+class Said:
+    """What one tick says to an audience: its encoded messages."""
+
+    values: list[bytes] = field(default_factory=list)
+    events: list[bytes] = field(default_factory=list)
+
+
+NOTHING = Said()
+
+
+@dataclass(slots=True)
+class Audience:
+    """Clients of `directory.organisation` that asked for `topics`."""
+
+    directory: Directory
+    topics: Topics
+    interest: Interest = field(init=False)
+    _said: OrderedDict[int, Said] = field(default_factory=OrderedDict)
+    _kept: int = 0
+
+    def __post_init__(self) -> None:
+        self.interest = find_interest(self.directory, self.topics)
+
+    def learn(self, directory: Directory) -> None:
+        """Takes over a newer copy of the registry; what was encoded from the older one is forgotten."""
+        self.directory = directory
+        self.interest = find_interest(directory, self.topics)
+        self._said.clear()
+        self._kept = 0
+
+    def concerns(self, tick: Tick) -> bool:
+        """Whether the tick says anything to this audience."""
+        return len(self.interest.rows(tick.frame.device)) > 0 or any(map(self.covers, tick.events))
+
+    def covers(self, event: LiveEvent) -> bool:
+        """Whether the event is this organisation's and on a topic that was asked for."""
+        if event.organisation != self.directory.organisation:
+            return False
+        return self.topics.everything or event.topic in self.topics
+
+    def hear(self, tick: Tick) -> Said:
+        """The encoded messages of a tick."""
+        said = self._said.get(tick.seq)
+        if said is None:
+            said = self._encode(tick)
+            self._said[tick.seq] = said
+            self._kept += len(said.values)
+            while self._kept > KEPT_MESSAGES and len(self._said) > 1:
+                self._kept -= len(self._said.popitem(last=False)[1].values)
+        return said
+
+    def forget_before(self, seq: int) -> None:
+        """Lets go of encoded messages of ticks before `seq`."""
+        while self._said and next(iter(self._said)) < seq:
+            self._kept -= len(self._said.popitem(last=False)[1].values)
+
+    def _encode(self, tick: Tick) -> Said:
+        values = self.encode_readings(tick.frame, "reading")
+        events = [encode_event(event) for event in tick.events if self.covers(event)]
+        return Said(values, events) if values or events else NOTHING
+
+    def encode_readings(self, frame: Frame, kind: str) -> list[bytes]:
+        """One message for each covered reading and topic, in the frame's order."""
+        rows = self.interest.rows(frame.device)
+        if len(rows) == 0:
+            return []
+        messages: list[bytes] = []
+        readings = zip(
+            frame.device[rows].tolist(),
+            format_times(frame.ts_us[rows]),
+            self._metrics_of(frame, rows),
+            strict=True,
+        )
+        for device_no, ts, metrics in readings:
+            if metrics:
+                entry = self.directory.devices[device_no]
+                data = {"device": entry.id, "site_id": entry.site_id, "metrics": metrics}
+                messages.extend(
+                    _encoder.encode({"topic": topic, "ts": ts, "type": kind, "data": data})
+                    for topic in self.interest.topics_of[device_no]
+                )
+        return messages
+
+    def _metrics_of(self, frame: Frame, rows: npt.NDArray[np.intp]) -> list[dict[str, float | str]]:
+        shown: list[dict[str, float | str]] = [{} for _ in range(len(rows))]
+        for number, column in frame.metrics.items():
+            metric = self.directory.metrics.get(number)
+            if metric is None:
+                continue
+            values = column[rows]
+            there = np.flatnonzero(~np.isnan(values))
+            for place, value in zip(there.tolist(), values[there].tolist(), strict=True):
+                shown[place][metric.name] = metric.show(value) if metric.states else value
+        return shown
+
+
+def encode_event(event: LiveEvent) -> bytes:
+    """An event as clients receive it."""
+    (ts,) = format_times(np.array([event.ts_us]))
+    return _encoder.encode({"topic": event.topic, "ts": ts, "type": event.type, "data": event.data})
+
+
+def format_times(ts_us: npt.NDArray[np.int64]) -> list[str]:
+    """RFC 3339 of each time, with a fraction only where there is one."""
+    texts = np.datetime_as_string(ts_us.astype("datetime64[us]"), unit="us").tolist()
+    return [text.rstrip("0").rstrip(".") + "Z" for text in texts]
