@@ -1,0 +1,1 @@
+"""Readings and what follows from them: metrics, series, energy, roll-ups, and reading them back."""
