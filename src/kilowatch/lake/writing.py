@@ -31,8 +31,11 @@ class LakeWriter:
         """Closes the connection; a transaction that is open is rolled back."""
         self.connection.close()
 
-    def commit(self, tables: Mapping[str, pa.Table], change: Change | None = None) -> None:
-        """Adds rows to tables (by name; empty ones are left out), then runs `change`, in one transaction.
+    def commit(
+        self, tables: Mapping[str, pa.Table], change: Change | None = None, first: Change | None = None
+    ) -> None:
+        """Runs `first`, adds rows to tables (by name; empty ones are left out), runs `change`, in one
+        transaction.
 
         Raises:
             EngineUnavailable: if the catalog went away. Whether the commit happened is then unknown: ask
@@ -44,6 +47,8 @@ class LakeWriter:
         with engine_errors():
             self.connection.execute("BEGIN")
             try:
+                if first is not None:
+                    self._change_on_disk(first)
                 for name, rows in filled.items():
                     if self.place.is_local:
                         self._hand_over(name, files[name])

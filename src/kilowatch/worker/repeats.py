@@ -59,7 +59,7 @@ class Contested:
     verdict: npt.NDArray[np.int8]
 
 
-ACCEPTED, REPEAT, CONFLICT, REPLACED = range(4)
+ACCEPTED, REPEAT, CONFLICT, REPLACED, TOO_OLD = range(5)
 
 
 def sort_readings(device: Int32s, ts_us: Int64s, key: Int32s, columns: dict[int, Floats]) -> Readings:
@@ -106,17 +106,28 @@ def twin_mask(same_as_next: Mask, count: int) -> Mask:
     return twins
 
 
-def judge(readings: Readings, newest_us: Int64s, find_stored: FindStored, *, replace: bool) -> Contested:
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of the past: the newest stored time per series number, the time per device number from
+    which on samples are certainly still kept, and a look-up of stored values."""
+
+    newest_us: Int64s
+    kept_from_us: Int64s
+    find_stored: FindStored
+
+
+def judge(readings: Readings, known: Known, *, replace: bool) -> Contested:
     """Leaves in `readings.columns` only the values to store (others become NaN) and says what became of those
     that were not plainly new.
 
-    newest_us: the newest stored time per series number. A value newer than that and without a twin is new
-    without asking anyone; the rest are compared with what `find_stored` knows.
+    A value newer than its series' newest and without a twin is new without asking anyone; the rest are
+    compared with what is stored. A value that is not newer and lies where samples may have been forgotten
+    already cannot be told from a repeat: it is too old.
     """
     rows: list[Rows] = []
     slots: list[Int32s] = []
     for slot, column in readings.columns.items():
-        doubtful = (readings.ts_us <= newest_us[readings.series[slot]]) | readings.twins
+        doubtful = (readings.ts_us <= known.newest_us[readings.series[slot]]) | readings.twins
         if doubtful.any():
             doubtful &= ~np.isnan(column)
             found = np.flatnonzero(doubtful)
@@ -125,14 +136,12 @@ def judge(readings: Readings, newest_us: Int64s, find_stored: FindStored, *, rep
     if not rows or not sum(len(found) for found in rows):
         nothing = np.empty(0, np.intp)
         return Contested(nothing, np.empty(0, np.int32), np.empty(0), np.empty(0), np.empty(0, np.int8))
-    contested = settle_contested(readings, np.concatenate(rows), np.concatenate(slots), find_stored, replace)
+    contested = settle_contested(readings, np.concatenate(rows), np.concatenate(slots), known, replace)
     strike_out(readings, contested)
     return contested
 
 
-def settle_contested(
-    readings: Readings, row: Rows, slot: Int32s, find_stored: FindStored, replace: bool
-) -> Contested:
+def settle_contested(readings: Readings, row: Rows, slot: Int32s, known: Known, replace: bool) -> Contested:
     """Compares each doubtful value with the stored one, or else with the first of its kind in this batch."""
     value = np.empty(len(row))
     series = np.empty(len(row), np.int32)
@@ -146,14 +155,18 @@ def settle_contested(
     starts = np.ones(len(row), np.bool_)
     starts[1:] = (series[1:] != series[:-1]) | (ts_us[1:] != ts_us[:-1])
     group = np.cumsum(starts) - 1
-    stored = stored_values(series[starts], ts_us[starts], find_stored)[group]
+    stored = stored_values(series[starts], ts_us[starts], known.find_stored)[group]
+    old = (ts_us <= known.newest_us[series]) & (ts_us < known.kept_from_us[readings.device[row]])
     if replace:
-        return Contested(row, slot, value, stored, verdicts_replacing(value, stored, starts))
+        verdict = verdicts_replacing(value, stored, starts)
+        verdict[old] = TOO_OLD
+        return Contested(row, slot, value, stored, verdict)
     first = value[starts][group]
     is_known = ~np.isnan(stored)
     reference = np.where(is_known, stored, first)
     verdict = np.where(value == reference, REPEAT, CONFLICT).astype(np.int8)
     verdict[starts & ~is_known] = ACCEPTED
+    verdict[old & (verdict == ACCEPTED)] = TOO_OLD
     return Contested(row, slot, value, np.where(is_known, stored, reference), verdict)
 
 
@@ -184,7 +197,7 @@ def stored_values(series: Int32s, ts_us: Int64s, find_stored: FindStored) -> Flo
 
 def strike_out(readings: Readings, contested: Contested) -> None:
     """Sets the values that are not to be stored to NaN."""
-    gone = (contested.verdict == REPEAT) | (contested.verdict == CONFLICT)
+    gone = np.isin(contested.verdict, (REPEAT, CONFLICT, TOO_OLD))
     for slot in np.unique(contested.slot[gone]):
         column = readings.columns[int(slot)].copy()
         column[contested.row[gone & (contested.slot == slot)]] = np.nan

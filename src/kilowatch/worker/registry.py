@@ -1,0 +1,150 @@
+"""What the worker knows of devices and series, as arrays indexed by their numbers.
+
+Owns the mapping (device, metric) -> series and the facts that energy needs of a device. Keeps true that one
+name of a metric has one slot in every organisation, so that readings of many organisations share columns.
+Filled from PostgreSQL by `learn`; an entry stays until `forget`.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+from uuid import UUID
+
+import numpy as np
+import numpy.typing as npt
+
+from kilowatch.telemetry.step import Kind
+from kilowatch.units import MICRO_WATT_HOURS, WATTS
+
+Int32s = npt.NDArray[np.int32]
+Int64s = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+KINDS: Final[tuple[Kind, ...]] = ("gauge", "counter", "interval")
+NO_SOURCE: Final = -1
+RATED_MARGIN: Final = 2.0
+"""A device is believed to use up to this many times its rated power."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceFact:
+    """One device as PostgreSQL knows it; energy fields are None for a device without a source of energy."""
+
+    device_no: int
+    organisation_id: UUID
+    device_id: str
+    time_zone: str
+    retention_raw_days: int
+    rated_power_w: float | None
+    energy_metric: str | None
+    energy_kind: str | None
+    energy_unit: str | None
+    energy_series_no: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesFact:
+    """One series: its number, device, and its metric's number and name."""
+
+    series_no: int
+    device_no: int
+    metric_no: int
+    metric: str
+
+
+@dataclass(slots=True)
+class Registry:
+    """Arrays over device numbers, and the slots of metrics."""
+
+    known: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(1, np.bool_))
+    source_slot: Int32s = field(default_factory=lambda: np.full(1, NO_SOURCE, np.int32))
+    source_kind: npt.NDArray[np.int8] = field(default_factory=lambda: np.zeros(1, np.int8))
+    source_scale: Floats = field(default_factory=lambda: np.ones(1))
+    limit_w: Floats = field(default_factory=lambda: np.full(1, np.nan))
+    energy_series: Int32s = field(default_factory=lambda: np.zeros(1, np.int32))
+    zone: npt.NDArray[np.int16] = field(default_factory=lambda: np.zeros(1, np.int16))
+    retention_days: Int32s = field(default_factory=lambda: np.zeros(1, np.int32))
+    zones: list[str] = field(default_factory=lambda: ["UTC"])
+    slots: dict[str, int] = field(default_factory=dict)
+    slot_of_metric: dict[int, int] = field(default_factory=dict)
+    series: list[Int32s] = field(default_factory=list)
+    """Per slot: series number by device number, 0 where there is none."""
+    device_ids: dict[int, tuple[UUID, str]] = field(default_factory=dict)
+    highest_series: int = 0
+
+    def unknown(self, device: Int32s) -> Int32s:
+        """The distinct device numbers that have not been learnt."""
+        highest = int(device.max(initial=0))
+        if highest >= len(self.known):
+            self._grow(highest + 1)
+        missing = ~self.known[device]
+        return np.unique(device[missing]) if missing.any() else np.empty(0, np.int32)
+
+    def learn(self, devices: list[DeviceFact], series: list[SeriesFact]) -> None:
+        """Takes in what PostgreSQL answered about devices; replaces what was known of them."""
+        highest = max((fact.device_no for fact in devices), default=0)
+        if highest >= len(self.known):
+            self._grow(highest + 1)
+        for one in series:
+            slot = self._slot(one.metric)
+            self.slot_of_metric[one.metric_no] = slot
+            if one.device_no >= len(self.known):
+                self._grow(one.device_no + 1)
+            self.series[slot][one.device_no] = one.series_no
+            self.highest_series = max(self.highest_series, one.series_no)
+        for fact in devices:
+            self._learn_device(fact)
+
+    def forget(self) -> None:
+        """Has every device learnt anew on its next reading; numbers keep their meaning meanwhile."""
+        self.known[:] = False
+
+    def _learn_device(self, fact: DeviceFact) -> None:
+        number = fact.device_no
+        self.known[number] = True
+        self.device_ids[number] = (fact.organisation_id, fact.device_id)
+        self.retention_days[number] = fact.retention_raw_days
+        self.limit_w[number] = np.nan if fact.rated_power_w is None else RATED_MARGIN * fact.rated_power_w
+        if fact.time_zone not in self.zones:
+            self.zones.append(fact.time_zone)
+        self.zone[number] = self.zones.index(fact.time_zone)
+        self.source_slot[number] = NO_SOURCE
+        scale = source_scale(fact.energy_kind, fact.energy_unit)
+        if fact.energy_metric is not None and fact.energy_series_no is not None and scale is not None:
+            self.source_slot[number] = self._slot(fact.energy_metric)
+            self.source_kind[number] = [str(kind) for kind in KINDS].index(str(fact.energy_kind))
+            self.source_scale[number] = scale
+            self.energy_series[number] = fact.energy_series_no
+            self.highest_series = max(self.highest_series, fact.energy_series_no)
+
+    def _slot(self, metric: str) -> int:
+        slot = self.slots.get(metric)
+        if slot is None:
+            slot = self.slots[metric] = len(self.series)
+            self.series.append(np.zeros(len(self.known), np.int32))
+        return slot
+
+    def _grow(self, size: int) -> None:
+        size = max(size, 2 * len(self.known))
+        more = size - len(self.known)
+
+        def grown(old: npt.NDArray[Any], fill: object) -> npt.NDArray[Any]:
+            return np.concatenate([old, np.full(more, fill, old.dtype)])
+
+        self.known = grown(self.known, False)
+        self.source_slot = grown(self.source_slot, NO_SOURCE)
+        self.source_kind = grown(self.source_kind, 0)
+        self.source_scale = grown(self.source_scale, 1.0)
+        self.limit_w = grown(self.limit_w, np.nan)
+        self.energy_series = grown(self.energy_series, 0)
+        self.zone = grown(self.zone, 0)
+        self.retention_days = grown(self.retention_days, 0)
+        self.series = [grown(column, 0) for column in self.series]
+
+
+def source_scale(kind: str | None, unit: str | None) -> float | None:
+    """Watts (gauges) or micro-watt-hours (counters, intervals) per unit; None for another unit."""
+    if kind == "gauge":
+        return WATTS.get(unit or "W")
+    if kind in ("counter", "interval"):
+        return MICRO_WATT_HOURS.get(unit or "kWh")
+    return None
