@@ -1,7 +1,7 @@
 """The name table finds every name it holds and nothing else."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kilowatch.ingest.names import NameTable, words_of_names
@@ -9,6 +9,7 @@ from kilowatch.ingest.names import NameTable, words_of_names
 NAMES = st.lists(st.text(alphabet="ab-9_Z", min_size=1, max_size=64), unique=True, max_size=60)
 
 
+@settings(deadline=None)
 @given(held=NAMES, asked=NAMES)
 def test_table_agrees_with_a_dict(held: list[str], asked: list[str]) -> None:
     table = NameTable(held, range(5, 5 + len(held)))
@@ -18,6 +19,7 @@ def test_table_agrees_with_a_dict(held: list[str], asked: list[str]) -> None:
     assert len(table) == len(held)
 
 
+@settings(deadline=None)
 @given(held=NAMES, asked=NAMES)
 def test_narrow_words_find_the_same(held: list[str], asked: list[str]) -> None:
     table = NameTable(held, range(len(held)))

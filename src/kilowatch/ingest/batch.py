@@ -111,7 +111,8 @@ class Draft:
 
     device: index into `names`, or a device number where `known` says that names were looked up already and
     `~k` stands for `names[k]`; faults: row -> code and detail, found while decoding; payload: gives the
-    reading of a row for its dead letter; rejects: readings that never became rows.
+    reading of a row for its dead letter; rejects: readings that never became rows; sender: gives the device
+    that a row names, where the payload is no JSON reading; place: words that lead the detail of a fault.
     """
 
     device: Int32s
@@ -124,6 +125,8 @@ class Draft:
     faults: dict[int, tuple[str, str]] = field(default_factory=dict)
     rejects: list[Reject] = field(default_factory=list)
     looked_up: bool = False
+    sender: Callable[[int], str | None] | None = None
+    place: Callable[[int], str] | None = None
 
     def blame(self, rows: Rows | Sequence[int], code: str, detail: str) -> None:
         """Marks rows as bad, unless they are already."""
@@ -157,9 +160,9 @@ def _without_faults(batch: Batch, draft: Draft) -> Batch:
     for row, (code, detail) in draft.faults.items():
         keep[row] = False
         payload = draft.payload(row)
-        batch.rejects.append(
-            Reject(int(draft.index[row]), code, detail, device_of(payload), storable(payload))
-        )
+        device = draft.sender(row) if draft.sender else device_of(payload)
+        where = draft.place(row) if draft.place else ""
+        batch.rejects.append(Reject(int(draft.index[row]), code, where + detail, device, storable(payload)))
     return _forget_unused(batch.take(keep))
 
 
@@ -251,7 +254,12 @@ def shown(text: str, most: int = 80) -> str:
 def device_of(payload: object) -> str | None:
     """The device that a bad reading names, as far as it can be told."""
     name = payload.get("device") if isinstance(payload, dict) else None
-    return name if isinstance(name, str) and DEVICE_ID.fullmatch(name) else None
+    return slug_or_none(name) if isinstance(name, str) else None
+
+
+def slug_or_none(name: str) -> str | None:
+    """`name` if it can be a device's id."""
+    return name if DEVICE_ID.fullmatch(name) else None
 
 
 def storable(value: object) -> object:

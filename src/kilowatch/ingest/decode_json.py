@@ -15,13 +15,12 @@ import numpy as np
 
 from kilowatch.errors import Problem
 from kilowatch.ingest.batch import Batch, Draft, Limits, Reject, StateCell, device_of, finish, shown, storable
-from kilowatch.ingest.moments import parse_cells
+from kilowatch.ingest.moments import TIME_FAULT, parse_cells
 from kilowatch.ingest.names import NameTable
 from kilowatch.ingest.rows import columns_of, places_of
 
 BOM = b"\xef\xbb\xbf"
 BLANK = b" \t\r\n"
-BAD_TIME = "ts is neither an RFC 3339 time with a zone, like 2026-11-20T12:00:00Z, nor epoch milliseconds"
 
 # What decoders raise on a body that is not what they expect; deep nesting ends in RecursionError.
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -152,7 +151,7 @@ def _draft_of_plain(plain: Sequence[Plain], limits: Limits, device: str | None) 
     index = np.arange(len(plain), dtype=np.int32)
     draft = Draft(places, names, ts_us, columns, index, payload, faults=faults)
     draft.blame([row for row, values in enumerate(metrics) if not values], "bad_shape", "no metrics")
-    draft.blame(bad_times, "bad_timestamp", BAD_TIME)
+    draft.blame(bad_times, "bad_timestamp", TIME_FAULT)
     return draft
 
 
@@ -189,7 +188,7 @@ def _draft_of_pieces(pieces: Sequence[object], limits: Limits, device: str | Non
     names, places = places_of(senders)
     index_of = np.fromiter((row[0] for row in rows), np.int32, len(rows))
     draft = Draft(places, names, ts_us, columns, index_of, lambda row: rows[row][1], states, faults, rejects)
-    draft.blame(bad_times, "bad_timestamp", BAD_TIME)
+    draft.blame(bad_times, "bad_timestamp", TIME_FAULT)
     return draft
 
 

@@ -19,6 +19,7 @@ Words = npt.NDArray[np.uint64]
 Int64s = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
+TIME_FAULT = "ts is neither an RFC 3339 time with a zone, like 2026-11-20T12:00:00Z, nor epoch milliseconds"
 TEXT_BYTES = 32
 SHORTEST, LONGEST = len("2026-11-20T12:00:00Z"), len("2026-11-20T12:00:00.123456789Z")
 FAR_MS = 1 << 53
