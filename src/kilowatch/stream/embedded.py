@@ -1,8 +1,9 @@
-"""The nats-server of an instance that was given none: its binary, its configuration, its command.
+"""The nats-servers of an instance that was given none: binary, configuration, command.
 
-Keeps true that what JetStream acknowledges is on disk (`sync_interval: always`), that the server listens on
-loopback only, and that its passwords stand in one file which only the owner can read. Starting, watching
-and stopping the process is the supervisor's work.
+An instance runs two: one holds the log and the live subjects and syncs every message before it answers;
+the other talks MQTT to devices (see docs/decisions/0003-mqtt-durability.md). Keeps true that both listen
+on loopback only and that their passwords stand in files which only the owner can read. Starting, watching
+and stopping the processes is the supervisor's work.
 """
 
 import os
@@ -21,6 +22,11 @@ USER = "kilowatch"
 MAX_PAYLOAD = 16 * 1024 * 1024
 CONNECT_TIMEOUT_S = 0.5
 
+LOG_SYNC = "always"
+"""The log's server syncs each message before it acknowledges it."""
+MQTT_SYNC = "10ms"
+"""The MQTT server writes before it acknowledges and syncs this often."""
+
 CONFIGURATION = """\
 # Written by kilowatch at every start; changes here are lost.
 server_name: kilowatch
@@ -28,14 +34,15 @@ listen: "{host}:{port}"
 max_payload: {max_payload}
 max_pending: 268435456
 write_deadline: "10s"
-logtime: true
 authorization {{ user: "{user}", password: "{password}" }}
 jetstream {{
   store_dir: "{store}"
   max_memory_store: 16777216
   max_file_store: {max_file_store}
-  sync_interval: always
+  sync_interval: {sync_interval}
 }}
+"""
+MQTT_CONFIGURATION = """\
 mqtt {{
   listen: "{host}:{mqtt_port}"
   authorization {{ token: "{mqtt_password}" }}
@@ -87,6 +94,15 @@ def choose_port(wanted: int, setting: str, host: str = HOST) -> int:
 
 
 @dataclass(frozen=True, slots=True)
+class MqttListener:
+    """Where devices come in."""
+
+    port: int
+    password: str
+    """The one password that devices use, with any user name."""
+
+
+@dataclass(frozen=True, slots=True)
 class EmbeddedNats:
     """One nats-server of one instance. `prepare` writes its configuration, `command` starts it."""
 
@@ -94,14 +110,12 @@ class EmbeddedNats:
     """Folder of its own: the configuration and JetStream's files."""
     port: int
     """Port for our own processes."""
-    mqtt_port: int
-    """Port for devices."""
     password: str
     """Password of our own processes."""
-    mqtt_password: str
-    """The one password that devices use, with any user name."""
     max_file_store: int
     """Most bytes that JetStream may keep on disk."""
+    mqtt: MqttListener | None = None
+    """With it, the server is the devices' MQTT server; without, it is the log's."""
 
     @property
     def url(self) -> str:
@@ -124,9 +138,12 @@ class EmbeddedNats:
             password=self.password,
             store=_quoted(self.folder.absolute()),
             max_file_store=self.max_file_store,
-            mqtt_port=self.mqtt_port,
-            mqtt_password=self.mqtt_password,
+            sync_interval=MQTT_SYNC if self.mqtt else LOG_SYNC,
         )
+        if self.mqtt:
+            text += MQTT_CONFIGURATION.format(
+                host=HOST, mqtt_port=self.mqtt.port, mqtt_password=self.mqtt.password
+            )
         self.configuration.unlink(missing_ok=True)
         descriptor = os.open(self.configuration, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with open(descriptor, "w", encoding="utf-8") as file:
@@ -138,7 +155,7 @@ class EmbeddedNats:
 
     def is_ready(self) -> bool:
         """Whether the server takes connections."""
-        return _greets(self.port) and _accepts(self.mqtt_port)
+        return _greets(self.port) and (self.mqtt is None or _accepts(self.mqtt.port))
 
 
 def _quoted(path: Path) -> str:
