@@ -93,9 +93,8 @@ def _changes_in_year(name: str, year: int) -> tuple[int, tuple[tuple[int, int], 
     end = (datetime(year + 1, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(seconds=1)
 
     def offset_s(second: int) -> int:
-        offset = (_EPOCH + timedelta(seconds=second)).astimezone(zone).utcoffset()
-        assert offset is not None  # noqa: S101  # a ZoneInfo always knows the offset of an instant
-        return offset // timedelta(seconds=1)
+        moment = _EPOCH + timedelta(seconds=second)
+        return (moment.astimezone(zone).replace(tzinfo=UTC) - moment) // timedelta(seconds=1)
 
     first = known = offset_s(start)
     changes: list[tuple[int, int]] = []
