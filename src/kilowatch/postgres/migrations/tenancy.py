@@ -1,7 +1,9 @@
 """Row-level security, the same for every table of schema `kilowatch`.
 
 Keeps true: the application's role sees and changes rows of one organisation only, the one that its
-transaction named in `kilowatch.organisation_id`; without a name it sees nothing. The worker's role sees all.
+transaction named in `kilowatch.organisation_id`; without a name it sees nothing. The worker's role is
+bound by a name in the same way and sees every organisation without one. The owner, whose functions look up
+keys before the organisation is known, sees all.
 """
 
 from alembic import op
@@ -22,5 +24,10 @@ def protect(table: str, column: str = "organisation_id") -> None:
         f"CREATE POLICY organisation ON {name} TO {APP}"
         f" USING ({column} = {CURRENT}) WITH CHECK ({column} = {CURRENT})"
     )
-    op.execute(f"CREATE POLICY every_organisation ON {name} TO {WORKER} USING (true) WITH CHECK (true)")
+    op.execute(
+        f"CREATE POLICY every_organisation ON {name} TO {WORKER}"
+        f" USING ({CURRENT} IS NULL OR {column} = {CURRENT})"
+        f" WITH CHECK ({CURRENT} IS NULL OR {column} = {CURRENT})"
+    )
+    op.execute(f"CREATE POLICY owner ON {name} TO CURRENT_USER USING (true) WITH CHECK (true)")
     op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {name} TO {APP}, {WORKER}")

@@ -1,0 +1,131 @@
+"""Who is calling: from the `Authorization` header to an organisation and what may be done in it.
+
+Keeps true: a revoked key stops working within `ttl_s` (a second), at once in a process that was told; an
+expired one at its very moment. Every door asks here. A caller is an API key; people come in beside it.
+"""
+
+import asyncio
+import uuid
+from dataclasses import dataclass
+
+from kilowatch.accounts.store import find_api_key
+from kilowatch.clock import MICROSECONDS, Clock, to_us
+from kilowatch.errors import Problem
+from kilowatch.ids import hash_secret
+from kilowatch.postgres.engine import Database
+
+SCHEMES = ("bearer", "token")
+SECRET_MAX = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Somebody who showed valid credentials.
+
+    key_no: number of the API key, which the ledger counts by; scopes: what the caller may do; auto_register:
+    whether devices that are not known are made when this caller sends for them.
+    """
+
+    organisation_id: uuid.UUID
+    slug: str
+    key_no: int
+    scopes: frozenset[str]
+    auto_register: bool
+
+
+@dataclass(slots=True)
+class _Known:
+    caller: Caller | None
+    expires_us: int | None
+    read_us: int
+
+
+class Authenticator:
+    """Resolves keys through PostgreSQL and remembers each answer, good or bad, for `ttl_s`.
+
+    Concurrent requests with one unknown key ask once. Belongs to one event loop.
+    """
+
+    def __init__(self, database: Database, clock: Clock, ttl_s: float = 1.0, size: int = 10_000) -> None:
+        self._database = database
+        self._clock = clock
+        self._ttl_us = round(ttl_s * MICROSECONDS)
+        self._size = size
+        self._known: dict[bytes, _Known] = {}
+        self._asking: dict[bytes, asyncio.Task[_Known]] = {}
+
+    async def authenticate(self, authorization: str | None) -> Caller:
+        """The caller behind an `Authorization` header (`Bearer <key>` or `Token <key>`).
+
+        Raises:
+            Problem: 401.
+            EngineUnavailable: if the key is not remembered and PostgreSQL does not answer.
+        """
+        secret_hash = hash_secret(_secret_of(authorization))
+        now_us = self._clock.now_us()
+        known = self._known.get(secret_hash)
+        if known is None or not 0 <= now_us - known.read_us < self._ttl_us:
+            known = await self._ask(secret_hash)
+        if known.caller is None or (known.expires_us is not None and known.expires_us <= now_us):
+            raise Problem(401, "bad_credentials", "This key is not known, or was revoked, or has expired.")
+        return known.caller
+
+    def invalidate(self) -> None:
+        """Forgets all answers, so that a change of keys holds from the next request on."""
+        self._known.clear()
+        self._asking.clear()
+
+    async def _ask(self, secret_hash: bytes) -> _Known:
+        task = self._asking.get(secret_hash)
+        if task is None:
+            task = asyncio.create_task(self._read(secret_hash))
+            self._asking[secret_hash] = task
+            task.add_done_callback(lambda done: self._asked(secret_hash, done))
+        # One waiter's end (a closed connection) must not take the answer from the others.
+        return await asyncio.shield(task)
+
+    def _asked(self, secret_hash: bytes, task: "asyncio.Task[_Known]") -> None:
+        """Keeps an answer, unless it was overtaken by `invalidate`; makes room by letting the oldest go."""
+        if self._asking.get(secret_hash) is not task:
+            return
+        del self._asking[secret_hash]
+        if task.cancelled() or task.exception() is not None:
+            return
+        self._known.pop(secret_hash, None)
+        while len(self._known) >= self._size:
+            del self._known[next(iter(self._known))]
+        self._known[secret_hash] = task.result()
+
+    async def _read(self, secret_hash: bytes) -> _Known:
+        read_us = self._clock.now_us()
+        async with self._database.unscoped() as connection:
+            rights = await find_api_key(connection, secret_hash)
+        if rights is None:
+            return _Known(None, None, read_us)
+        caller = Caller(
+            rights.organisation_id, rights.slug, rights.key_no, frozenset(rights.scopes), rights.auto_register
+        )
+        return _Known(caller, None if rights.expires_at is None else to_us(rights.expires_at), read_us)
+
+
+def require_scope(caller: Caller, scope: str) -> None:
+    """Lets a caller with this scope pass; no scope includes another.
+
+    Raises:
+        Problem: 403.
+    """
+    if scope not in caller.scopes:
+        has = ", ".join(sorted(caller.scopes))
+        raise Problem(403, "scope_missing", f"This needs the scope {scope!r}; the key has: {has}.")
+
+
+def _secret_of(authorization: str | None) -> str:
+    if not authorization:
+        raise Problem(401, "no_credentials", "Send the header Authorization: Bearer <API key>.")
+    scheme, _, secret = authorization.strip().partition(" ")
+    secret = secret.strip()
+    if scheme.lower() not in SCHEMES or not 0 < len(secret) <= SECRET_MAX:
+        raise Problem(
+            401, "bad_credentials", "The header Authorization is Bearer <API key> or Token <API key>."
+        )
+    return secret

@@ -1,0 +1,245 @@
+"""HTTP for sites and devices."""
+
+import uuid
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Path, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from kilowatch.accounts.access import Access
+from kilowatch.accounts.identity import Caller
+from kilowatch.errors import Problem
+from kilowatch.ids import DEVICE_ID
+from kilowatch.postgres.page import LIMIT_DEFAULT, LIMIT_MAX
+from kilowatch.sites import store
+from kilowatch.sites.device import DEFAULT_TYPE, DEVICE_TYPE
+
+SiteKind = Literal["home", "plant", "microgrid", "area"]
+DeviceStatus = Literal["active", "inactive", "maintenance", "error"]
+Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX)]
+DeviceId = Annotated[str, Path(description="The device's id, a slug.", examples=["D1"])]
+
+
+class Strict(BaseModel):
+    """A body whose unknown members are refused, so that a misspelt one is never silently lost."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Site(BaseModel):
+    """A home, plant, microgrid or grid area."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: uuid.UUID
+    kind: SiteKind
+    name: str
+    time_zone: str = Field(
+        description="IANA name; days and hours are this zone's.", examples=["Europe/Berlin"]
+    )
+    currency: str = Field(examples=["EUR"])
+    region: str | None
+    created_at: datetime
+
+
+class Sites(BaseModel):
+    """A page of sites."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    items: list[Site]
+    next_cursor: str | None
+
+
+class SiteWanted(Strict):
+    """What a new site shall be."""
+
+    kind: SiteKind
+    name: str
+    time_zone: str = "UTC"
+    currency: str = "EUR"
+    region: str | None = None
+
+
+class SiteChanges(Strict):
+    """What shall change; members that are left out stay as they are."""
+
+    kind: SiteKind = "home"
+    name: str = ""
+    time_zone: str = ""
+    currency: str = ""
+    region: str | None = None
+
+
+class Device(BaseModel):
+    """A meter, appliance, machine, charger, battery or inverter."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    name: str
+    type: str
+    site_id: uuid.UUID
+    room: str | None
+    icon: str | None
+    rated_power_w: float | None
+    idle_threshold_w: float | None
+    region: str | None
+    metadata: dict[str, Any]
+    status: DeviceStatus
+    created_at: datetime
+
+
+class Devices(BaseModel):
+    """A page of devices."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    items: list[Device]
+    next_cursor: str | None
+
+
+class DeviceWanted(Strict):
+    """What a new device shall be. Without a site it stands in the organisation's oldest."""
+
+    id: str = Field(pattern=f"^{DEVICE_ID.pattern}$")
+    name: str | None = Field(None, description="What people call it; without one it is called like its id.")
+    type: str = DEFAULT_TYPE
+    site_id: uuid.UUID | None = None
+    room: str | None = None
+    icon: str | None = None
+    rated_power_w: float | None = None
+    idle_threshold_w: float | None = None
+    region: str | None = None
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    status: DeviceStatus = "active"
+
+
+class DeviceChanges(Strict):
+    """What shall change; members that are left out stay as they are. `metadata` is replaced as a whole."""
+
+    name: str = ""
+    type: str = DEFAULT_TYPE
+    site_id: uuid.UUID = uuid.UUID(int=0)
+    room: str | None = None
+    icon: str | None = None
+    rated_power_w: float | None = None
+    idle_threshold_w: float | None = None
+    region: str | None = None
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    status: DeviceStatus = "active"
+
+
+def make_routes(access: Access) -> APIRouter:
+    """The routes of this room."""
+    routes = APIRouter()
+    _add_site_routes(routes, access)
+    _add_device_routes(routes, access)
+    return routes
+
+
+def _add_site_routes(routes: APIRouter, access: Access) -> None:
+    @routes.get("/sites", tags=["sites"])
+    async def list_sites(
+        caller: Annotated[Caller, Depends(access.reader)],
+        limit: Limit = LIMIT_DEFAULT,
+        cursor: str | None = None,
+    ) -> Sites:
+        """The organisation's sites in the order of their making."""
+        async with access.database.scope(caller.organisation_id) as connection:
+            return Sites.model_validate(await store.list_sites(connection, limit, cursor))
+
+    @routes.post("/sites", status_code=201, tags=["sites"])
+    async def create_site(wanted: SiteWanted, caller: Annotated[Caller, Depends(access.admin)]) -> Site:
+        """Makes a site."""
+        async with access.database.scope(caller.organisation_id) as connection:
+            made = await store.create_site(connection, caller.organisation_id, **wanted.model_dump())
+        await access.announce(caller.organisation_id, "sites")
+        return Site.model_validate(made)
+
+    @routes.get("/sites/{site_id}", tags=["sites"])
+    async def get_site(site_id: uuid.UUID, caller: Annotated[Caller, Depends(access.reader)]) -> Site:
+        """One site."""
+        async with access.database.scope(caller.organisation_id) as connection:
+            return Site.model_validate(await store.get_site(connection, site_id))
+
+    @routes.patch("/sites/{site_id}", tags=["sites"])
+    async def update_site(
+        site_id: uuid.UUID, changes: SiteChanges, caller: Annotated[Caller, Depends(access.admin)]
+    ) -> Site:
+        """Changes a site. A new time zone holds from now on."""
+        given = changes.model_dump(exclude_unset=True)
+        async with access.database.scope(caller.organisation_id) as connection:
+            changed = await store.update_site(connection, site_id, given)
+        await access.announce(caller.organisation_id, "sites")
+        return Site.model_validate(changed)
+
+    @routes.delete("/sites/{site_id}", status_code=204, tags=["sites"])
+    async def delete_site(site_id: uuid.UUID, caller: Annotated[Caller, Depends(access.admin)]) -> None:
+        """Removes a site that has no devices and is not the last."""
+        async with access.database.scope(caller.organisation_id) as connection:
+            await store.delete_site(connection, site_id)
+        await access.announce(caller.organisation_id, "sites")
+
+
+def _add_device_routes(routes: APIRouter, access: Access) -> None:
+    @routes.get("/devices", tags=["devices"])
+    async def list_devices(
+        caller: Annotated[Caller, Depends(access.reader)],
+        limit: Limit = LIMIT_DEFAULT,
+        cursor: str | None = None,
+        site_id: uuid.UUID | None = None,
+        type: Annotated[str | None, Query(pattern=f"^{DEVICE_TYPE.pattern}$")] = None,  # noqa: A002
+        status: DeviceStatus | None = None,
+    ) -> Devices:
+        """The organisation's devices in the order of their making."""
+        async with access.database.scope(caller.organisation_id) as connection:
+            page = await store.list_devices(
+                connection, limit, cursor, site_id=site_id, type=type, status=status
+            )
+        return Devices.model_validate(page)
+
+    @routes.post("/devices", status_code=201, tags=["devices"])
+    async def create_device(wanted: DeviceWanted, caller: Annotated[Caller, Depends(access.admin)]) -> Device:
+        """Makes a device."""
+        fields = wanted.model_dump(exclude={"id", "site_id"})
+        if fields["name"] is None:
+            del fields["name"]
+        async with access.database.scope(caller.organisation_id) as connection:
+            made = await store.create_device(
+                connection, caller.organisation_id, wanted.id, wanted.site_id, **fields
+            )
+        await access.announce(caller.organisation_id, "devices")
+        return Device.model_validate(made)
+
+    @routes.get("/devices/{device_id}", tags=["devices"])
+    async def get_device(device_id: DeviceId, caller: Annotated[Caller, Depends(access.reader)]) -> Device:
+        """One device."""
+        async with access.database.scope(caller.organisation_id) as connection:
+            return Device.model_validate(await store.get_device(connection, _device_id(device_id)))
+
+    @routes.patch("/devices/{device_id}", tags=["devices"])
+    async def update_device(
+        device_id: DeviceId, changes: DeviceChanges, caller: Annotated[Caller, Depends(access.admin)]
+    ) -> Device:
+        """Changes a device; its id stays."""
+        given = changes.model_dump(exclude_unset=True)
+        async with access.database.scope(caller.organisation_id) as connection:
+            changed = await store.update_device(connection, _device_id(device_id), given)
+        await access.announce(caller.organisation_id, "devices")
+        return Device.model_validate(changed)
+
+    @routes.delete("/devices/{device_id}", status_code=204, tags=["devices"])
+    async def delete_device(device_id: DeviceId, caller: Annotated[Caller, Depends(access.admin)]) -> None:
+        """Removes a device; nobody is told its readings any more."""
+        async with access.database.scope(caller.organisation_id) as connection:
+            await store.delete_device(connection, _device_id(device_id))
+        await access.announce(caller.organisation_id, "devices")
+
+
+def _device_id(text: str) -> str:
+    """The id itself; what can be no device's id is not there (PostgreSQL would refuse some of it)."""
+    if not DEVICE_ID.fullmatch(text):
+        raise Problem(404, "not_found", f"There is no device {text[:80]!r}.")
+    return text

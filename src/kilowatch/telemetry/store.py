@@ -1,0 +1,387 @@
+"""Metrics, series, dead letters and remembered requests in PostgreSQL, in bulk: one statement for any number.
+
+Keeps true: a metric's and a series' number never change; a device's energy is made from one metric, chosen
+once; a dead letter of one source exists once. Row-level security decides whose rows are seen.
+"""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import ARRAY, Text, delete, func, literal, select, text, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
+
+from kilowatch.errors import Problem
+from kilowatch.ids import METRIC_NAME
+from kilowatch.postgres.engine import Connection
+from kilowatch.postgres.page import LIMIT_DEFAULT, Page, check_limit, make_page, read_cursor
+from kilowatch.telemetry.dead_letter import DeadLetter, NewDeadLetter, storable_json, storable_text
+from kilowatch.telemetry.metric import ENERGY_METRIC, RESERVED, Kind, Metric, describe
+from kilowatch.telemetry.tables import dead_letters, idempotency_keys, metrics
+
+Numbers = Sequence[int] | npt.NDArray[np.int32] | npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMetric:
+    """A metric of an organisation, with its number in frames and series."""
+
+    metric_no: int
+    metric: Metric
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One device's one metric; `device` is the device's id."""
+
+    series_no: int
+    device_no: int
+    device: str
+    metric_no: int
+    metric: str
+    unit: str
+    kind: Kind
+    states: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSource:
+    """What the worker needs to know of a device.
+
+    device: its id; time_zone: its site's; metric_no, metric, kind, unit: the metric that its energy is made
+    from, and energy_series_no: the series that it goes to, all None while the device has no such metric.
+    """
+
+    device_no: int
+    organisation_id: uuid.UUID
+    device: str
+    time_zone: str
+    rated_power_w: float | None
+    metric_no: int | None
+    metric: str | None
+    kind: Kind | None
+    unit: str | None
+    energy_series_no: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RememberedResponse:
+    """What a request with an Idempotency-Key was answered; fingerprint: hash of that request."""
+
+    fingerprint: bytes
+    response: Any
+    created_at: datetime
+
+
+async def ensure_metrics(
+    connection: Connection, organisation_id: uuid.UUID, names: Sequence[str]
+) -> dict[str, StoredMetric]:
+    """Name -> metric, made as the catalogue describes it where missing. Reserved names and those that are
+    none are left out of the answer."""
+    proper = [name for name in names if METRIC_NAME.fullmatch(name) and name not in RESERVED]
+    return await define_metrics(connection, organisation_id, [describe(name) for name in proper])
+
+
+async def define_metrics(
+    connection: Connection, organisation_id: uuid.UUID, wanted: Sequence[Metric]
+) -> dict[str, StoredMetric]:
+    """Name -> metric; those that exist stay as they were defined first."""
+    known = await find_metrics(connection, organisation_id, [metric.name for metric in wanted])
+    missing = {metric.name: metric for metric in wanted if metric.name not in known}
+    if not missing:
+        return known
+    # Sorted, because two callers inserting the same names in different orders would wait for each other.
+    rows = [
+        {
+            "organisation_id": organisation_id,
+            "name": metric.name,
+            "unit": metric.unit,
+            "kind": metric.kind,
+            "states": list(metric.states),
+            "minimum": metric.minimum,
+            "maximum": metric.maximum,
+        }
+        for _, metric in sorted(missing.items())
+    ]
+    await connection.execute(insert(metrics).on_conflict_do_nothing(), rows)
+    return known | await find_metrics(connection, organisation_id, list(missing))
+
+
+async def find_metrics(
+    connection: Connection, organisation_id: uuid.UUID, names: Sequence[str] | None = None
+) -> dict[str, StoredMetric]:
+    """Name -> metric of those that exist; all of the organisation's when no names are given."""
+    query = select(metrics).where(metrics.c.organisation_id == organisation_id)
+    if names is not None:
+        query = query.where(metrics.c.name == func.any(literal(list(names), ARRAY(Text))))
+    return {
+        row.name: StoredMetric(
+            row.metric_no, Metric(row.name, row.unit, row.kind, tuple(row.states), row.minimum, row.maximum)
+        )
+        for row in await connection.execute(query)
+    }
+
+
+# Existing pairs are left out before the insert, because a conflict uses up a number.
+ADD_SERIES = text("""
+    INSERT INTO kilowatch.series (organisation_id, device_no, metric_no)
+    SELECT DISTINCT d.organisation_id, d.device_no, m.metric_no
+    FROM unnest(CAST(:devices AS integer[]), CAST(:metrics AS integer[])) AS pair (device_no, metric_no)
+    JOIN kilowatch.devices d ON d.device_no = pair.device_no
+    JOIN kilowatch.metrics m ON m.metric_no = pair.metric_no AND m.organisation_id = d.organisation_id
+    WHERE NOT EXISTS (
+        SELECT FROM kilowatch.series s WHERE s.device_no = pair.device_no AND s.metric_no = pair.metric_no
+    )
+    ORDER BY d.device_no, m.metric_no
+    ON CONFLICT (device_no, metric_no) DO NOTHING
+""")
+NUMBER_SERIES = text("""
+    SELECT coalesce(s.series_no, 0) AS series_no
+    FROM unnest(CAST(:devices AS integer[]), CAST(:metrics AS integer[]))
+        WITH ORDINALITY AS pair (device_no, metric_no, place)
+    LEFT JOIN kilowatch.series s ON s.device_no = pair.device_no AND s.metric_no = pair.metric_no
+    ORDER BY pair.place
+""")
+
+
+async def ensure_series(
+    connection: Connection, device_nos: Numbers, metric_nos: Numbers
+) -> npt.NDArray[np.int32]:
+    """The series number of each pair (device, metric), in the order given, made where missing; 0 for a pair
+    whose device or metric is gone or not of one organisation. The organisation follows from the device, so
+    one call may carry pairs of many."""
+    pairs = {"devices": _integers(device_nos), "metrics": _integers(metric_nos)}
+    await connection.execute(ADD_SERIES, pairs)
+    numbers = (await connection.execute(NUMBER_SERIES, pairs)).scalars().all()
+    return np.array(numbers, dtype=np.int32)
+
+
+async def list_series(connection: Connection, device_nos: Numbers) -> list[Series]:
+    """All series of these devices, by device and metric name."""
+    found = await connection.execute(
+        text("""
+            SELECT s.series_no, s.device_no, d.id AS device, s.metric_no,
+                m.name AS metric, m.unit, m.kind, m.states
+            FROM kilowatch.series s
+            JOIN kilowatch.devices d ON d.device_no = s.device_no
+            JOIN kilowatch.metrics m ON m.metric_no = s.metric_no
+            WHERE s.device_no = ANY(CAST(:devices AS integer[]))
+            ORDER BY s.device_no, m.name
+        """),
+        {"devices": _integers(device_nos)},
+    )
+    return [Series(**row) for row in found.mappings()]
+
+
+# A counter tells best what was used, an amount per interval next, power last; within a kind the names of the
+# catalogue come first. What flows back (export) and single phases are no device's energy.
+CHOOSE_SOURCES = text("""
+    UPDATE kilowatch.devices d SET energy_metric_no = best.metric_no
+    FROM (
+        SELECT DISTINCT ON (s.device_no) s.device_no, m.metric_no
+        FROM kilowatch.series s
+        JOIN kilowatch.metrics m ON m.metric_no = s.metric_no
+        WHERE s.device_no = ANY(CAST(:devices AS integer[])) AND m.name <> :energy
+            AND m.name NOT LIKE '%export%' AND m.name !~ '_l[123]$'
+            AND (
+                (m.kind IN ('counter', 'interval') AND m.unit IN ('Wh', 'kWh', 'MWh'))
+                OR (m.kind = 'gauge' AND m.name = 'power' AND m.unit IN ('W', 'kW', 'MW'))
+            )
+        ORDER BY s.device_no, array_position(ARRAY['counter', 'interval', 'gauge'], m.kind),
+            array_position(ARRAY['energy', 'energy_import', 'energy_interval', 'power'], m.name), m.metric_no
+    ) best
+    WHERE d.device_no = best.device_no AND d.energy_metric_no IS NULL
+""")
+ADD_ENERGY_METRICS = text("""
+    INSERT INTO kilowatch.metrics (organisation_id, name, unit, kind)
+    SELECT DISTINCT d.organisation_id, :energy, :unit, :kind
+    FROM kilowatch.devices d
+    WHERE d.device_no = ANY(CAST(:devices AS integer[])) AND d.energy_metric_no IS NOT NULL AND NOT EXISTS (
+        SELECT FROM kilowatch.metrics m WHERE m.organisation_id = d.organisation_id AND m.name = :energy
+    )
+    ORDER BY 1
+    ON CONFLICT (organisation_id, name) DO NOTHING
+""")
+ADD_ENERGY_SERIES = text("""
+    INSERT INTO kilowatch.series (organisation_id, device_no, metric_no)
+    SELECT d.organisation_id, d.device_no, m.metric_no
+    FROM kilowatch.devices d
+    JOIN kilowatch.metrics m ON m.organisation_id = d.organisation_id AND m.name = :energy
+    WHERE d.device_no = ANY(CAST(:devices AS integer[])) AND d.energy_metric_no IS NOT NULL AND NOT EXISTS (
+        SELECT FROM kilowatch.series s WHERE s.device_no = d.device_no AND s.metric_no = m.metric_no
+    )
+    ORDER BY d.device_no
+    ON CONFLICT (device_no, metric_no) DO NOTHING
+""")
+SOURCES = text("""
+    SELECT d.device_no, d.organisation_id, d.id AS device, site.time_zone, d.rated_power_w,
+        d.energy_metric_no AS metric_no, source.name AS metric, source.kind, source.unit,
+        s.series_no AS energy_series_no
+    FROM kilowatch.devices d
+    JOIN kilowatch.sites site ON site.id = d.site_id
+    LEFT JOIN kilowatch.metrics source ON source.metric_no = d.energy_metric_no
+    LEFT JOIN kilowatch.metrics energy ON energy.organisation_id = d.organisation_id AND energy.name = :energy
+    LEFT JOIN kilowatch.series s ON s.device_no = d.device_no AND s.metric_no = energy.metric_no
+    WHERE d.device_no = ANY(CAST(:devices AS integer[]))
+    ORDER BY d.device_no
+""")
+
+
+async def device_sources(connection: Connection, device_nos: Numbers) -> list[DeviceSource]:
+    """What the worker needs of these devices, of any organisations, by device number.
+
+    Chooses the energy source of devices that have none yet, from the series that they have by now (so ensure
+    their series first), and makes their energy series. A choice once made stays.
+    """
+    given = {"devices": _integers(device_nos), "energy": ENERGY_METRIC.name}
+    await connection.execute(CHOOSE_SOURCES, given)
+    meaning = {"unit": ENERGY_METRIC.unit, "kind": ENERGY_METRIC.kind}
+    await connection.execute(ADD_ENERGY_METRICS, {**given, **meaning})
+    await connection.execute(ADD_ENERGY_SERIES, given)
+    found = await connection.execute(SOURCES, given)
+    return [DeviceSource(**row) for row in found.mappings()]
+
+
+KEEP_DEAD_LETTERS = text("""
+    INSERT INTO kilowatch.dead_letters
+        (organisation_id, device, door, code, detail, payload, received_at, source)
+    SELECT * FROM unnest(
+        CAST(:organisations AS uuid[]), CAST(:devices AS text[]), CAST(:doors AS text[]),
+        CAST(:codes AS text[]), CAST(:details AS text[]), CAST(:payloads AS jsonb[]),
+        CAST(:times AS timestamptz[]), CAST(:sources AS text[])
+    )
+    ON CONFLICT (source) DO NOTHING
+""")
+
+
+async def keep_dead_letters(connection: Connection, letters: Sequence[NewDeadLetter]) -> int:
+    """Keeps refused readings and returns how many were new; one whose `source` is kept already is not."""
+    # Sorted, because two workers that keep the same sources in different orders would wait for each other.
+    ordered = sorted(letters, key=lambda letter: letter.source or "")
+    kept = await connection.execute(
+        KEEP_DEAD_LETTERS,
+        {
+            "organisations": [letter.organisation_id for letter in ordered],
+            "devices": [
+                None if letter.device is None else storable_text(letter.device) for letter in ordered
+            ],
+            "doors": [letter.door for letter in ordered],
+            "codes": [letter.code for letter in ordered],
+            "details": [storable_text(letter.detail) for letter in ordered],
+            "payloads": [storable_json(letter.payload) for letter in ordered],
+            "times": [letter.received_at for letter in ordered],
+            "sources": [letter.source for letter in ordered],
+        },
+    )
+    return kept.rowcount
+
+
+async def list_dead_letters(
+    connection: Connection,
+    limit: int = LIMIT_DEFAULT,
+    cursor: str | None = None,
+    replayed: bool | None = None,
+    **equal_to: str | None,
+) -> Page[DeadLetter]:
+    """Newest first, narrowed by `device`, `door` or `code` in `equal_to`, and by whether it was replayed."""
+    newest = (dead_letters.c.received_at, dead_letters.c.id)
+    query = select(dead_letters).order_by(*(column.desc() for column in newest)).limit(check_limit(limit) + 1)
+    query = query.where(
+        *(dead_letters.c[name] == value for name, value in equal_to.items() if value is not None)
+    )
+    if replayed is not None:
+        query = query.where(dead_letters.c.replayed_at.is_not(None) == replayed)
+    if cursor is not None:
+        received_at, letter_id = read_cursor(cursor, tuple[datetime, uuid.UUID])
+        query = query.where(tuple_(*newest) < tuple_(literal(received_at), literal(letter_id)))
+    found = [DeadLetter(**row) for row in (await connection.execute(query)).mappings()]
+    return make_page(found, limit, lambda letter: (letter.received_at, letter.id))
+
+
+async def get_dead_letter(connection: Connection, letter_id: uuid.UUID) -> DeadLetter:
+    """The dead letter of this id.
+
+    Raises:
+        Problem: 404.
+    """
+    query = select(dead_letters).where(dead_letters.c.id == letter_id)
+    row = (await connection.execute(query)).mappings().one_or_none()
+    if row is None:
+        raise _no_letter(letter_id)
+    return DeadLetter(**row)
+
+
+async def mark_replayed(connection: Connection, letter_id: uuid.UUID) -> DeadLetter:
+    """Notes that the letter was sent once more, now.
+
+    Raises:
+        Problem: 404.
+    """
+    marked = update(dead_letters).where(dead_letters.c.id == letter_id).values(replayed_at=func.now())
+    row = (await connection.execute(marked.returning(dead_letters))).mappings().one_or_none()
+    if row is None:
+        raise _no_letter(letter_id)
+    return DeadLetter(**row)
+
+
+async def delete_dead_letter(connection: Connection, letter_id: uuid.UUID) -> None:
+    """Throws the letter away.
+
+    Raises:
+        Problem: 404.
+    """
+    gone = await connection.execute(delete(dead_letters).where(dead_letters.c.id == letter_id))
+    if gone.rowcount == 0:
+        raise _no_letter(letter_id)
+
+
+async def find_response(
+    connection: Connection, key_no: int, idempotency_key: str
+) -> RememberedResponse | None:
+    """What the request with this key was answered, if it is still remembered."""
+    query = select(
+        idempotency_keys.c.fingerprint, idempotency_keys.c.response, idempotency_keys.c.created_at
+    ).where(idempotency_keys.c.key_no == key_no, idempotency_keys.c.idempotency_key == idempotency_key)
+    row = (await connection.execute(query)).mappings().one_or_none()
+    return None if row is None else RememberedResponse(**row)
+
+
+async def remember_response(
+    connection: Connection,
+    organisation_id: uuid.UUID,
+    key_no: int,
+    idempotency_key: str,
+    fingerprint: bytes,
+    response: Any,
+) -> RememberedResponse:
+    """Keeps an answer and returns the one that counts: an earlier one for the same key wins."""
+    kept = insert(idempotency_keys).values(
+        organisation_id=organisation_id,
+        key_no=key_no,
+        idempotency_key=idempotency_key,
+        fingerprint=fingerprint,
+        response=response,
+    )
+    await connection.execute(kept.on_conflict_do_nothing())
+    found = await find_response(connection, key_no, idempotency_key)
+    if found is None:
+        raise Problem(404, "not_found", f"There is no API key number {key_no}.")
+    return found
+
+
+async def forget_responses(connection: Connection, before: datetime) -> int:
+    """Forgets the answers given before this moment and returns how many they were."""
+    gone = await connection.execute(delete(idempotency_keys).where(idempotency_keys.c.created_at < before))
+    return gone.rowcount
+
+
+def _integers(numbers: Numbers) -> list[int]:
+    return numbers.tolist() if isinstance(numbers, np.ndarray) else list(numbers)
+
+
+def _no_letter(letter_id: uuid.UUID) -> Problem:
+    return Problem(404, "not_found", f"There is no dead letter {letter_id}.")
