@@ -181,7 +181,7 @@ register = st.sampled_from(["reset", "reset to k", "rollover 5", "rollover 6.1",
 glitch = st.sampled_from(["low", "high"])
 
 
-def _happen(data: st.DataObject, meter: Meter, event: str) -> None:
+def _happen(data: st.DataObject, meter: Meter, event: str, least: int) -> None:
     # Far from every register size unless a roll-over is meant, and high enough to fall from.
     if event == "reset":
         amount = data.draw(amounts)
@@ -197,13 +197,13 @@ def _happen(data: st.DataObject, meter: Meter, event: str) -> None:
         meter.expected.append("swap")
     elif event == "low":
         before, amount = meter.last, data.draw(amounts)
-        meter.show(data.draw(st.integers(0, before - 2 * MOST_WH)))
+        meter.show(data.draw(st.integers(0, before - least)))
         meter.show(before + amount)
         meter.used_wh += amount
         meter.expected.append("dip")
     elif event == "high":
         before, amount = meter.last, data.draw(amounts)
-        meter.show(before + amount + data.draw(st.integers(2 * MOST_WH, 10**9)))
+        meter.show(before + amount + data.draw(st.integers(least, 10**9)))
         meter.show(before + amount)
         meter.used_wh += amount
         meter.expected.append("spike")
@@ -211,22 +211,29 @@ def _happen(data: st.DataObject, meter: Meter, event: str) -> None:
         raise AssertionError(event)
 
 
-@given(data=st.data(), events=st.lists(glitch, max_size=4), ending=register, rated=st.booleans())
+@given(
+    data=st.data(),
+    events=st.lists(glitch, max_size=4),
+    ending=register,
+    rated=st.booleans(),
+    # A glitch no larger than ordinary use may pass for its neighbour's opposite: same energy, other name.
+    least=st.sampled_from([1, 2 * MOST_WH]),
+)
 def test_total_error_is_zero_whatever_happens_to_the_meter(
-    data: st.DataObject, events: list[str], ending: str, rated: bool
+    data: st.DataObject, events: list[str], ending: str, rated: bool, least: int
 ) -> None:
     size, display = {"rollover 5": (10**8, 1000), "rollover 6.1": (10**9, 100)}.get(ending, (0, 1))
     meter = Meter([size - 70_000 if size else data.draw(st.integers(200_000, 700_000))])
     meter.use(*data.draw(quiet))
     for event in events:
-        _happen(data, meter, event)
+        _happen(data, meter, event, least)
         meter.use(*data.draw(quiet))
     if size:
         while meter.last < size:
             meter.use(data.draw(st.integers(1_000, MOST_WH)))
         meter.expected.append("rollover")
     else:
-        _happen(data, meter, ending)
+        _happen(data, meter, ending, least)
     meter.use(*data.draw(quiet))
     shown = [wh // display * display for wh in meter.shown_wh]
     used = meter.used_wh
@@ -237,7 +244,7 @@ def test_total_error_is_zero_whatever_happens_to_the_meter(
     )
     assert (steps.energy_uwh >= 0).all()
     assert int(steps.energy_uwh.sum()) == used * MICRO_PER_WH
-    if display == 1:
+    if display == 1 and least > 1:
         assert sorted(reasons(corrections)) == sorted(meter.expected)
 
 
