@@ -1,0 +1,1 @@
+"""The demo: three real meters, replayed for ever."""
