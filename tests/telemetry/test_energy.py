@@ -6,7 +6,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kilowatch.telemetry.apportion import (
@@ -31,6 +31,9 @@ from kilowatch.units import MICRO_PER_KWH, MICRO_PER_WH, MICRO_WATT_HOURS, WATTS
 HOUR_US = 3_600_000_000
 START_US = 1_790_000_000_000_000 // HOUR_US * HOUR_US
 GAP_US = HOUR_US
+
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A busy machine fails no test."""
 
 
 def source(readings: list[tuple[int, float]], scale: float = 1.0, device: int = 1) -> Source:
@@ -86,6 +89,7 @@ class TestGauge:
         steps, _ = gauge_steps(both, np.array([99, 99, 100, 100]))
         assert steps.device.tolist() == [2]
 
+    @patient
     @given(st.lists(st.tuples(st.integers(1, 10**9), st.floats(-1e6, 1e6)), min_size=2, max_size=30))
     def test_a_power_curve_is_integrated_to_the_rounding_of_each_step(
         self, rows: list[tuple[int, float]]
@@ -140,6 +144,7 @@ class TestInterval:
         assert corrections.before.tolist() == [-1.0, 1e300]
         assert corrections.after.tolist() == [0.0, 0.0]
 
+    @patient
     @given(st.lists(st.tuples(st.integers(1, 10**10), st.integers(0, 10**12)), max_size=30))
     def test_intervals_never_overlap_and_sum_to_the_readings(self, rows: list[tuple[int, int]]) -> None:
         moments = np.cumsum([span for span, _ in rows], dtype=np.int64).tolist()
@@ -200,6 +205,7 @@ class TestApportion:
         pieces = split_steps(steps_of([(1, 0, QUARTER_HOUR_US, 5)]))
         assert as_rows(pieces) == [(1, START_US, 5, QUARTER_HOUR_US)]
 
+    @patient
     @given(step_rows, st.sampled_from([QUARTER_HOUR_US, HOUR_US, 7_000_000_000]))
     def test_every_unit_lies_in_exactly_one_bucket(
         self, rows: list[tuple[int, int, int, int]], bucket_us: int
@@ -218,6 +224,7 @@ class TestApportion:
                 assert part * energy >= 0
                 assert part == pytest.approx(energy * covered / (end - start), abs=1.5, rel=1e-6)
 
+    @patient
     @given(step_rows)
     def test_sums_are_those_of_a_dictionary(self, rows: list[tuple[int, int, int, int]]) -> None:
         steps = steps_of(rows)
@@ -318,6 +325,7 @@ limit = st.sampled_from([np.nan, 500.0, 8000.0, 2e5])
 
 
 @pytest.mark.parametrize("kind", get_args(Kind))
+@patient
 @given(data=st.data())
 def test_the_order_of_arrival_does_not_matter(kind: Kind, data: st.DataObject) -> None:
     limits = {device: data.draw(limit) for device in (1, 2)}
@@ -337,6 +345,7 @@ def test_the_order_of_arrival_does_not_matter(kind: Kind, data: st.DataObject) -
 
 
 @pytest.mark.parametrize("kind", get_args(Kind))
+@patient
 @given(
     rows=st.lists(st.tuples(spacing, reading), min_size=12, max_size=30),
     edits=st.lists(st.tuples(st.integers(0, 11), st.none() | reading), min_size=1, max_size=6),
