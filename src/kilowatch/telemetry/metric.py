@@ -7,11 +7,15 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from kilowatch.errors import Fault
+from kilowatch.ids import METRIC_NAME
+
 Kind = Literal["gauge", "counter", "interval", "state"]
 
 ENERGY = "energy_wh"
 """Reserved: the canonical energy of a device in Wh, made by the worker and never sent."""
 RESERVED = frozenset({ENERGY})
+STATE_MAX = 64
 PHASE = re.compile(r"(.+)_l[123]")
 
 
@@ -81,3 +85,24 @@ def describe(name: str) -> Metric:
     if known is None:
         return Metric(name)
     return Metric(name, known.unit, known.kind, known.states, known.minimum, known.maximum)
+
+
+def metric_faults(metric: Metric) -> list[Fault]:
+    """Everything that is wrong with a metric as somebody wants to define it."""
+    faults = []
+    if not METRIC_NAME.fullmatch(metric.name) or metric.name in RESERVED:
+        faults.append(Fault("bad_name", f"{metric.name[:64]!r} cannot be defined.", pointer="/name"))
+    if not metric.unit.isprintable():
+        faults.append(Fault("bad_unit", "unit has printable characters only.", pointer="/unit"))
+    if (metric.kind == "state") != bool(metric.states):
+        faults.append(Fault("bad_states", "a state metric, and no other, has states.", pointer="/states"))
+    if len(set(metric.states)) < len(metric.states) or not all(map(_is_state, metric.states)):
+        detail = f"states differ, and each has 1 to {STATE_MAX} printable characters."
+        faults.append(Fault("bad_states", detail, pointer="/states"))
+    if metric.minimum is not None and metric.maximum is not None and metric.minimum > metric.maximum:
+        faults.append(Fault("bad_limits", "minimum is above maximum.", pointer="/minimum"))
+    return faults
+
+
+def _is_state(name: str) -> bool:
+    return 0 < len(name) <= STATE_MAX and name.isprintable()

@@ -20,8 +20,8 @@ from kilowatch.ids import METRIC_NAME
 from kilowatch.postgres.engine import Connection
 from kilowatch.postgres.page import LIMIT_DEFAULT, Page, check_limit, make_page, read_cursor
 from kilowatch.telemetry.dead_letter import DeadLetter, NewDeadLetter, storable_json, storable_text
-from kilowatch.telemetry.metric import ENERGY_METRIC, RESERVED, Kind, Metric, describe
-from kilowatch.telemetry.tables import dead_letters, idempotency_keys, metrics
+from kilowatch.telemetry.metric import ENERGY_METRIC, RESERVED, Kind, Metric, describe, metric_faults
+from kilowatch.telemetry.tables import dead_letters, idempotency_keys, metrics, series
 
 Numbers = Sequence[int] | npt.NDArray[np.int32] | npt.NDArray[np.int64]
 
@@ -124,6 +124,38 @@ async def find_metrics(
         )
         for row in await connection.execute(query)
     }
+
+
+async def change_metric(connection: Connection, organisation_id: uuid.UUID, metric: Metric) -> StoredMetric:
+    """Defines a metric anew, or for the first time.
+
+    Raises:
+        Problem: 422 with all that is wrong; 409 `metric_in_use` if kept values would mean something else.
+    """
+    faults = metric_faults(metric)
+    if faults:
+        raise Problem(422, "invalid", "The metric cannot be defined like this.", faults)
+    known = (await define_metrics(connection, organisation_id, [metric]))[metric.name]
+    old = known.metric
+    recoded = (old.kind == "state") != (metric.kind == "state") or metric.states[
+        : len(old.states)
+    ] != old.states
+    if recoded:
+        used = select(series.c.series_no).where(series.c.metric_no == known.metric_no).limit(1)
+        if (await connection.execute(used)).one_or_none() is not None:
+            detail = f"{metric.name} has values; it stays what it is, and states keep their places."
+            raise Problem(409, "metric_in_use", detail)
+    changed = update(metrics).where(metrics.c.metric_no == known.metric_no)
+    await connection.execute(
+        changed.values(
+            unit=metric.unit,
+            kind=metric.kind,
+            states=list(metric.states),
+            minimum=metric.minimum,
+            maximum=metric.maximum,
+        )
+    )
+    return StoredMetric(known.metric_no, metric)
 
 
 # Existing pairs are left out before the insert, because a conflict uses up a number.

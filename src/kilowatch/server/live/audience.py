@@ -14,6 +14,7 @@ import numpy.typing as npt
 from kilowatch.server.live.directory import Directory, Interest, find_interest
 from kilowatch.server.live.ring import Tick
 from kilowatch.server.live.topics import Topics
+from kilowatch.telemetry.forms import format_times
 from kilowatch.wire.frame import Frame
 from kilowatch.wire.live import LiveEvent
 
@@ -124,9 +125,3 @@ def encode_event(event: LiveEvent) -> bytes:
     """An event as clients receive it."""
     (ts,) = format_times(np.array([event.ts_us]))
     return _encoder.encode({"topic": event.topic, "ts": ts, "type": event.type, "data": event.data})
-
-
-def format_times(ts_us: npt.NDArray[np.int64]) -> list[str]:
-    """RFC 3339 of each time, with a fraction only where there is one."""
-    texts = np.datetime_as_string(ts_us.astype("datetime64[us]"), unit="us").tolist()
-    return [text.rstrip("0").rstrip(".") + "Z" for text in texts]

@@ -1,0 +1,236 @@
+"""The JSON documents of reading back: their shapes, and how answers become them.
+
+Owns names and units on the wire. Keeps true that a number in a document is the query layer's number, and
+that energy is shown in Wh with every micro-watt-hour that it has.
+"""
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field
+
+from kilowatch.clock import rfc3339
+from kilowatch.sites.device import Device
+from kilowatch.telemetry.forms import format_times, show_values
+from kilowatch.telemetry.query import Points, Span
+from kilowatch.telemetry.site_energy import Energy, SiteEnergy
+from kilowatch.telemetry.store import Series
+from kilowatch.units import MICRO_PER_WH
+
+MetricKind = Literal["gauge", "counter", "interval", "state"]
+Point = tuple[datetime, float | str]
+
+
+class SeriesShown(BaseModel):
+    """One series: points ascend in time; a bucket's time is its start, and empty buckets have no point."""
+
+    metric: str
+    unit: str
+    kind: str
+    agg: str
+    resolution: str = Field(description="As the document's, but canonical energy is never finer than 15m.")
+    points: list[Point]
+    coverage: float = Field(ge=0, le=1, description="Share of the past part of the span that has data.")
+
+
+class Readings(BaseModel):
+    """Readings of a device over a span."""
+
+    device: str
+    resolution: str
+    time_zone: str
+    start: datetime
+    end: datetime
+    series: list[SeriesShown]
+
+
+class LatestValue(BaseModel):
+    """The newest value of one metric."""
+
+    metric: str
+    unit: str
+    ts: datetime
+    value: float | str
+
+
+class LatestOfDevice(BaseModel):
+    """The newest values of one device."""
+
+    device: str
+    site_id: uuid.UUID
+    metrics: list[LatestValue]
+
+
+class Latest(BaseModel):
+    """The newest values of all devices."""
+
+    items: list[LatestOfDevice]
+    next_cursor: str | None
+
+
+class EnergyShown(BaseModel):
+    """Energy by bucket; `energy_wh` is the sum, null when nothing is known."""
+
+    points: list[tuple[datetime, float]]
+    energy_wh: float | None
+    coverage: float = Field(ge=0, le=1)
+
+
+class DeviceEnergy(EnergyShown):
+    """Energy of one device."""
+
+    device: str
+    name: str
+
+
+class SiteEnergyShown(BaseModel):
+    """Energy of a site's devices, each and in total."""
+
+    site_id: uuid.UUID
+    resolution: str
+    time_zone: str
+    start: datetime
+    end: datetime
+    unit: Literal["Wh"]
+    devices: list[DeviceEnergy]
+    total: EnergyShown
+
+
+class MetricShown(BaseModel):
+    """What a number means."""
+
+    name: str
+    unit: str
+    kind: MetricKind
+    states: list[str]
+    minimum: float | None
+    maximum: float | None
+
+
+class Metrics(BaseModel):
+    """All metrics of the organisation."""
+
+    items: list[MetricShown]
+    next_cursor: None = None
+
+
+class MetricWanted(BaseModel):
+    """What a number shall mean; limits are inclusive, `states` are the names of a state metric's values."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    unit: str = Field("", max_length=32)
+    kind: MetricKind = "gauge"
+    states: list[str] = Field(default_factory=list, max_length=256)
+    minimum: float | None = None
+    maximum: float | None = None
+
+
+class DeadLetterShown(BaseModel):
+    """A reading that was refused, with the reason."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: uuid.UUID
+    device: str | None
+    door: str
+    code: str
+    detail: str
+    payload: Any
+    received_at: datetime
+    replayed_at: datetime | None
+
+
+class DeadLetters(BaseModel):
+    """A page of dead letters, newest first."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    items: list[DeadLetterShown]
+    next_cursor: str | None
+
+
+def encode_readings(device: str, resolution: str, span: Span, series: Sequence[Points]) -> bytes:
+    """The document `Readings`."""
+    return msgspec.json.encode(
+        {
+            "device": device,
+            "resolution": resolution,
+            "time_zone": span.zone,
+            "start": rfc3339(span.start_us),
+            "end": rfc3339(span.end_us),
+            "series": [
+                {
+                    "metric": points.plan.ref.metric,
+                    "unit": points.plan.ref.unit,
+                    "kind": "interval" if points.plan.ref.kind == "energy" else points.plan.ref.kind,
+                    "agg": points.plan.agg,
+                    "resolution": points.plan.resolution,
+                    "points": list(zip(format_times(points.ts_us), show_values(points), strict=True)),
+                    "coverage": round(points.coverage, 6),
+                }
+                for points in series
+            ],
+        }
+    )
+
+
+def encode_latest(
+    devices: Sequence[Device],
+    series: Sequence[Series],
+    newest: dict[int, tuple[int, float]],
+    next_cursor: str | None,
+) -> bytes:
+    """The document `Latest`."""
+    values: dict[int, list[dict[str, Any]]] = {device.device_no: [] for device in devices}
+    for one in series:
+        found = newest.get(one.series_no)
+        if found is not None:
+            ts_us, value = found
+            shown = one.states[int(value)] if 0 <= value < len(one.states) else value
+            values[one.device_no].append(
+                {"metric": one.metric, "unit": one.unit, "ts": rfc3339(ts_us), "value": shown}
+            )
+    return msgspec.json.encode(
+        {
+            "items": [
+                {"device": device.id, "site_id": device.site_id, "metrics": values[device.device_no]}
+                for device in devices
+            ],
+            "next_cursor": next_cursor,
+        }
+    )
+
+
+def encode_site_energy(
+    site_id: uuid.UUID, span: Span, devices: Sequence[Device], energy: SiteEnergy
+) -> bytes:
+    """The document `SiteEnergyShown`; `energy.parts` are those of `devices`, in the same order."""
+    return msgspec.json.encode(
+        {
+            "site_id": site_id,
+            "resolution": energy.tier,
+            "time_zone": span.zone,
+            "start": rfc3339(span.start_us),
+            "end": rfc3339(span.end_us),
+            "unit": "Wh",
+            "devices": [
+                {"device": device.id, "name": device.name, **_show_energy(part)}
+                for device, part in zip(devices, energy.parts, strict=True)
+            ],
+            "total": _show_energy(energy.total),
+        }
+    )
+
+
+def _show_energy(energy: Energy) -> dict[str, Any]:
+    # An int64 divided by a million is the nearest double, whose shortest text has all six decimals.
+    values = (energy.energy_uwh / MICRO_PER_WH).tolist()
+    return {
+        "points": list(zip(format_times(energy.bucket_us), values, strict=True)),
+        "energy_wh": energy.total_uwh / MICRO_PER_WH if len(energy.bucket_us) else None,
+        "coverage": round(energy.coverage, 6),
+    }

@@ -1,0 +1,329 @@
+"""HTTP for reading back: readings of a device, newest values, energy of a site; metrics and dead letters."""
+
+import asyncio
+import itertools
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import pyarrow as pa
+from fastapi import APIRouter, Depends, Header, Path, Query, Response
+from fastapi.responses import StreamingResponse
+
+from kilowatch.accounts.access import Access
+from kilowatch.accounts.identity import Caller
+from kilowatch.accounts.store import get_organisation
+from kilowatch.clock import Clock
+from kilowatch.errors import Fault, Problem
+from kilowatch.ids import DEVICE_ID, METRIC_NAME
+from kilowatch.lake.reading import LakeReader
+from kilowatch.period import DAY_US
+from kilowatch.postgres.engine import Connection
+from kilowatch.postgres.page import LIMIT_DEFAULT, LIMIT_MAX
+from kilowatch.sites.device import Device
+from kilowatch.sites.store import get_device, get_site, list_devices
+from kilowatch.telemetry import documents, forms, query, site_energy, store
+from kilowatch.telemetry.metric import ENERGY, Metric
+from kilowatch.telemetry.moment import read_span
+
+Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX)]
+Moment = Annotated[str | None, Query(description="RFC 3339, or milliseconds since 1970.", max_length=64)]
+Word = Annotated[str | None, Query(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+SITE_POINTS = 200
+"""Most buckets of a site's energy when the resolution is left to us."""
+
+FORMS = {
+    "content": {
+        "text/csv": {"schema": {"type": "string"}},
+        "application/vnd.apache.arrow.stream": {"schema": {"type": "string", "format": "binary"}},
+        "application/vnd.apache.parquet": {"schema": {"type": "string", "format": "binary"}},
+    },
+    "description": "The same rows in the form that Accept names.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Back:
+    """What reading back needs."""
+
+    access: Access
+    lake: LakeReader
+    clock: Clock
+
+
+def make_routes(access: Access, lake: LakeReader, clock: Clock) -> APIRouter:
+    """The routes of this room."""
+    routes = APIRouter()
+    back = Back(access, lake, clock)
+    _add_reading_routes(routes, back)
+    _add_site_routes(routes, back)
+    _add_metric_routes(routes, access)
+    _add_dead_letter_routes(routes, access)
+    return routes
+
+
+# --- readings of a device --------------------------------------------------------------------------------
+
+
+def _add_reading_routes(routes: APIRouter, back: Back) -> None:
+    @routes.get(
+        "/devices/{device_id}/readings",
+        tags=["readings"],
+        response_model=documents.Readings,
+        responses={200: FORMS},
+    )
+    async def read_readings(
+        device_id: Annotated[str, Path(description="The device's id.")],
+        caller: Annotated[Caller, Depends(back.access.reader)],
+        start: Moment = None,
+        end: Moment = None,
+        metrics: Annotated[str | None, Query(description="Names, joined by commas.", max_length=4000)] = None,
+        resolution: query.Resolution = "auto",
+        agg: Annotated[
+            query.Agg | None, Query(description="Without it: what suits the metric's kind.")
+        ] = None,
+        limit_points: Annotated[int, Query(ge=1, le=100_000, description="Holds for `auto`.")] = 1000,
+        accept: Annotated[str | None, Header()] = None,
+    ) -> Response:
+        """A device's readings over a span, by default the last 24 hours. Buckets are whole."""
+        form = forms.choose_form(accept)
+        if form is None:
+            kinds = ", ".join([forms.JSON_TYPE, *forms.MEDIA_TYPES.values()])
+            raise Problem(406, "not_acceptable", f"Readings come as {kinds}.")
+        async with back.access.database.scope(caller.organisation_id) as connection:
+            device = await get_device(connection, _device_id(device_id))
+            zone = (await get_site(connection, device.site_id)).time_zone
+            refs = choose_series(await store.list_series(connection, [device.device_no]), metrics)
+            retention = await _retention(connection, caller)
+        span = read_span(start, end, back.clock.now_us(), zone)
+
+        def plan() -> list[query.SeriesPlan]:
+            plans = query.plan_series(back.lake, refs, span, resolution, agg, limit_points, retention)
+            query.refuse_too_many(back.lake, plans, span, streamed=form != "json")
+            return plans
+
+        if form == "json":
+            return await asyncio.to_thread(lambda: _answer_json(back, device, plan(), span, resolution))
+        return await asyncio.to_thread(lambda: _answer_form(back, form, device, plan(), span))
+
+
+def choose_series(series: Sequence[store.Series], names: str | None) -> list[query.SeriesRef]:
+    """The series asked for, all when no names are given. `energy` is the metric that the device reports by
+    that name, or else its canonical energy.
+
+    Raises:
+        Problem: 422 `unknown_metric`, unless the device has no series at all yet.
+    """
+    known = {one.metric: one for one in series}
+    if ENERGY in known:
+        known.setdefault("energy", known[ENERGY])
+    if names is None:
+        return [_ref(one, one.metric) for one in sorted(series, key=lambda one: one.metric == ENERGY)]
+    wanted = list(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
+    unknown = [name for name in wanted if name not in known]
+    if unknown and series:
+        has = ", ".join(sorted(known))
+        faults = [
+            Fault("unknown_metric", f"The device has no metric {name[:64]!r}.", "/query/metrics")
+            for name in unknown
+        ]
+        raise Problem(422, "unknown_metric", f"The device has the metrics {has}.", faults)
+    chosen = {known[name].series_no: _ref(known[name], name) for name in wanted if name in known}
+    return list(chosen.values())
+
+
+def _ref(series: store.Series, name: str) -> query.SeriesRef:
+    kind: query.Kind = "energy" if series.metric == ENERGY else series.kind
+    return query.SeriesRef(series.series_no, name, series.unit, kind, tuple(series.states))
+
+
+def _answer_json(
+    back: Back,
+    device: Device,
+    plans: Sequence[query.SeriesPlan],
+    span: query.Span,
+    asked: query.Resolution,
+) -> Response:
+    series = query.read_points(back.lake, plans, span)
+    told = next((plan for plan in plans if plan.ref.kind != "energy"), plans[0] if plans else None)
+    resolution = told.resolution if told else asked
+    return Response(
+        documents.encode_readings(device.id, resolution, span, series), media_type=forms.JSON_TYPE
+    )
+
+
+def _answer_form(
+    back: Back, form: forms.Form, device: Device, plans: Sequence[query.SeriesPlan], span: query.Span
+) -> Response:
+    rows = forms.read_rows(back.lake, device.id, plans, span)
+    # The first rows are read before the answer begins, so that a lake that is away is still a 503.
+    first: list[pa.RecordBatch] = list(itertools.islice(rows, 1))
+    chunks: Iterator[bytes] = forms.write_form(form, itertools.chain(first, rows))
+    suffix = {"csv": "csv", "arrow": "arrows", "parquet": "parquet"}[form]
+    return StreamingResponse(
+        chunks,
+        media_type=forms.MEDIA_TYPES[form],
+        headers={"Content-Disposition": f'attachment; filename="{device.id}.{suffix}"', "Vary": "Accept"},
+    )
+
+
+# --- newest values, energy of a site ---------------------------------------------------------------------
+
+
+def _add_site_routes(routes: APIRouter, back: Back) -> None:
+    @routes.get("/readings/latest", tags=["readings"], response_model=documents.Latest)
+    async def read_latest(
+        caller: Annotated[Caller, Depends(back.access.reader)],
+        site_id: uuid.UUID | None = None,
+        limit: Annotated[int | None, Query(ge=1, le=LIMIT_MAX, description="Without it: all.")] = None,
+        cursor: str | None = None,
+    ) -> Response:
+        """The newest value of every metric of every device, or of the devices of one site."""
+        async with back.access.database.scope(caller.organisation_id) as connection:
+            if site_id is not None:
+                await get_site(connection, site_id)
+            if limit is None:
+                devices, next_cursor = await _all_devices(connection, site_id, cursor), None
+            else:
+                page = await list_devices(connection, limit, cursor, site_id=site_id)
+                devices, next_cursor = page.items, page.next_cursor
+            series = await store.list_series(connection, [device.device_no for device in devices])
+        measured = [one for one in series if one.metric != ENERGY]
+
+        def answer() -> bytes:
+            newest = query.read_latest(back.lake, [one.series_no for one in measured])
+            return documents.encode_latest(devices, measured, newest, next_cursor)
+
+        return Response(await asyncio.to_thread(answer), media_type=forms.JSON_TYPE)
+
+    @routes.get("/sites/{site_id}/energy", tags=["readings"], response_model=documents.SiteEnergyShown)
+    async def read_site_energy(
+        site_id: uuid.UUID,
+        caller: Annotated[Caller, Depends(back.access.reader)],
+        start: Moment = None,
+        end: Moment = None,
+        resolution: Literal["auto", "15m", "1h", "1d"] = "auto",
+    ) -> Response:
+        """Energy of a site's devices, each and in total, in Wh; days and hours are the site's."""
+        async with back.access.database.scope(caller.organisation_id) as connection:
+            site = await get_site(connection, site_id)
+            devices = await _all_devices(connection, site_id, None)
+            series = await store.list_series(connection, [device.device_no for device in devices])
+            retention = await _retention(connection, caller)
+        span = read_span(start, end, back.clock.now_us(), site.time_zone)
+        of_device = {one.device_no: one.series_no for one in series if one.metric == ENERGY}
+        counted = [device for device in devices if device.device_no in of_device]
+        tier = (
+            site_energy.choose_energy_tier(span, SITE_POINTS, retention)
+            if resolution == "auto"
+            else resolution
+        )
+
+        def answer() -> bytes:
+            numbers = [of_device[device.device_no] for device in counted]
+            site_energy.refuse_too_many(span, tier, len(numbers))
+            energy = site_energy.read_energy(back.lake, numbers, span, tier)
+            return documents.encode_site_energy(site_id, span, counted, energy)
+
+        return Response(await asyncio.to_thread(answer), media_type=forms.JSON_TYPE)
+
+
+async def _all_devices(connection: Connection, site_id: uuid.UUID | None, cursor: str | None) -> list[Device]:
+    devices: list[Device] = []
+    while True:
+        page = await list_devices(connection, LIMIT_MAX, cursor, site_id=site_id)
+        devices.extend(page.items)
+        cursor = page.next_cursor
+        if cursor is None:
+            return devices
+
+
+async def _retention(connection: Connection, caller: Caller) -> query.Retention:
+    organisation = await get_organisation(connection, caller.organisation_id)
+    return query.Retention(
+        organisation.retention_raw_days * DAY_US, organisation.retention_hourly_days * DAY_US
+    )
+
+
+def _device_id(text: str) -> str:
+    """The id itself; what can be no device's id is not there (PostgreSQL would refuse some of it)."""
+    if not DEVICE_ID.fullmatch(text):
+        raise Problem(404, "not_found", f"There is no device {text[:80]!r}.")
+    return text
+
+
+# --- metrics ---------------------------------------------------------------------------------------------
+
+
+def _add_metric_routes(routes: APIRouter, access: Access) -> None:
+    @routes.get("/metrics", tags=["metrics"])
+    async def list_metrics(caller: Annotated[Caller, Depends(access.reader)]) -> documents.Metrics:
+        """Every metric of the organisation, by name."""
+        async with access.database.scope(caller.organisation_id) as connection:
+            found = await store.find_metrics(connection, caller.organisation_id)
+        return documents.Metrics(items=[_show_metric(found[name].metric) for name in sorted(found)])
+
+    @routes.put("/metrics/{name}", tags=["metrics"])
+    async def define_metric(
+        name: Annotated[str, Path(pattern=f"^{METRIC_NAME.pattern}$")],
+        wanted: documents.MetricWanted,
+        caller: Annotated[Caller, Depends(access.admin)],
+    ) -> documents.MetricShown:
+        """Says what a number means. How values are kept cannot change once there are some: a metric stays
+        a state metric or none, and states keep their places."""
+        metric = Metric(name, wanted.unit, wanted.kind, tuple(wanted.states), wanted.minimum, wanted.maximum)
+        async with access.database.scope(caller.organisation_id) as connection:
+            stored = await store.change_metric(connection, caller.organisation_id, metric)
+        await access.announce(caller.organisation_id, "metrics")
+        return _show_metric(stored.metric)
+
+
+def _show_metric(metric: Metric) -> documents.MetricShown:
+    return documents.MetricShown(
+        name=metric.name,
+        unit=metric.unit,
+        kind=metric.kind,
+        states=list(metric.states),
+        minimum=metric.minimum,
+        maximum=metric.maximum,
+    )
+
+
+# --- dead letters ----------------------------------------------------------------------------------------
+
+
+def _add_dead_letter_routes(routes: APIRouter, access: Access) -> None:
+    @routes.get("/dead-letters", tags=["dead letters"])
+    async def list_dead_letters(
+        caller: Annotated[Caller, Depends(access.reader)],
+        limit: Limit = LIMIT_DEFAULT,
+        cursor: str | None = None,
+        device: Word = None,
+        door: Word = None,
+        code: Word = None,
+        replayed: bool | None = None,
+    ) -> documents.DeadLetters:
+        """Refused readings, newest first."""
+        async with access.database.scope(caller.organisation_id) as connection:
+            page = await store.list_dead_letters(
+                connection, limit, cursor, replayed, device=device, door=door, code=code
+            )
+        return documents.DeadLetters.model_validate(page)
+
+    @routes.get("/dead-letters/{letter_id}", tags=["dead letters"])
+    async def get_dead_letter(
+        letter_id: uuid.UUID, caller: Annotated[Caller, Depends(access.reader)]
+    ) -> documents.DeadLetterShown:
+        """One refused reading."""
+        async with access.database.scope(caller.organisation_id) as connection:
+            letter = await store.get_dead_letter(connection, letter_id)
+        return documents.DeadLetterShown.model_validate(letter)
+
+    @routes.delete("/dead-letters/{letter_id}", status_code=204, tags=["dead letters"])
+    async def delete_dead_letter(
+        letter_id: uuid.UUID, caller: Annotated[Caller, Depends(access.admin)]
+    ) -> None:
+        """Throws a refused reading away."""
+        async with access.database.scope(caller.organisation_id) as connection:
+            await store.delete_dead_letter(connection, letter_id)
