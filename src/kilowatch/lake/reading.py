@@ -16,6 +16,7 @@ from kilowatch.lake.layout import TIERS
 
 Int64s = npt.NDArray[np.int64]
 Int32s = npt.NDArray[np.int32]
+Floats = npt.NDArray[np.float64]
 
 MERGED = """
     sum(count)::BIGINT AS count, sum(sum) AS sum, min(min) AS min, max(max) AS max,
@@ -134,6 +135,21 @@ class LakeReader:
             },
             wanted=wanted,
         )
+
+    def find_stored(self, series_no: Int32s, ts_us: Int64s) -> tuple[Int32s, Int64s, Floats]:
+        """`existing` as arrays."""
+        return as_arrays(self.existing(series_no, ts_us))
+
+    def find_around(
+        self, series_no: Int32s, from_us: Int64s, to_us: Int64s, before: int, after: int
+    ) -> tuple[Int32s, Int64s, Floats]:
+        """`neighbourhood` as arrays."""
+        return as_arrays(self.neighbourhood(series_no, from_us, to_us, before, after))
+
+
+def as_arrays(rows: pa.Table) -> tuple[Int32s, Int64s, Floats]:
+    """Columns series_no, ts, value as NumPy arrays."""
+    return tuple(rows.column(name).to_numpy() for name in ("series_no", "ts", "value"))
 
 
 def series_filter(series_nos: Sequence[int]) -> tuple[str, list[object]]:

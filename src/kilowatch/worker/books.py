@@ -91,10 +91,11 @@ class Books:
             if not chosen.all():
                 points = points.take(chosen)
             kinds = registry.source_kind[points.device]
-            for number in np.unique(kinds):
+            for number in range(int(kinds.min()), int(kinds.max()) + 1):
                 of_kind = kinds == number
                 mine = points if of_kind.all() else points.take(of_kind)
-                deltas.extend(self._book_kind(KINDS[number], slot, mine, newest_us))
+                if len(mine):
+                    deltas.extend(self._book_kind(KINDS[number], slot, mine, newest_us))
         return deltas
 
     def _book_kind(self, kind: Kind, slot: int, points: Points, newest_us: Int64s) -> list[Delta]:

@@ -68,6 +68,7 @@ class Registry:
     slot_of_metric: dict[int, int] = field(default_factory=dict)
     series: list[Int32s] = field(default_factory=list)
     """Per slot: series number by device number, 0 where there is none."""
+    zone_of_series: npt.NDArray[np.int16] = field(default_factory=lambda: np.zeros(1, np.int16))
     device_ids: dict[int, tuple[UUID, str]] = field(default_factory=dict)
     highest_series: int = 0
 
@@ -93,6 +94,13 @@ class Registry:
             self.highest_series = max(self.highest_series, one.series_no)
         for fact in devices:
             self._learn_device(fact)
+        more = self.highest_series + 1 - len(self.zone_of_series)
+        if more > 0:
+            self.zone_of_series = np.concatenate([self.zone_of_series, np.zeros(more + 1024, np.int16)])
+        for one in series:
+            self.zone_of_series[one.series_no] = self.zone[one.device_no]
+        for fact in devices:
+            self.zone_of_series[self.energy_series[fact.device_no]] = self.zone[fact.device_no]
 
     def forget(self) -> None:
         """Has every device learnt anew on its next reading; numbers keep their meaning meanwhile."""

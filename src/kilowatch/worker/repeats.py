@@ -134,11 +134,16 @@ def judge(readings: Readings, known: Known, *, replace: bool) -> Contested:
             rows.append(found)
             slots.append(np.full(len(found), slot, np.int32))
     if not rows or not sum(len(found) for found in rows):
-        nothing = np.empty(0, np.intp)
-        return Contested(nothing, np.empty(0, np.int32), np.empty(0), np.empty(0), np.empty(0, np.int8))
+        return no_contest()
     contested = settle_contested(readings, np.concatenate(rows), np.concatenate(slots), known, replace)
     strike_out(readings, contested)
     return contested
+
+
+def no_contest() -> Contested:
+    """No doubtful value."""
+    nothing = np.empty(0, np.intp)
+    return Contested(nothing, np.empty(0, np.int32), np.empty(0), np.empty(0), np.empty(0, np.int8))
 
 
 def settle_contested(readings: Readings, row: Rows, slot: Int32s, known: Known, replace: bool) -> Contested:

@@ -77,7 +77,7 @@ class Settlement:
             readings.ts_us // MINUTE_US * MINUTE_US,
         )
         tables = {SAMPLES.name: samples_table(readings)}
-        tables |= self._rollup_tables(minutes, readings, deltas)
+        tables |= self._rollup_tables(minutes, deltas)
         counts = Outcome(accepted, orphans, contested)
         tables[LEDGER.name] = ledger_table(readings, counts, spans, self._partitions, now_us)
         tables[CORRECTIONS.name] = self._corrections_table([delta.added for delta in deltas])
@@ -106,35 +106,21 @@ class Settlement:
             readings.series[slot] = series
         self.make_room()
 
-    def _rollup_tables(
-        self, minutes: Partials, readings: Readings, deltas: list[Delta]
-    ) -> dict[str, pa.Table]:
+    def _rollup_tables(self, minutes: Partials, deltas: list[Delta]) -> dict[str, pa.Table]:
         quarters = coarsen(minutes, minutes.bucket_us // (15 * MINUTE_US) * (15 * MINUTE_US))
         energy = Partials.concat(self._energy_partials(delta) for delta in deltas)
         tables = {"rollups_1m": rollup_table(minutes)}
         quarters = Partials.concat([quarters, energy])
         tables["rollups_15m"] = rollup_table(quarters)
-        zone = self._zone_by_series(readings, deltas)[quarters.series]
-        hours = self._coarsened(quarters, zone, "1h")
+        hours = self._coarsened(quarters, "1h")
         tables["rollups_1h"] = rollup_table(hours)
-        zone_of_hours = self._zone_by_series(readings, deltas)[hours.series]
-        tables["rollups_1d"] = rollup_table(self._coarsened(hours, zone_of_hours, "1d"))
+        tables["rollups_1d"] = rollup_table(self._coarsened(hours, "1d"))
         return tables
 
-    def _coarsened(self, partials: Partials, zone: npt.NDArray[np.int16], resolution: Resolution) -> Partials:
+    def _coarsened(self, partials: Partials, resolution: Resolution) -> Partials:
+        zone = self.registry.zone_of_series[partials.series]
         buckets = local_buckets_by_zone(partials.bucket_us, zone, self.registry.zones, resolution)
         return coarsen(partials, buckets)
-
-    def _zone_by_series(self, readings: Readings, deltas: list[Delta]) -> npt.NDArray[np.int16]:
-        zone = np.zeros(len(self.newest_us), np.int16)
-        if len(self.registry.zones) > 1:
-            device_zone = self.registry.zone[readings.device]
-            for series in readings.series.values():
-                zone[series] = device_zone
-            for delta in deltas:
-                device = delta.pieces.device
-                zone[self.registry.energy_series[device]] = self.registry.zone[device]
-        return zone
 
     def _energy_partials(self, delta: Delta) -> Partials:
         pieces = delta.pieces

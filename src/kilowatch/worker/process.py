@@ -1,0 +1,137 @@
+"""The worker as a process: takes its partitions when they are free, works, and starts over after any trouble.
+
+Several workers may ask for the same partitions; the second waits and takes over within a second or two of the
+first one's death. The lake's upkeep runs beside the work, in one process at a time.
+"""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import structlog
+
+from kilowatch.clock import Clock, SystemClock
+from kilowatch.errors import EngineUnavailable
+from kilowatch.lake.connection import LakePlace, open_lake
+from kilowatch.lake.reading import LakeReader
+from kilowatch.lake.writing import LakeWriter
+from kilowatch.observe import metrics
+from kilowatch.postgres.engine import Database
+from kilowatch.postgres.lease import Leases
+from kilowatch.settings import Settings
+from kilowatch.stream.client import Client
+from kilowatch.stream.log import PartitionTaken
+from kilowatch.wire.live import REGISTRY_SUBJECT
+from kilowatch.worker.shift import Pace, Places, Shift, Suspects, Unsettled
+
+log = structlog.get_logger()
+
+RETRY_S = 0.5
+LEASE_POLL_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """Where the engines of a worker are: PostgreSQL as the worker's role, NATS, and the lake."""
+
+    postgres_url: str = field(repr=False)
+    nats_url: str = field(repr=False)
+    lake: LakePlace
+
+
+@dataclass(slots=True)
+class Worker:
+    """Works on the partitions `numbers` until told to stop."""
+
+    engines: Engines
+    settings: Settings
+    numbers: Sequence[int]
+    clock: Clock = field(default_factory=SystemClock)
+    suspects: Suspects = field(default_factory=dict)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Works shift after shift until `stop` is set."""
+        while not stop.is_set():
+            try:
+                await self._work_one_shift(stop)
+            except* (EngineUnavailable, PartitionTaken, Unsettled) as group:
+                metrics.SHIFTS_BROKEN.inc()
+                reasons = [str(error) for error in leaves(group)]
+                log.warning("the shift ended; starting anew", reasons=reasons)
+                await wait_for(stop, RETRY_S)
+
+    async def _work_one_shift(self, stop: asyncio.Event) -> None:
+        async with await Leases.connect(self.engines.postgres_url) as leases:
+            if not await self._take_leases(leases, stop):
+                return
+            async with self._places(leases) as places:
+                shift = Shift(
+                    places,
+                    self.numbers,
+                    self.settings.partitions,
+                    Pace(self.settings.commit_s, self.settings.commit_rows),
+                    self.settings.gap_max_s * 1_000_000,
+                    self.suspects,
+                )
+                changed = await places.client.subscribe(
+                    REGISTRY_SUBJECT, lambda _subject, _data: shift.forget_devices()
+                )
+                log.info("the worker is at work", partitions=list(self.numbers))
+                try:
+                    await shift.run(stop)
+                finally:
+                    await changed.stop()
+
+    async def _take_leases(self, leases: Leases, stop: asyncio.Event) -> bool:
+        """Waits until every partition is free; False when told to stop meanwhile."""
+        for number in self.numbers:
+            while not await leases.take(number):
+                if await wait_for(stop, LEASE_POLL_S):
+                    return False
+        return not stop.is_set()
+
+    @asynccontextmanager
+    async def _places(self, leases: Leases) -> AsyncIterator[Places]:
+        database = Database(self.engines.postgres_url, pool_size=2)
+        client = await Client.connect(self.engines.nats_url, name="worker")
+        connection = await asyncio.to_thread(open_lake, self.engines.lake)
+        try:
+            writer = LakeWriter(self.engines.lake, connection.cursor())
+            reader = LakeReader(self.engines.lake, connection)
+            yield Places(database, client, writer, reader, leases, self.clock)
+        finally:
+            await asyncio.to_thread(connection.close)
+            await client.close()
+            await database.close()
+
+
+async def wait_for(stop: asyncio.Event, timeout_s: float) -> bool:
+    """Whether `stop` was set within the time."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            await stop.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
+def leaves(group: BaseExceptionGroup[Exception]) -> list[Exception]:
+    """The exceptions inside a group, however nested."""
+    found: list[Exception] = []
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            found += leaves(error)
+        else:
+            found.append(error)
+    return found
+
+
+async def run_worker(engines: Engines, settings: Settings, numbers: Sequence[int]) -> None:
+    """Runs a worker until SIGINT or SIGTERM; what has arrived is committed before it returns."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    await Worker(engines, settings, numbers).run(stop)

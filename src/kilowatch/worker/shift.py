@@ -1,0 +1,346 @@
+"""A shift: one hold on some partitions of the log, from taking them to losing them.
+
+Keeps true the order that makes a 202 a promise: readings leave the log only after the lake has them on disk.
+Whatever goes wrong with an engine ends the shift; the next one starts from what is committed, so no state can
+disagree with the lake for long.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import structlog
+
+from kilowatch.clock import Clock
+from kilowatch.errors import EngineUnavailable
+from kilowatch.lake.reading import LakeReader
+from kilowatch.lake.writing import LakeWriter
+from kilowatch.observe import metrics
+from kilowatch.postgres.engine import Database
+from kilowatch.postgres.lease import Leases
+from kilowatch.stream.client import Client
+from kilowatch.stream.log import Log, LogMessage, Partition, PartitionTaken
+from kilowatch.stream.poison import keep_unreadable
+from kilowatch.wire.frame import Frame, FrameError
+from kilowatch.wire.live import VALUES_SUBJECT, newest_per_series
+from kilowatch.worker.books import Books
+from kilowatch.worker.ledger import Outcome, Span, ledger_table, values_per_row
+from kilowatch.worker.letters import Origin, buried_letters, unsettled_letters, write_letters
+from kilowatch.worker.registry import Registry
+from kilowatch.worker.repair import plan_repair
+from kilowatch.worker.repeats import no_contest, sort_readings
+from kilowatch.worker.settle import Settled, Settlement
+from kilowatch.worker.store import learn_devices
+
+log = structlog.get_logger()
+
+Floats = npt.NDArray[np.float64]
+
+FETCH_MESSAGES = 256
+FETCH_BYTES = 64 * 1024 * 1024
+HELD_ROWS_FACTOR = 3
+"""Rows that may wait in memory, in commits; beyond that the log keeps them."""
+CELLS_PER_BATCH = 64_000_000
+"""Readings x metrics in one batch; readings whose metrics differ widely make sparse columns."""
+TRIES = 5
+"""How often a message is tried by itself before it becomes dead letters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """When to commit: after this many seconds, or this many readings."""
+
+    commit_s: float
+    commit_rows: int
+
+
+class Unsettled(Exception):
+    """A batch failed for a reason that is no engine's; its messages are suspects, and the next shift tries
+    them one by one."""
+
+
+Suspects = dict[tuple[int, int], int]
+"""(partition, sequence) of messages that failed, alone or in company -> how often each failed alone."""
+
+
+@dataclass(slots=True)
+class Arrival:
+    """A message of the log with the readings that it carries."""
+
+    partition: int
+    message: LogMessage
+    frame: Frame
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Its place in the log."""
+        return self.partition, self.message.sequence
+
+
+@dataclass(slots=True)
+class Places:
+    """The engines that a shift works with."""
+
+    database: Database
+    client: Client
+    writer: LakeWriter
+    reader: LakeReader
+    leases: Leases
+    clock: Clock
+
+
+@dataclass(eq=False)
+class Shift:
+    """The work on `numbers` of `partitions` partitions."""
+
+    places: Places
+    numbers: Sequence[int]
+    partitions: int
+    pace: Pace
+    gap_max_us: int
+    suspects: Suspects
+    registry: Registry = field(default_factory=Registry)
+    _arrived: deque[Arrival] = field(default_factory=deque)
+    _rows: int = 0
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _room: asyncio.Event = field(default_factory=asyncio.Event)
+    _committed: dict[int, int] = field(default_factory=dict)
+    _open: dict[int, Partition] = field(default_factory=dict)
+    _settlement: Settlement = field(init=False)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Works until `stop` is set, then finishes what has arrived.
+
+        Raises:
+            EngineUnavailable: if an engine went away.
+            PartitionTaken: if another worker has taken a partition.
+            Unsettled: if a batch failed; the suspects say which.
+        """
+        await self._begin()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                fetchers = [tasks.create_task(self._fetch(number, stop)) for number in self.numbers]
+                await self._settle_until(fetchers)
+        finally:
+            for partition in self._open.values():
+                await partition.close()
+
+    def forget_devices(self) -> None:
+        """Has the facts of every device read again; call it when they changed."""
+        self.registry.forget()
+
+    async def _begin(self) -> None:
+        """Reads what is committed, then opens the partitions."""
+        reader = self.places.reader
+        self._committed = await asyncio.to_thread(self.places.writer.positions)
+        newest = await asyncio.to_thread(reader.newest)
+        books = Books(self.registry, self.gap_max_us, reader.find_around)
+        self._settlement = Settlement(self.registry, books, reader.find_stored, self.partitions)
+        series = newest.column("series_no").to_numpy()
+        self.registry.highest_series = max(int(series.max(initial=0)), self.registry.highest_series)
+        self._settlement.make_room()
+        self._settlement.newest_us[series] = newest.column("ts").to_numpy()
+        self._room.set()
+        readings = Log(self.places.client)
+        for number in self.numbers:
+            self._open[number] = await readings.open_partition(number)
+
+    async def _fetch(self, number: int, stop: asyncio.Event) -> None:
+        partition = self._open[number]
+        while not stop.is_set():
+            await self._room.wait()
+            messages = await partition.fetch(FETCH_MESSAGES, 0.5, FETCH_BYTES)
+            fresh = [one for one in messages if one.sequence > self._committed.get(number, 0)]
+            if len(fresh) < len(messages):
+                done = self._committed[number]
+                await partition.acknowledge([one for one in messages if one.sequence <= done])
+            arrivals = [await self._read(number, one) for one in fresh]
+            await self._take_in(arrivals)
+        self._wake.set()
+
+    async def _read(self, number: int, message: LogMessage) -> Arrival:
+        """The message's readings; one that cannot be read is kept aside and brings none."""
+        try:
+            return Arrival(number, message, Frame.decode(message.data))
+        except FrameError as error:
+            log.error("a message of the log cannot be read", sequence=message.sequence, error=str(error))
+            await keep_unreadable(self.places.client, message, str(error))
+            nothing = np.empty(0, np.int32)
+            return Arrival(number, message, Frame(nothing, np.empty(0, np.int64), nothing))
+
+    async def _take_in(self, arrivals: list[Arrival]) -> None:
+        if not arrivals:
+            return
+        self._arrived.extend(arrivals)
+        self._rows += sum(len(one.frame) for one in arrivals)
+        if self._rows >= HELD_ROWS_FACTOR * self.pace.commit_rows:
+            self._room.clear()
+        self._wake.set()
+        frames = [one.frame for one in arrivals]
+        if len({tuple(frame.metrics) for frame in frames}) == 1:
+            await self._show([Frame.concat(frames)])
+        else:
+            await self._show(frames)
+
+    async def _show(self, frames: list[Frame]) -> None:
+        """Sends the newest values to whoever watches."""
+        for frame in frames:
+            newest = newest_per_series(frame)
+            await self.places.client.publish(VALUES_SUBJECT, newest.encode())
+
+    async def _settle_until(self, fetchers: Sequence[asyncio.Task[None]]) -> None:
+        """Commits what arrives until every fetcher is done and nothing is left."""
+        last = time.monotonic() - self.pace.commit_s
+        while self._arrived or not all(task.done() for task in fetchers):
+            if not self._arrived:
+                self._wake.clear()
+                await self._wait_for_wake(self.pace.commit_s)
+                continue
+            rest = last + self.pace.commit_s - time.monotonic()
+            if rest > 0 and self._rows < self.pace.commit_rows and not all(t.done() for t in fetchers):
+                self._wake.clear()
+                await self._wait_for_wake(rest)
+                continue
+            last = time.monotonic()
+            await self._commit(self._next_batch())
+
+    async def _wait_for_wake(self, timeout_s: float) -> None:
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    def _next_batch(self) -> list[Arrival]:
+        """The oldest arrivals that can be settled together: same wish for conflicts, not too many columns."""
+        batch: list[Arrival] = []
+        rows, columns = 0, set[int]()
+        while self._arrived:
+            frame = self._arrived[0].frame
+            wider = columns | set(frame.metrics)
+            cells = (rows + len(frame)) * len(wider)
+            unlike = batch and frame.on_conflict != batch[0].frame.on_conflict
+            alone = batch and (self._arrived[0].place in self.suspects or batch[0].place in self.suspects)
+            if batch and (alone or unlike or cells > CELLS_PER_BATCH or rows >= 2 * self.pace.commit_rows):
+                break
+            batch.append(self._arrived.popleft())
+            rows, columns = rows + len(frame), wider
+        self._rows -= rows
+        if self._rows < HELD_ROWS_FACTOR * self.pace.commit_rows:
+            self._room.set()
+        return batch
+
+    async def _commit(self, batch: list[Arrival]) -> None:
+        """Settles, commits and acknowledges a batch.
+
+        Raises:
+            Unsettled: if it cannot be; what was computed is then of no use any more, and the shift ends.
+        """
+        try:
+            if len(batch) == 1 and self.suspects.get(batch[0].place, 0) >= TRIES:
+                await self._bury(batch[0])
+            else:
+                await self._settle_and_write(batch)
+        except (EngineUnavailable, PartitionTaken, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            for arrival in batch:
+                tries = self.suspects.get(arrival.place, 0)
+                self.suspects[arrival.place] = tries + (len(batch) == 1)
+            raise Unsettled(f"{len(batch)} messages from {batch[0].place} on: {error!r}") from error
+        for arrival in batch:
+            self.suspects.pop(arrival.place, None)
+
+    async def _settle_and_write(self, batch: list[Arrival]) -> None:
+        await self._learn(batch)
+        frame = Frame.concat([self._in_slots(arrival.frame) for arrival in batch])
+        spans = spans_of(batch)
+        origin = self._origin(batch)
+        settled = await asyncio.to_thread(self._settlement.settle, frame, spans, origin.now_us)
+        await write_letters(self.places.database, unsettled_letters(settled, self.registry, origin))
+        await self.places.leases.check()
+        await asyncio.to_thread(self._write, settled)
+        self._settlement.committed(settled)
+        await self._acknowledge(batch, spans)
+        metrics.COMMITS.inc()
+        metrics.SAMPLES_STORED.inc(settled.tables["samples"].num_rows)
+
+    async def _bury(self, arrival: Arrival) -> None:
+        """Makes dead letters of a message that failed every time, and counts it in the ledger."""
+        origin = self._origin([arrival])
+        frame = self._in_slots(arrival.frame)
+        reason = f"it failed {TRIES} times"
+        letters = buried_letters(arrival.frame, self.registry, origin, reason)
+        await write_letters(self.places.database, letters)
+        readings = sort_readings(frame.device, frame.ts_us, frame.key, frame.metrics)
+        values = values_per_row(readings)
+        spans = spans_of([arrival])
+        outcome = Outcome(values, values, no_contest())
+        rows = ledger_table(readings, outcome, spans, self.partitions, origin.now_us)
+        await asyncio.to_thread(self.places.writer.commit, {"ledger": rows})
+        log.error("a message became dead letters", place=arrival.place, readings=len(frame))
+        await self._acknowledge([arrival], spans)
+
+    def _origin(self, batch: list[Arrival]) -> Origin:
+        begins = np.cumsum([0, *(len(one.frame) for one in batch[:-1])]).tolist()
+        sequences = [one.message.sequence for one in batch]
+        return Origin(sequences, begins, batch[0].frame.door, self.places.clock.now_us())
+
+    def _write(self, settled: Settled) -> None:
+        repair = plan_repair(settled, self.registry)
+        if repair.is_needed:
+            self.places.writer.commit(settled.tables, repair.roll_up_again(), repair.withdraw())
+        else:
+            self.places.writer.commit(settled.tables)
+
+    async def _acknowledge(self, batch: list[Arrival], spans: Sequence[Span]) -> None:
+        for span in spans:
+            self._committed[span.partition] = span.last_seq
+            mine = [one.message for one in batch if one.partition == span.partition]
+            await self._open[span.partition].acknowledge(mine)
+
+    async def _learn(self, batch: list[Arrival]) -> None:
+        """Reads the facts of devices and series that are not known yet."""
+        unknown: set[int] = set()
+        for frame in {id(one.frame): one.frame for one in batch}.values():
+            unknown.update(self.registry.unknown(frame.device).tolist())
+            for metric, column in frame.metrics.items():
+                unknown.update(self._without_series(frame, metric, column))
+        if unknown:
+            devices, series = await learn_devices(self.places.database, sorted(unknown))
+            self.registry.learn(devices, series)
+
+    def _without_series(self, frame: Frame, metric: int, column: Floats) -> list[int]:
+        slot = self.registry.slot_of_metric.get(metric)
+        if slot is None:
+            return np.unique(frame.device[~np.isnan(column)]).tolist()  # type: ignore[no-any-return]
+        missing = self.registry.series[slot][frame.device] == 0
+        if not missing.any():
+            return []
+        return np.unique(frame.device[missing & ~np.isnan(column)]).tolist()  # type: ignore[no-any-return]
+
+    def _in_slots(self, frame: Frame) -> Frame:
+        """The frame with its columns numbered by slot; metrics that are gone keep no column."""
+        slots = self.registry.slot_of_metric
+        columns = {slots[number]: column for number, column in frame.metrics.items() if number in slots}
+        return Frame(
+            frame.device,
+            frame.ts_us,
+            frame.key,
+            columns,
+            frame.door,
+            frame.on_conflict,
+            frame.received_us,
+        )
+
+
+def spans_of(batch: Sequence[Arrival]) -> list[Span]:
+    """The messages of each partition in a batch."""
+    sequences: dict[int, list[int]] = {}
+    for arrival in batch:
+        sequences.setdefault(arrival.partition, []).append(arrival.message.sequence)
+    return [Span(number, min(found), max(found), len(found)) for number, found in sequences.items()]
