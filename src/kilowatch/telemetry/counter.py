@@ -104,7 +104,8 @@ def counter_steps(source: Source, gap_max_us: int | Int64s) -> tuple[Steps, Corr
     limit_w = None if source.limit_w is None else source.limit_w[rows[1:]]
     odd = np.flatnonzero(same & _needs_judging(kept, rise, span_us, limit_w))
     reason = np.full(len(rise), _TAKEN, np.int8)
-    reason[odd], rise[odd] = _judge(odd, source, rows, kept, same, span_us)
+    if len(odd):
+        reason[odd], rise[odd] = _judge(odd, source, rows, kept, same, span_us)
     gap = np.broadcast_to(np.asarray(gap_max_us, np.int64), len(source))[rows[1:]]
     long = span_us > gap
     booked = same & (reason != SWAP) & (reason != NEGATIVE) & (reason != DIP)
