@@ -79,7 +79,6 @@ class Settings(BaseSettings):
     )
 
     # The lake's upkeep
-    merge_s: int = Field(60, ge=5, description="How often the youngest lake files are merged, in s.")
     snapshot_keep_minutes: int = Field(
         60, ge=1, description="How long superseded lake snapshots are kept, in minutes."
     )

@@ -16,7 +16,7 @@ from kilowatch.period import local_buckets
 from kilowatch.telemetry.energy import energy_steps
 from kilowatch.telemetry.step import Kind, Source
 from kilowatch.wire.frame import Frame
-from kilowatch.worker.books import Books
+from kilowatch.worker.books import METERED_GAP_US, Books
 from kilowatch.worker.ledger import Span
 from kilowatch.worker.registry import DeviceFact, Registry, SeriesFact
 from kilowatch.worker.repeats import CONFLICT
@@ -60,7 +60,7 @@ class Shelf:
             )
         )
 
-    def columns(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+    def columns(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         stored = sorted(self.samples().items())
         return (
             np.array([key[0] for key, _ in stored], np.int32),
@@ -218,7 +218,8 @@ def energy_truth(shelf: Shelf, device: int) -> dict[int, int]:
         1.0 if device == 1 else 1e9,
         np.full(len(points), np.nan),
     )
-    steps, _ = energy_steps(kinds[DEVICES[device][1]], source, GAP_US)
+    kind = kinds[DEVICES[device][1]]
+    steps, _ = energy_steps(kind, source, GAP_US if kind == "gauge" else METERED_GAP_US)
     total: dict[int, int] = {}
     for start, end, energy in zip(steps.start_us, steps.end_us, steps.energy_uwh, strict=True):
         day = int(local_buckets(np.array([start]), "Europe/Berlin", "1d")[0])

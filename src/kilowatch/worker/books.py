@@ -26,6 +26,8 @@ Rows = npt.NDArray[np.intp]
 FindAround = Callable[[Int32s, Int64s, Int64s, int, int], tuple[Int32s, Int64s, Floats]]
 
 DEPTH = max(CONTEXT.values())
+METERED_GAP_US = 36 * 3600 * 1_000_000
+"""Meters that count energy may be read once a day, and somewhat late; only power needs a closer look."""
 
 
 def run_starts(device: Int32s) -> Rows:
@@ -68,7 +70,7 @@ class Books:
 
     def __init__(self, registry: Registry, gap_max_us: int, find_around: FindAround) -> None:
         self._registry = registry
-        self._gap_max_us = gap_max_us
+        self._gap_max_us = {"gauge": gap_max_us, "counter": METERED_GAP_US, "interval": METERED_GAP_US}
         self._find_around = find_around
         self._ts_us = np.full((1, DEPTH), NEVER, np.int64)
         self._value = np.full((1, DEPTH), np.nan)
@@ -153,7 +155,7 @@ class Books:
         return self._delta(kind, before, after)
 
     def _delta(self, kind: Kind, before: Points, after: Points) -> Delta:
-        return energy_delta(kind, self._source(before), self._source(after), self._gap_max_us)
+        return energy_delta(kind, self._source(before), self._source(after), self._gap_max_us[kind])
 
     def _source(self, points: Points) -> Source:
         scale = self._registry.source_scale[points.device]

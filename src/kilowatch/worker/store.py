@@ -1,6 +1,7 @@
-"""What the worker reads from PostgreSQL: the facts of devices and series, over all organisations."""
+"""What the worker and its upkeep ask of PostgreSQL, over all organisations."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import text
 
@@ -15,6 +16,30 @@ RETENTION = text(
     " JOIN kilowatch.organisations o ON o.id = d.organisation_id"
     " WHERE d.device_no = ANY(CAST(:devices AS integer[]))"
 )
+
+
+RETENTIONS = text(
+    "SELECT o.retention_raw_days, o.retention_hourly_days, o.retention_daily_days,"
+    " coalesce(array_agg(s.series_no) FILTER (WHERE s.series_no IS NOT NULL), '{}') AS series"
+    " FROM kilowatch.organisations o LEFT JOIN kilowatch.series s ON s.organisation_id = o.id"
+    " GROUP BY 1, 2, 3"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long each tier is kept, in days, and the series that it holds for."""
+
+    raw_days: int
+    hourly_days: int
+    daily_days: int
+    series: list[int]
+
+
+async def list_retentions(database: Database) -> list[Retention]:
+    """Every retention that some organisation has, with the series of those organisations."""
+    async with database.unscoped() as connection:
+        return [Retention(*row) for row in await connection.execute(RETENTIONS)]
 
 
 async def learn_devices(

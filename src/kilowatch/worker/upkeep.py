@@ -1,0 +1,166 @@
+"""Scheduled jobs: merging files, consolidating roll-ups, retention, cleaning up.
+
+Keeps true that one process at a time does a job (procrastinate hands each out once, and a lease guards the
+lake), that upkeep yields to readings (lowest priority, one thread, not at all while the log is behind), and
+that it never changes an answer but by retention.
+"""
+
+import asyncio
+import os
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import procrastinate
+import structlog
+
+from kilowatch.clock import MICROSECONDS, Clock, to_datetime
+from kilowatch.errors import EngineUnavailable
+from kilowatch.lake import upkeep
+from kilowatch.lake.connection import LakePlace
+from kilowatch.lake.writing import LakeWriter
+from kilowatch.postgres.engine import Database
+from kilowatch.postgres.lease import UPKEEP, Leases
+from kilowatch.postgres.roles import libpq_url, with_options
+from kilowatch.settings import Settings
+from kilowatch.stream.client import Client
+from kilowatch.stream.log import Log
+from kilowatch.telemetry.store import forget_responses
+from kilowatch.worker.store import Retention, list_retentions
+
+log = structlog.get_logger()
+
+BEHIND_S = 5.0
+"""While the oldest reading waits longer than this, merging can wait too."""
+DAY_US = 86_400 * MICROSECONDS
+OPEN_DAYS = 3
+"""Roll-ups of the last days still grow; those are consolidated by the hour."""
+NICENESS = 15
+
+Task = Callable[[LakeWriter], object]
+
+
+def lower_priority() -> None:
+    """Makes the calling thread yield to every other one."""
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+
+
+@dataclass(slots=True)
+class Upkeep:
+    """The jobs and the engines that they work on."""
+
+    place: LakePlace
+    postgres_url: str
+    database: Database
+    client: Client
+    settings: Settings
+    clock: Clock
+    _thread: ThreadPoolExecutor | None = None
+
+    async def merge_young(self) -> None:
+        """Merges the files of the last minutes."""
+        if not await self._is_behind():
+            await self._keep(lambda writer: upkeep.merge_files(writer, upkeep.YOUNG_BYTES))
+
+    async def tidy(self) -> None:
+        """Merges grown files, consolidates roll-ups, applies retention, deletes what nothing names."""
+        if await self._is_behind():
+            return
+        now_us = self.clock.now_us()
+        async with self.database.unscoped() as connection:
+            remembered_us = self.settings.idempotency_hours * 3600 * MICROSECONDS
+            await forget_responses(connection, to_datetime(now_us - remembered_us))
+        retentions = await list_retentions(self.database)
+        await self._keep(lambda writer: self._tidy(writer, now_us, retentions))
+
+    def _tidy(self, writer: LakeWriter, now_us: int, retentions: list[Retention]) -> None:
+        apply_retention(writer, now_us, retentions)
+        upkeep.consolidate_rollups(writer, now_us - OPEN_DAYS * DAY_US)
+        upkeep.merge_files(writer, upkeep.GROWN_BYTES)
+        upkeep.clean_up(writer, self.settings.snapshot_keep_minutes)
+
+    async def _is_behind(self) -> bool:
+        state = await Log(self.client).state()
+        return state.lag_s(self.clock.now_us()) > BEHIND_S
+
+    async def _keep(self, task: Task) -> None:
+        """Runs a task on the lake, alone, in the background."""
+        async with await Leases.connect(self.postgres_url) as leases:
+            if not await leases.take(UPKEEP):
+                return
+            if self._thread is None:
+                self._thread = ThreadPoolExecutor(1, "upkeep", lower_priority)
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._run, task)
+
+    def _run(self, task: Task) -> None:
+        writer = LakeWriter(replace(self.place, threads=1))
+        try:
+            task(writer)
+        finally:
+            writer.close()
+
+    def app(self) -> procrastinate.App:
+        """The schedule."""
+        connector = procrastinate.PsycopgConnector(
+            conninfo=libpq_url(with_options(self.postgres_url, {"search_path": "procrastinate"})),
+            min_size=1,
+            max_size=2,
+        )
+        app = procrastinate.App(connector=connector)
+
+        async def merge_young(timestamp: int) -> None:
+            del timestamp
+            await quietly(self.merge_young)
+
+        async def tidy(timestamp: int) -> None:
+            del timestamp
+            await quietly(self.tidy)
+
+        minutely = app.task(name="merge_young", queueing_lock="merge_young", pass_context=False)(merge_young)
+        hourly = app.task(name="tidy", queueing_lock="tidy", pass_context=False)(tidy)
+        app.periodic(cron="* * * * *")(minutely)
+        app.periodic(cron="17 * * * *")(hourly)
+        return app
+
+
+async def quietly(job: Callable[[], Awaitable[None]]) -> None:
+    """Runs a job; an engine that is away, or a commit that lost a race, means: next time."""
+    try:
+        await job()
+    except EngineUnavailable as error:
+        log.warning("upkeep waits for the next turn", error=str(error))
+
+
+def apply_retention(writer: LakeWriter, now_us: int, retentions: list[Retention]) -> None:
+    """Forgets what is older than its organisation keeps. Samples stay a day longer than promised, so that
+    whatever the worker takes for kept is there."""
+    alone = len(retentions) == 1
+    for retention in retentions:
+        series = None if alone else retention.series
+        days = {
+            "samples": ("ts", retention.raw_days + 1),
+            "rollups_1m": ("bucket", retention.raw_days + 1),
+            "rollups_15m": ("bucket", retention.hourly_days),
+            "rollups_1h": ("bucket", retention.hourly_days),
+            "rollups_1d": ("bucket", retention.daily_days),
+            "corrections": ("ts", retention.daily_days),
+        }
+        for table, (column, kept) in days.items():
+            upkeep.forget(writer, table, column, now_us - kept * DAY_US, series)
+
+
+async def run_jobs(jobs: Upkeep, stop: asyncio.Event) -> None:
+    """Runs the schedule until `stop` is set."""
+    app = jobs.app()
+    async with app.open_async():
+        working = asyncio.create_task(
+            app.run_worker_async(
+                wait=True, concurrency=1, install_signal_handlers=False, delete_jobs="successful"
+            )
+        )
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        working.cancel()
+        await asyncio.gather(working, stopping, return_exceptions=True)
