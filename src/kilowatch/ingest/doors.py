@@ -1,0 +1,398 @@
+"""The front doors: the paths that readings come in by, as one bare ASGI application.
+
+Keeps true that a request is refused as a whole before anything of it is taken (credentials, pressure, size),
+and that its answer comes after the log's. No framework stands on this path, because a device's single reading
+is handled here tens of thousands of times a second.
+"""
+
+import asyncio
+import uuid
+from base64 import b64decode
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+import msgspec
+import structlog
+
+from kilowatch.accounts.identity import Authenticator, Caller, require_scope
+from kilowatch.clock import Clock
+from kilowatch.errors import EngineUnavailable, Problem
+from kilowatch.ingest.accept import Terms
+from kilowatch.ingest.answer import (
+    ACCEPTED_ONE,
+    JSON_TYPE,
+    PONG,
+    Answer,
+    Send,
+    accepted_answer,
+    influx_answer,
+    influx_problem_answer,
+    nothing_accepted,
+    problem_answer,
+)
+from kilowatch.ingest.batch import Batch, Limits
+from kilowatch.ingest.body import HeldBytes, Receive, SenderGone, read_body, unpack
+from kilowatch.ingest.dead import close_letter, decode_letter, open_letter
+from kilowatch.ingest.decode_arrow import decode_arrow
+from kilowatch.ingest.decode_influx import decode_influx
+from kilowatch.ingest.decode_json import Plain, decode_json, decode_ndjson, plain_readings
+from kilowatch.ingest.directory import Directory, Known
+from kilowatch.ingest.gather import Gatherer, Parcel
+from kilowatch.ingest.idempotency import Idempotency, fingerprint_of, mark_of
+from kilowatch.ingest.intake import Intake, Taken
+from kilowatch.ingest.mqtt import MqttDoor
+from kilowatch.ingest.pressure import DISK, LOG, POSTGRES, Pressure, probe_disk, probe_log, probe_postgres
+from kilowatch.ingest.request import Request, on_conflict, parameters
+from kilowatch.postgres.engine import Database
+from kilowatch.settings import Settings
+from kilowatch.stream.client import Client
+from kilowatch.stream.log import Log
+from kilowatch.stream.mqtt import MqttInbox
+
+Scope = MutableMapping[str, Any]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Handler = Callable[[Request, Receive], Awaitable[Answer]]
+Decode = Callable[[bytes, Limits, Known], Batch]
+
+READINGS = "/api/v1/readings"
+LETTERS, REPLAY = "/api/v1/dead-letters/", "/replay"
+INFLUX_WRITES = ("/api/v2/write", "/write")
+
+GATHERED_BYTES = 16 * 1024
+"""Bodies up to this size wait for company."""
+GATHERED_READINGS = 64
+"""Requests of at most this many readings wait for company; others fill a message by themselves."""
+HELD_BODIES = 8
+"""So many bodies of the largest size may be in work at the same time."""
+THREAD_BYTES = 256 * 1024
+"""Packed bodies from this size on are unpacked beside the event loop."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Doors:
+    """The ASGI application. Paths that are not its own go to `beyond`, when there is one."""
+
+    def __init__(
+        self,
+        intake: Intake,
+        authenticator: Authenticator,
+        idempotency: Idempotency,
+        settings: Settings,
+        mqtt: MqttDoor | None = None,
+        beyond: App | None = None,
+    ) -> None:
+        self._intake = intake
+        self._authenticator = authenticator
+        self._idempotency = idempotency
+        self._mqtt = mqtt
+        self._beyond = beyond
+        self._most = settings.body_max_bytes
+        self._held = HeldBytes(HELD_BODIES * settings.body_max_bytes)
+        self._gatherer = Gatherer(intake.take_parcels, settings.gather_ms / 1000)
+        self._posts: dict[str, Handler] = {READINGS: self._take_readings}
+        self._posts |= dict.fromkeys(INFLUX_WRITES, self._take_influx)
+        self._gets: dict[str, Callable[[], Answer]] = {"/ping": _pong, "/health": self._health}
+
+    async def start(self) -> None:
+        """Looks at the engines, listens for changes and begins to empty the devices' inbox."""
+        await self._intake.directory.start()
+        await self._intake.pressure.start()
+        if self._mqtt is not None:
+            await self._mqtt.start()
+
+    async def stop(self) -> None:
+        """Refuses what comes from now on and returns once everything gathered has been answered."""
+        if self._mqtt is not None:
+            await self._mqtt.stop()
+        await self._gatherer.drain()
+        await self._intake.drain()
+        await self._intake.pressure.stop()
+        await self._intake.directory.stop()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            await self._pass_on(scope, receive, send)
+            return
+        path, method = scope["path"], scope["method"]
+        handler = self._posts.get(path) if method == "POST" else None
+        if handler is None and method == "POST" and path.startswith(LETTERS) and path.endswith(REPLAY):
+            handler = self._replay
+        if handler is not None:
+            await self._handle(handler, Request(scope), receive, send)
+        elif method in ("GET", "HEAD") and path in self._gets:
+            await self._gets[path]().send(send, Request(scope).id)
+        else:
+            await self._pass_on(scope, receive, send)
+
+    async def _handle(self, handler: Handler, request: Request, receive: Receive, send: Send) -> None:
+        try:
+            answer = await handler(request, receive)
+        except SenderGone:
+            return
+        except Problem as problem:
+            answer = self._refusal(request, problem)
+        except EngineUnavailable as error:
+            answer = self._refusal(request, self._intake.pressure.note(error, POSTGRES))
+        except Exception:
+            with structlog.contextvars.bound_contextvars(request_id=request.id.decode("ascii")):
+                _log.exception("request_failed", path=request.path)
+            fault = Problem(500, "internal_error", "this is a fault of ours; its request id is in our log")
+            answer = self._refusal(request, fault)
+        await answer.send(send, request.id)
+
+    def _refusal(self, request: Request, problem: Problem) -> Answer:
+        if request.path in INFLUX_WRITES:
+            return influx_problem_answer(problem, request.id)
+        return problem_answer(problem, request.id)
+
+    async def _take_readings(self, request: Request, receive: Receive) -> Answer:
+        caller = await self._admit(request)
+        terms: Terms = ("http", on_conflict(request.query))
+        body = await read_body(receive, request.length, self._most, self._held)
+        held = len(body)
+        try:
+            if request.encoding:
+                body = await self._unpack(request, body)
+            small = len(body) <= GATHERED_BYTES and not request.keyed
+            if small and request.media_type in JSON_TYPES:
+                plain = plain_readings(body)
+                if plain is not None and 0 < len(plain) <= GATHERED_READINGS:
+                    return await self._gather(caller, terms, plain)
+            taken = await self._take_body(request, caller, body, terms, _decoder_of(request), small)
+        finally:
+            self._held.give(held)
+        if not taken.accepted and taken.rejects:
+            raise nothing_accepted(taken.rejects)
+        return accepted_answer(taken.accepted, taken.rejects)
+
+    async def _take_influx(self, request: Request, receive: Receive) -> Answer:
+        wishes = parameters(request.query)
+        caller = await self._admit(request, wishes)
+        precision = wishes.get("precision") or "ns"
+        terms: Terms = ("influx", on_conflict(request.query))
+        body = await read_body(receive, request.length, self._most, self._held)
+        held = len(body)
+        try:
+            if request.encoding:
+                body = await self._unpack(request, body)
+            small = len(body) <= GATHERED_BYTES and not request.keyed
+
+            def decode(body: bytes, limits: Limits, known: Known) -> Batch:
+                return decode_influx(body, limits, known.devices, precision=precision)
+
+            taken = await self._take_body(request, caller, body, terms, decode, small)
+        finally:
+            self._held.give(held)
+        return influx_answer(taken.accepted, taken.rejects, request.id)
+
+    async def _admit(self, request: Request, wishes: dict[str, str] | None = None) -> Caller:
+        """Who sends, when readings can be taken and may be sent by them.
+
+        Raises:
+            Problem: 401, 403 or 503.
+        """
+        header = request.authorization.decode("latin-1")
+        if wishes is not None:
+            header = _influx_credentials(header, wishes)
+        caller = await self._authenticator.authenticate(header)
+        if "ingest" not in caller.scopes:
+            require_scope(caller, "ingest")
+        self._intake.pressure.check()
+        return caller
+
+    async def _unpack(self, request: Request, body: bytes) -> bytes:
+        if len(body) < THREAD_BYTES:
+            return unpack(body, request.encoding, self._most)
+        return await asyncio.to_thread(unpack, body, request.encoding, self._most)
+
+    async def _gather(self, caller: Caller, terms: Terms, plain: Sequence[Plain]) -> Answer:
+        """Waits for company and for the log."""
+        for reading in plain:
+            if reading.ts is None:
+                # Told apart here: two readings without a time in one group must not get the same.
+                reading.ts = self._intake.clock.now_us() / 1000
+        parcel = Parcel(caller, asyncio.get_running_loop().create_future(), plain)
+        self._gatherer.put(terms, parcel)
+        await parcel.done
+        if not parcel.rejects and parcel.count == 1:
+            return ACCEPTED_ONE
+        if len(parcel.rejects) == parcel.count:
+            raise nothing_accepted(parcel.rejects)
+        return accepted_answer(parcel.count - len(parcel.rejects), parcel.rejects)
+
+    async def _take_body(
+        self, request: Request, caller: Caller, body: bytes, terms: Terms, decode: Decode, small: bool
+    ) -> Taken:
+        """Takes what is not plain JSON, or too much to wait for company."""
+        known = await self._intake.get_known(caller.organisation_id)
+        if request.keyed:
+            return await self._take_keyed(request, caller, body, terms, decode, known)
+        batch = decode(body, self._intake.limits(), known)
+        if not small or len(batch) + len(batch.rejects) > GATHERED_READINGS:
+            return await self._intake.take_batch(caller, batch, known, terms)
+        parcel = Parcel(caller, asyncio.get_running_loop().create_future(), (), batch)
+        if not parcel.count:
+            return Taken(0, ())
+        self._gatherer.put(terms, parcel)
+        await parcel.done
+        return Taken(parcel.count - len(parcel.rejects), parcel.rejects)
+
+    async def _take_keyed(
+        self, request: Request, caller: Caller, body: bytes, terms: Terms, decode: Decode, known: Known
+    ) -> Taken:
+        key = request.idempotency_key
+        fingerprint = fingerprint_of(request.method, request.path, request.query, request.media_type, body)
+
+        async def take() -> Taken:
+            batch = decode(body, self._intake.limits(), known)
+            return await self._intake.take_batch(
+                caller, batch, known, terms, mark=mark_of(caller, key, fingerprint)
+            )
+
+        return await self._idempotency.once(caller, key, fingerprint, take)
+
+    async def _replay(self, request: Request, _receive: Receive) -> Answer:
+        """Sends the reading of a dead letter once more."""
+        caller = await self._authenticator.authenticate(request.authorization.decode("latin-1"))
+        if "admin" not in caller.scopes:
+            require_scope(caller, "ingest")
+        self._intake.pressure.check()
+        terms: Terms = ("replay", on_conflict(request.query))
+        try:
+            letter_id = uuid.UUID(request.path[len(LETTERS) : -len(REPLAY)])
+        except ValueError:
+            raise Problem(404, "not_found", "a dead letter's id is a UUID") from None
+        letter = await open_letter(self._intake.database, caller, letter_id)
+        known = await self._intake.get_known(caller.organisation_id)
+        batch = decode_letter(letter, self._intake.limits(), known)
+        taken = await self._intake.take_batch(caller, batch, known, terms, keep=False)
+        if not taken.accepted:
+            raise nothing_accepted(taken.rejects)
+        await close_letter(self._intake.database, caller, letter_id)
+        return accepted_answer(taken.accepted, taken.rejects)
+
+    def _health(self) -> Answer:
+        """What an Influx client asks before it writes."""
+        refusal = self._intake.pressure.refusal
+        health = {
+            "name": "kilowatch",
+            "message": "ready for readings" if refusal is None else refusal.detail,
+            "checks": [],
+            "status": "pass" if refusal is None else "fail",
+            "version": version("kilowatch"),
+        }
+        return Answer(200 if refusal is None else 503, [JSON_TYPE], msgspec.json.encode(health))
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._beyond is not None:
+            await self._beyond(scope, receive, send)
+        elif scope["type"] == "http":
+            request = Request(scope)
+            await problem_answer(self._not_here(request), request.id).send(send, request.id)
+        elif scope["type"] == "lifespan":
+            await _answer_lifespan(receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 4404})
+
+    def _not_here(self, request: Request) -> Problem:
+        if request.path in self._posts or request.path in self._gets:
+            return Problem(405, "method_not_allowed", f"{request.path} does not take {request.method}")
+        return Problem(404, "not_found", f"there is nothing at {request.path[:200]!r}")
+
+
+def create_doors(
+    settings: Settings,
+    clock: Clock,
+    database: Database,
+    client: Client,
+    *,
+    authenticator: Authenticator | None = None,
+    inbox: MqttInbox | None = None,
+    beyond: App | None = None,
+) -> Doors:
+    """The doors over these engines, to be started and stopped by whoever made the engines. The log's stream
+    (`Log.ensure`) and the inbox's (`MqttInbox.ensure`) must be there.
+
+    inbox: what devices publish over MQTT, when this process is to take it in; beyond: the application behind
+    the doors, for all other paths.
+    """
+    log = Log(client)
+    authenticator = authenticator or Authenticator(database, clock)
+    directory = Directory(database, client)
+    directory.on_keys_changed(authenticator.invalidate)
+    pressure = Pressure(
+        {
+            POSTGRES: probe_postgres(database),
+            LOG: probe_log(log, clock, settings.lag_max_s),
+            DISK: probe_disk(settings.data, settings.disk_full_percent),
+        }
+    )
+    intake = Intake(log, database, directory, pressure, clock, settings)
+    idempotency = Idempotency(database, pressure, clock, settings.idempotency_hours)
+    mqtt = None if inbox is None else MqttDoor(inbox, intake, clock)
+    return Doors(intake, authenticator, idempotency, settings, mqtt, beyond)
+
+
+def _pong() -> Answer:
+    return PONG
+
+
+def _decoder_of(request: Request) -> Decode:
+    """How to read a body of this Content-Type; one without a type counts as JSON.
+
+    Raises:
+        Problem: 415 for a form that is not taken.
+    """
+    decode = DECODERS.get(request.media_type)
+    if decode is None:
+        name = request.media_type.decode("latin-1")[:80]
+        taken = "application/json, application/x-ndjson or application/vnd.apache.arrow.stream"
+        raise Problem(415, "unsupported_form", f"Content-Type {name!r} is not taken; send {taken}")
+    return decode
+
+
+def _decode_json(body: bytes, limits: Limits, known: Known) -> Batch:
+    return decode_json(body, limits, known.devices)
+
+
+def _decode_ndjson(body: bytes, limits: Limits, known: Known) -> Batch:
+    return decode_ndjson(body, limits, known.devices)
+
+
+def _decode_arrow(body: bytes, limits: Limits, known: Known) -> Batch:
+    return decode_arrow(body, limits, known.devices)
+
+
+def _influx_credentials(header: str, wishes: dict[str, str]) -> str:
+    """The header as the authenticator takes it. Clients of version 1 put the key where a password goes: into
+    Basic credentials or the parameter `p`."""
+    scheme, _, rest = header.partition(" ")
+    if scheme.lower() == "basic":
+        try:
+            secret = b64decode(rest, validate=True).decode("latin-1").partition(":")[2]
+        except ValueError:
+            secret = ""
+        return f"Token {secret}"
+    return f"Token {wishes['p']}" if not header and wishes.get("p") else header
+
+
+async def _answer_lifespan(receive: Receive, send: Send) -> None:
+    """Says yes to the server's start and stop, which `start` and `stop` are called for elsewhere."""
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
+JSON_TYPES = frozenset((b"application/json", b"", b"text/json"))
+DECODERS: dict[bytes, Decode] = {
+    **dict.fromkeys(JSON_TYPES, _decode_json),
+    b"application/x-ndjson": _decode_ndjson,
+    b"application/ndjson": _decode_ndjson,
+    b"application/jsonl": _decode_ndjson,
+    b"application/vnd.apache.arrow.stream": _decode_arrow,
+}

@@ -1,0 +1,232 @@
+"""Takes in what devices publish over MQTT.
+
+Keeps true that a message leaves the inbox only when each of its readings is on disk in the log or stored as a
+dead letter, whatever its bytes are; and that a message which comes again changes nothing, because its
+readings keep the time at which it first came. Messages are taken in the order of their arrival, a bounded
+number at a time.
+"""
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import structlog
+
+from kilowatch.accounts.identity import Caller
+from kilowatch.accounts.store import ApiKey, create_api_key, find_organisation, list_api_keys
+from kilowatch.clock import Clock
+from kilowatch.errors import EngineUnavailable, Problem
+from kilowatch.ids import DEVICE_ID
+from kilowatch.ingest.accept import Terms
+from kilowatch.ingest.batch import Batch, Reject, storable
+from kilowatch.ingest.decode_json import Plain, decode_json, plain_readings
+from kilowatch.ingest.directory import Known
+from kilowatch.ingest.gather import Parcel
+from kilowatch.ingest.intake import Intake
+from kilowatch.ingest.pressure import POSTGRES
+from kilowatch.postgres.engine import Connection
+from kilowatch.stream.mqtt import InboxBatch, InboxMessage, MqttInbox
+
+TERMS: Terms = ("mqtt", "reject")
+KEY_NAME = "mqtt"
+FETCH_S = 1.0
+RETRY_S = 0.5
+IN_WORK = 3
+"""Fetches that are worked on at the same time: one is decoded while others wait for the disk."""
+CALLER_FOR_US = 5_000_000
+"""How long it is remembered as whom an organisation's devices send, in microseconds."""
+CALLERS_MOST = 10_000
+
+_log = structlog.get_logger(__name__)
+
+
+class MqttDoor:
+    """The loop that empties the inbox. `start` it once; `stop` ends it after what is in work."""
+
+    def __init__(self, inbox: MqttInbox, intake: Intake, clock: Clock) -> None:
+        self._inbox = inbox
+        self._intake = intake
+        self._clock = clock
+        self._callers: dict[str, tuple[int, Caller | None]] = {}
+        self._loop: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
+
+    async def start(self) -> None:
+        """Begins to take messages in."""
+        self._loop = asyncio.create_task(self._run(), name="mqtt door")
+
+    async def stop(self) -> None:
+        """Takes no more messages, ends what is in work and closes the inbox."""
+        self._stopping.set()
+        if self._loop is not None:
+            await self._loop
+        await self._inbox.close()
+
+    async def _run(self) -> None:
+        in_work: set[asyncio.Task[None]] = set()
+        while not self._stopping.is_set():
+            batch = await self._fetch()
+            if batch is None:
+                continue
+            if batch.messages:
+                in_work.add(asyncio.create_task(self._take_until_done(batch)))
+            else:
+                self._inbox.acknowledge(batch)
+            if len(in_work) >= IN_WORK:
+                _, in_work = await asyncio.wait(in_work, return_when=asyncio.FIRST_COMPLETED)
+        if in_work:
+            await asyncio.wait(in_work)
+
+    async def _fetch(self) -> InboxBatch | None:
+        """The next messages, or None when there are none or they must wait where they are."""
+        stopped = asyncio.create_task(self._stopping.wait())
+        try:
+            if self._intake.pressure.refusal is not None:
+                await asyncio.wait((stopped,), timeout=RETRY_S)
+                return None
+            fetching = asyncio.create_task(self._inbox.fetch(FETCH_S))
+            await asyncio.wait((stopped, fetching), return_when=asyncio.FIRST_COMPLETED)
+            if not fetching.done():
+                fetching.cancel()
+                await asyncio.gather(fetching, return_exceptions=True)
+                return None
+            return fetching.result()
+        except EngineUnavailable as error:
+            _log.info("mqtt_inbox_away", detail=str(error))
+            await asyncio.wait((stopped,), timeout=RETRY_S)
+            return None
+        finally:
+            stopped.cancel()
+
+    async def _take_until_done(self, batch: InboxBatch) -> None:
+        """Tries until everything is stored. At the end of the process it is left to whoever comes next."""
+        messages: Sequence[InboxMessage] = batch.messages
+        while messages:
+            try:
+                messages = await self._take(messages)
+            except EngineUnavailable as error:
+                self._intake.pressure.note(error, POSTGRES)
+            except Problem as problem:
+                _log.info("mqtt_waits", code=problem.code)
+            if messages and await self._stopped_within(RETRY_S):
+                return
+        self._inbox.acknowledge(batch)
+
+    async def _stopped_within(self, seconds: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        return self._stopping.is_set()
+
+    async def _take(self, messages: Sequence[InboxMessage]) -> list[InboxMessage]:
+        """Takes messages in; returns those to be tried again.
+
+        Raises:
+            Problem, EngineUnavailable: if none was tried.
+        """
+        parcels: list[Parcel] = []
+        mine: list[InboxMessage] = []
+        for message in messages:
+            caller = await self._caller(message.organisation)
+            if caller is not None:
+                known = await self._intake.get_known(caller.organisation_id)
+                parcels.append(self._parcel(message, caller, known))
+                mine.append(message)
+        if not parcels:
+            return []
+        await self._intake.take_parcels(TERMS, parcels)
+        waiting = [parcel.done for parcel in parcels if not parcel.done.done()]
+        if waiting:
+            await asyncio.wait(waiting)
+        again = []
+        for message, parcel in zip(mine, parcels, strict=True):
+            error = parcel.done.exception()
+            if isinstance(error, Problem | EngineUnavailable):
+                again.append(message)
+            elif error is not None:
+                await self._give_up(message, parcel, error)
+        return again
+
+    def _parcel(self, message: InboxMessage, caller: Caller, known: Known) -> Parcel:
+        source = f"mqtt-{message.stored_us}-{message.sequence}" if message.sequence else None
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        plain = plain_readings(message.payload)
+        if plain and _claim(plain, message):
+            return Parcel(caller, done, plain, source=source)
+        return Parcel(caller, done, (), self._decode(message, known), source=source)
+
+    def _decode(self, message: InboxMessage, known: Known) -> Batch:
+        """The readings of a message that is not plain; of one that cannot be read, one reject."""
+        limits = self._intake.limits()
+        try:
+            return decode_json(
+                message.payload,
+                replace(limits, now_us=message.stored_us),
+                known.devices,
+                device=message.device,
+            )
+        except Problem as problem:
+            return _unreadable(message, problem.detail)
+
+    async def _give_up(self, message: InboxMessage, parcel: Parcel, error: BaseException) -> None:
+        """A message that a fault of ours keeps out of the log becomes a dead letter, and blocks nobody."""
+        _log.error("mqtt_message_failed", source=parcel.source, exc_info=error)
+        known = await self._intake.get_known(parcel.caller.organisation_id)
+        batch = _unreadable(message, f"the message could not be taken in: {type(error).__name__}")
+        await self._intake.take_batch(parcel.caller, batch, known, TERMS, mark=parcel.source)
+
+    async def _caller(self, slug: str) -> Caller | None:
+        """As whom the devices of an organisation send; None where there is no such organisation."""
+        now_us = self._clock.now_us()
+        found = self._callers.get(slug)
+        if found is None or now_us - found[0] > CALLER_FOR_US:
+            if len(self._callers) > CALLERS_MOST:
+                self._callers.clear()
+            found = self._callers[slug] = (now_us, await self._read_caller(slug))
+            if found[1] is None:
+                _log.warning("mqtt_unknown_organisation", organisation=slug[:80])
+        return found[1]
+
+    async def _read_caller(self, slug: str) -> Caller | None:
+        async with self._intake.database.unscoped() as connection:
+            organisation = await find_organisation(connection, slug)
+        if organisation is None:
+            return None
+        async with self._intake.database.scope(organisation.id) as connection:
+            key = await _ensure_key(connection, organisation.id)
+        return Caller(organisation.id, slug, key.key_no, frozenset(key.scopes), key.auto_register)
+
+
+async def _ensure_key(connection: Connection, organisation_id: uuid.UUID) -> ApiKey:
+    """The key under whose number the ledger counts what comes over MQTT; its secret is shown to nobody."""
+    cursor: str | None = None
+    while True:
+        page = await list_api_keys(connection, 500, cursor)
+        for key in page.items:
+            if key.name == KEY_NAME and key.revoked_at is None:
+                return key
+        cursor = page.next_cursor
+        if cursor is None:
+            return (await create_api_key(connection, organisation_id, KEY_NAME, ["ingest"]))[0]
+
+
+def _claim(plain: Sequence[Plain], message: InboxMessage) -> bool:
+    """Gives readings the device of their topic, and those without a time the time of the message; False
+    where a reading names another device."""
+    for reading in plain:
+        if reading.device not in ("", message.device):
+            return False
+        reading.device = message.device
+        if reading.ts is None:
+            reading.ts = message.stored_us / 1000
+    return True
+
+
+def _unreadable(message: InboxMessage, detail: str) -> Batch:
+    device = message.device if DEVICE_ID.fullmatch(message.device) else None
+    payload = storable(message.payload.decode("utf-8", "replace"))
+    one = Reject(0, "bad_shape", detail, device, payload)
+    return Batch(np.empty(0, np.int32), [], np.empty(0, np.int64), {}, np.empty(0, np.int32), [], [one])
