@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -108,7 +109,7 @@ async def test_a_device_is_made_read_changed_and_deleted(
 async def test_all_faults_of_a_device_are_told_at_once(
     database: Database, organisation: Organisation
 ) -> None:
-    wrong = {
+    wrong: dict[str, Any] = {
         "name": "",
         "type": "Heat Pump",
         "status": "gone",

@@ -21,6 +21,7 @@ from kilowatch.postgres.engine import Connection
 from kilowatch.postgres.page import LIMIT_DEFAULT, Page, check_limit, make_page, read_cursor
 from kilowatch.telemetry.dead_letter import DeadLetter, NewDeadLetter, storable_json, storable_text
 from kilowatch.telemetry.metric import ENERGY_METRIC, RESERVED, Kind, Metric, describe, metric_faults
+from kilowatch.telemetry.source import DeviceSource
 from kilowatch.telemetry.tables import dead_letters, idempotency_keys, metrics, series
 
 Numbers = Sequence[int] | npt.NDArray[np.int32] | npt.NDArray[np.int64]
@@ -46,26 +47,6 @@ class Series:
     unit: str
     kind: Kind
     states: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceSource:
-    """What the worker needs to know of a device.
-
-    device: its id; time_zone: its site's; metric_no, metric, kind, unit: the metric that its energy is made
-    from, and energy_series_no: the series that it goes to, all None while the device has no such metric.
-    """
-
-    device_no: int
-    organisation_id: uuid.UUID
-    device: str
-    time_zone: str
-    rated_power_w: float | None
-    metric_no: int | None
-    metric: str | None
-    kind: Kind | None
-    unit: str | None
-    energy_series_no: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,162 @@
+"""Nobody sees, changes or deletes what belongs to another organisation: shown for every store function.
+
+Each function is called by a stranger with the owner's own numbers and ids; it must answer as if these did
+not exist, and afterwards every row of the owner is as it was. A new store function must take its place here.
+"""
+
+import inspect
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import ModuleType
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+import kilowatch.accounts.store as accounts
+import kilowatch.sites.store as sites
+import kilowatch.telemetry.store as telemetry
+from kilowatch.accounts.store import Organisation
+from kilowatch.errors import Problem
+from kilowatch.postgres.engine import Connection, Database
+from kilowatch.postgres.schema import metadata
+from kilowatch.telemetry.dead_letter import NewDeadLetter
+from kilowatch.telemetry.metric import Metric
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+LATER = datetime(2100, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Owned:
+    """One of everything that the owner has; `me` is the stranger's organisation."""
+
+    me: uuid.UUID
+    owner: Organisation
+    site_id: uuid.UUID
+    device: str
+    device_no: int
+    metric_no: int
+    key_id: uuid.UUID
+    key_no: int
+    letter_id: uuid.UUID
+
+
+@pytest.fixture
+async def owned(database: Database, organisation: Organisation, other_organisation: Organisation) -> Owned:
+    async with database.scope(organisation.id) as connection:
+        site = await sites.create_site(connection, organisation.id, "plant", "Works")
+        device = await sites.create_device(connection, organisation.id, "secret-device", site.id)
+        metric = (await telemetry.ensure_metrics(connection, organisation.id, ["power"]))["power"]
+        await telemetry.ensure_series(connection, [device.device_no], [metric.metric_no])
+        await telemetry.device_sources(connection, [device.device_no])
+        key, _ = await accounts.create_api_key(connection, organisation.id, "K", ["admin"])
+        letter = NewDeadLetter(organisation.id, device.id, "http", "conflict", "", {}, NOW, f"{key.id}")
+        await telemetry.keep_dead_letters(connection, [letter])
+        (kept,) = (await telemetry.list_dead_letters(connection)).items
+        await telemetry.remember_response(connection, organisation.id, key.key_no, "request", b"f", {})
+    return Owned(
+        other_organisation.id, organisation, site.id, device.id, device.device_no, metric.metric_no,
+        key.id, key.key_no, kept.id,
+    )  # fmt: skip
+
+
+Attempt = Callable[[Connection, Owned], Awaitable[Any]]
+
+# What a stranger gets: 404 or 422 as a Problem, or an answer without anything of the owner's.
+ATTEMPTS: dict[str, Attempt] = {
+    "accounts.create_api_key": lambda c, o: accounts.create_api_key(c, o.owner.id, "Mine", ["read"]),
+    "accounts.create_organisation": lambda c, o: accounts.create_organisation(c, o.owner.id, "mine", "Mine"),
+    "accounts.find_key_owners": lambda c, o: accounts.find_key_owners(c, [o.key_no]),
+    "accounts.get_organisation": lambda c, o: accounts.get_organisation(c, o.owner.id),
+    "accounts.list_api_keys": lambda c, _: accounts.list_api_keys(c),
+    "accounts.list_organisations": lambda c, _: accounts.list_organisations(c),
+    "accounts.revoke_api_key": lambda c, o: accounts.revoke_api_key(c, o.key_id),
+    "sites.create_device": lambda c, o: sites.create_device(c, o.me, "D1", o.site_id),
+    "sites.create_organisation_with_home": lambda c, o: sites.create_organisation_with_home(
+        c, o.owner.id, "mine", "Mine"
+    ),
+    "sites.create_site": lambda c, o: sites.create_site(c, o.owner.id, "home", "Mine"),
+    "sites.delete_device": lambda c, o: sites.delete_device(c, o.device),
+    "sites.delete_site": lambda c, o: sites.delete_site(c, o.site_id),
+    "sites.find_devices": lambda c, o: sites.find_devices(c, o.owner.id, [o.device]),
+    "sites.get_device": lambda c, o: sites.get_device(c, o.device),
+    "sites.get_site": lambda c, o: sites.get_site(c, o.site_id),
+    "sites.list_devices": lambda c, _: sites.list_devices(c),
+    "sites.list_sites": lambda c, _: sites.list_sites(c),
+    "sites.register_devices": lambda c, o: sites.register_devices(c, o.owner.id, [o.device, "mine"]),
+    "sites.update_device": lambda c, o: sites.update_device(c, o.device, {"name": "Mine"}),
+    "sites.update_site": lambda c, o: sites.update_site(c, o.site_id, {"name": "Mine"}),
+    "telemetry.change_metric": lambda c, o: telemetry.change_metric(c, o.owner.id, Metric("power", "kW")),
+    "telemetry.define_metrics": lambda c, o: telemetry.define_metrics(c, o.owner.id, [Metric("mine")]),
+    "telemetry.delete_dead_letter": lambda c, o: telemetry.delete_dead_letter(c, o.letter_id),
+    "telemetry.device_sources": lambda c, o: telemetry.device_sources(c, [o.device_no]),
+    "telemetry.ensure_metrics": lambda c, o: telemetry.ensure_metrics(c, o.owner.id, ["voltage"]),
+    "telemetry.ensure_series": lambda c, o: telemetry.ensure_series(c, [o.device_no], [o.metric_no]),
+    "telemetry.find_metrics": lambda c, o: telemetry.find_metrics(c, o.owner.id),
+    "telemetry.find_response": lambda c, o: telemetry.find_response(c, o.key_no, "request"),
+    "telemetry.forget_responses": lambda c, _: telemetry.forget_responses(c, LATER),
+    "telemetry.get_dead_letter": lambda c, o: telemetry.get_dead_letter(c, o.letter_id),
+    "telemetry.keep_dead_letters": lambda c, o: telemetry.keep_dead_letters(
+        c, [NewDeadLetter(o.owner.id, o.device, "http", "conflict", "", {}, NOW)]
+    ),
+    "telemetry.list_dead_letters": lambda c, _: telemetry.list_dead_letters(c),
+    "telemetry.list_series": lambda c, o: telemetry.list_series(c, [o.device_no]),
+    "telemetry.mark_replayed": lambda c, o: telemetry.mark_replayed(c, o.letter_id),
+    "telemetry.remember_response": lambda c, o: telemetry.remember_response(
+        c, o.me, o.key_no, "request", b"mine", {}
+    ),
+}
+# Made to look across organisations before one is known; each needs the key's hash or the exact slug.
+LOOK_UPS = {"accounts.find_api_key", "accounts.find_organisation"}
+
+
+def store_functions(*rooms: ModuleType) -> set[str]:
+    return {
+        f"{room.__name__.split('.')[1]}.{name}"
+        for room in rooms
+        for name, function in inspect.getmembers(room, inspect.iscoroutinefunction)
+        if function.__module__ == room.__name__ and not name.startswith("_")
+    }
+
+
+def test_every_store_function_has_its_attempt() -> None:
+    assert store_functions(accounts, sites, telemetry) == set(ATTEMPTS) | LOOK_UPS
+
+
+async def rows_of(worker: Database, owner: uuid.UUID) -> dict[str, list[str]]:
+    """Every row of an organisation, as text, by table."""
+    async with worker.scope(owner) as connection:
+        return {
+            table.name: sorted(
+                (await connection.execute(text(f"SELECT t::text FROM {table.fullname} t"))).scalars()  # noqa: S608
+            )
+            for table in metadata.sorted_tables
+        }
+
+
+async def answer_to(database: Database, attempt: Attempt, owned: Owned) -> str:
+    """What the stranger gets, as text; a refusal must be one that says "not there" or "not allowed"."""
+    try:
+        async with database.scope(owned.me) as connection:
+            return repr(await attempt(connection, owned))
+    except Problem as refused:
+        return "" if refused.status in (404, 409, 422) else f"unexpected: {refused}"
+    except DBAPIError as refused:
+        expected = "row-level security" in str(refused) or "foreign key" in str(refused)
+        return "" if expected else f"unexpected: {refused}"
+
+
+@pytest.mark.parametrize("name", sorted(ATTEMPTS))
+async def test_a_stranger_gets_and_changes_nothing(
+    database: Database, worker_database: Database, owned: Owned, name: str
+) -> None:
+    before = await rows_of(worker_database, owned.owner.id)
+    assert all(before[table.name] for table in metadata.sorted_tables), "the owner has one of everything"
+    shown = await answer_to(database, ATTEMPTS[name], owned)
+    for secret in (owned.owner.id, owned.site_id, owned.device, owned.key_id, owned.letter_id, "unexpected"):
+        assert str(secret) not in shown
+    assert await rows_of(worker_database, owned.owner.id) == before
