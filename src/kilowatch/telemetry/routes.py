@@ -17,7 +17,6 @@ from kilowatch.accounts.store import get_organisation
 from kilowatch.clock import Clock
 from kilowatch.errors import Fault, Problem
 from kilowatch.ids import DEVICE_ID, METRIC_NAME
-from kilowatch.lake.reading import LakeReader
 from kilowatch.period import DAY_US
 from kilowatch.postgres.engine import Connection
 from kilowatch.postgres.page import LIMIT_DEFAULT, LIMIT_MAX
@@ -48,11 +47,11 @@ class Back:
     """What reading back needs."""
 
     access: Access
-    lake: LakeReader
+    lake: query.Lake
     clock: Clock
 
 
-def make_routes(access: Access, lake: LakeReader, clock: Clock) -> APIRouter:
+def make_routes(access: Access, lake: query.Lake, clock: Clock) -> APIRouter:
     """The routes of this room."""
     routes = APIRouter()
     back = Back(access, lake, clock)

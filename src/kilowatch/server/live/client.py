@@ -7,8 +7,9 @@ client may be told something twice, but misses nothing.
 """
 
 import asyncio
+import contextlib
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ import msgspec
 import numpy as np
 
 from kilowatch.clock import rfc3339
+from kilowatch.observe.metrics import LIVE_LAGGED
 from kilowatch.server.live.audience import Audience, encode_event
 from kilowatch.server.live.newest import Newest
 from kilowatch.server.live.ring import Ring, Tick
@@ -76,6 +78,8 @@ class LiveClient:
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     closed: tuple[int, str] | None = None
     """Close code and reason, once the connection must end."""
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set together with `closed`, for whoever waits for that alone."""
     last_batch_s: float = float("-inf")
     last_sent_s: float = float("-inf")
     _stirred: bool = False
@@ -93,6 +97,7 @@ class LiveClient:
         """Ends the connection: nothing more is sent but this code."""
         if self.closed is None:
             self.closed = (code, reason)
+        self.ended.set()
         self.wake.set()
 
     def tell(self, message: dict[str, Any]) -> None:
@@ -158,11 +163,26 @@ class LiveClient:
 
     def wait_s(self, now_s: float) -> float:
         """How long there is nothing to do for this client; 0 when there is something now."""
-        if self._controls or self.closed is not None:
+        if self._controls:
             return 0.0
         if self._items or self._owed or self._stirred:
             return max(0.0, self.last_batch_s + self.pace.batch_s - now_s)
         return max(0.0, self.last_sent_s + self.pace.ping_s - now_s)
+
+    async def next(self, now_s: Callable[[], float]) -> list[Outgoing]:
+        """Waits for the pace and for something to say, and takes it; nothing once the client is closed."""
+        while self.closed is None:
+            wait_s = self.wait_s(now_s())
+            if wait_s == 0.0:
+                taken = self.take(now_s())
+                if taken:
+                    return taken
+            else:
+                self.wake.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(wait_s):
+                        await self.wake.wait()
+        return []
 
     def take(self, now_s: float) -> list[Outgoing]:
         """What is to be sent now, in order."""
@@ -186,7 +206,9 @@ class LiveClient:
     def _fill(self, now_s: float) -> None:
         """Queues what is owed and what the ticks since the last flush say."""
         self._stirred = False
-        if self._owed and self.audience is not None:
+        if self.audience is None:
+            self._owed.clear()
+        elif self._owed:
             self._pay(self.audience)
         oldest = self.feed.ring.first_after(self.seq)
         self._catch_up(late=oldest is not None and oldest.at_s < now_s - self.pace.slow_s)
@@ -243,6 +265,7 @@ class LiveClient:
 
     def _tell_lagged(self, dropped: list[LiveEvent]) -> None:
         if dropped:
+            LIVE_LAGGED.inc()
             times = [event.ts_us for event in dropped]
             self.tell({"type": "lagged", "from": rfc3339(min(times)), "to": rfc3339(max(times))})
 

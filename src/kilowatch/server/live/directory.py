@@ -16,6 +16,14 @@ Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
+class KeyRights:
+    """By what right a client listens: the API key that it came with."""
+
+    organisation: str
+    key_no: int
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceEntry:
     """A device as the feed names it; `region` is its own or else its site's."""
 

@@ -19,9 +19,10 @@ import numpy as np
 import structlog
 
 from kilowatch.errors import EngineUnavailable
+from kilowatch.observe.metrics import LIVE_CLIENTS
 from kilowatch.server.live.audience import Audience
 from kilowatch.server.live.client import Feed, LiveClient, Pace
-from kilowatch.server.live.directory import Directory
+from kilowatch.server.live.directory import Directory, KeyRights
 from kilowatch.server.live.ring import Ring, Tick
 from kilowatch.server.live.topics import Topics, parse_topics
 from kilowatch.wire.frame import Frame, FrameError
@@ -43,14 +44,6 @@ GOING_AWAY = 1001
 NOT_AUTHENTICATED = 4401
 
 
-class Rights(Protocol):
-    """Who a client is: hashable, and equal for connections that share their rights."""
-
-    @property
-    def organisation(self) -> str:
-        """UUID of the organisation that the client belongs to."""
-
-
 class Registry(Protocol):
     """What the hub asks the rest of the house."""
 
@@ -60,7 +53,7 @@ class Registry(Protocol):
     async def read_latest(self, directory: Directory) -> list[Frame]:
         """The newest stored value of every series of the directory."""
 
-    async def find_withdrawn(self, rights: Iterable[Rights]) -> set[Rights]:
+    async def find_withdrawn(self, rights: Iterable[KeyRights]) -> set[KeyRights]:
         """Those whose right to read has ended."""
 
 
@@ -76,7 +69,7 @@ class Hub:
     now_s: Callable[[], float] = time.monotonic
     pace: Pace = field(default_factory=Pace)
     feed: Feed = field(default_factory=Feed)
-    _clients: dict[LiveClient, Rights] = field(default_factory=dict)
+    _clients: dict[LiveClient, KeyRights] = field(default_factory=dict)
     _audiences: dict[tuple[str, Topics], Audience] = field(default_factory=dict)
     _directories: dict[str, Directory] = field(default_factory=dict)
     _loading: dict[str, asyncio.Lock] = field(default_factory=dict)
@@ -89,13 +82,15 @@ class Hub:
     _left_s: float = float("-inf")
     _awake: bool = False
     _broken: bool = False
+    _closing: bool = False
 
     def start(self) -> None:
         """Begins to work through what arrives."""
         self._tasks = [asyncio.create_task(self._pump()), asyncio.create_task(self._guard())]
 
     async def close(self) -> None:
-        """Ends all connections and stops working."""
+        """Ends all connections, also those that still come, and stops working."""
+        self._closing = True
         for client in list(self._clients):
             client.close(GOING_AWAY, "the server is going away")
         for task in self._tasks:
@@ -189,15 +184,19 @@ class Hub:
 
     # Clients
 
-    def connect(self, rights: Rights) -> LiveClient:
+    def connect(self, rights: KeyRights) -> LiveClient:
         """A client without topics; the caller must `disconnect` it."""
         client = LiveClient(self.feed, self.pace)
         self._clients[client] = rights
+        LIVE_CLIENTS.set(len(self._clients))
+        if self._closing:
+            client.close(GOING_AWAY, "the server is going away")
         return client
 
     def disconnect(self, client: LiveClient) -> None:
         """Forgets a client."""
         self._clients.pop(client, None)
+        LIVE_CLIENTS.set(len(self._clients))
         self._left_s = self.now_s()
         self._drop_audiences()
 
@@ -296,7 +295,7 @@ class Hub:
                     client.rewind()
                 client.owe(owed)
 
-    # Rights
+    # KeyRights
 
     async def _guard(self) -> None:
         refreshed_s = self.now_s()

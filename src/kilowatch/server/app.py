@@ -1,0 +1,189 @@
+"""The application: every route, one error shape, and what starts and stops with it.
+
+The composition root gives it its parts and serves it (see `run.py`). Keeps true that word of a change goes
+out only after the change stands, and that this process hears its own changes even while NATS is away.
+"""
+
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import structlog
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.responses import FileResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.middleware.gzip import GZipMiddleware
+
+from kilowatch import __version__
+from kilowatch.accounts.access import Access, Rows
+from kilowatch.accounts.identity import Authenticator
+from kilowatch.accounts.routes import make_routes as make_account_routes
+from kilowatch.clock import Clock, SystemClock
+from kilowatch.errors import EngineUnavailable
+from kilowatch.postgres.engine import Database
+from kilowatch.server import health
+from kilowatch.server.credentials import COOKIE, Credentials, is_loopback, set_session
+from kilowatch.server.entrance import Entrance
+from kilowatch.server.live import connections
+from kilowatch.server.live.client import Pace
+from kilowatch.server.live.hub import Hub
+from kilowatch.server.live.registry import HouseRegistry
+from kilowatch.server.openapi import describe
+from kilowatch.server.problems import add_problem_handlers
+from kilowatch.sites.routes import make_routes as make_site_routes
+from kilowatch.stream.client import Client, Subscription
+from kilowatch.telemetry.query import Lake
+from kilowatch.telemetry.routes import make_routes as make_telemetry_routes
+from kilowatch.wire.live import EVENTS_SUBJECT, REGISTRY_SUBJECT, VALUES_SUBJECT, RegistryChange
+
+log = structlog.get_logger()
+
+GZIP_FROM_BYTES = 4096
+GZIP_LEVEL = 4
+
+
+@dataclass(slots=True)
+class Parts:
+    """What the application is made of. Made inside the event loop that serves it."""
+
+    database: Database
+    lake: Lake
+    stream: Client | None = None
+    """None: this process hears no live values and tells nobody of changes."""
+    authenticator: Authenticator | None = None
+    """The one of this process, where the doors share it."""
+    clock: Clock = field(default_factory=SystemClock)
+    probes: Mapping[str, health.Probe] = field(default_factory=dict)
+    """What `/readyz` asks, by name; see `health.probe_*`."""
+    documented_doors: Mapping[str, Any] = field(default_factory=dict)
+    """OpenAPI paths that another application of this process answers."""
+    page: Path | None = None
+    """Folder of the web page, with `index.html`."""
+    demo_key: str | None = None
+    """A key with the scope `read` that browsers of this machine are given on a demo instance."""
+    pace: Pace = field(default_factory=Pace)
+
+
+@dataclass(slots=True)
+class Application:
+    """The application and what has to be started and stopped around it."""
+
+    parts: Parts
+    hub: Hub
+    app: FastAPI
+    _heard: list[Subscription] = field(default_factory=list)
+
+    async def start(self) -> None:
+        """Begins to hear what is live.
+
+        Raises:
+            EngineUnavailable: if NATS is away.
+        """
+        self.hub.start()
+        stream = self.parts.stream
+        if stream is not None:
+            told = {
+                VALUES_SUBJECT: self.hub.take_values,
+                EVENTS_SUBJECT: self.hub.take_event,
+                REGISTRY_SUBJECT: self._hear_change,
+            }
+            for subject, take in told.items():
+                self._heard.append(await stream.subscribe(subject, _without_subject(take)))
+            stream.on_connection(self._on_connection)
+
+    async def stop(self) -> None:
+        """Ends all live connections and stops hearing; harmless when done already."""
+        await self.hub.close()
+        while self._heard:
+            await self._heard.pop().stop()
+
+    def _hear_change(self, message: bytes) -> None:
+        if self.parts.authenticator is not None:
+            self.parts.authenticator.invalidate()
+        self.hub.take_change(message)
+
+    def _on_connection(self, connected: bool) -> None:
+        if connected:
+            # What was said while NATS was away is lost, changes of keys included.
+            if self.parts.authenticator is not None:
+                self.parts.authenticator.invalidate()
+            self.hub.break_off()
+
+
+def create_app(parts: Parts) -> Application:
+    """The application over its parts. Whoever serves it need not start it: its lifespan does."""
+    if parts.authenticator is None:
+        parts.authenticator = Authenticator(parts.database, parts.clock)
+    credentials = Credentials(parts.authenticator)
+    hub = Hub(HouseRegistry(parts.database, parts.lake, parts.clock), pace=parts.pace)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await application.start()
+        try:
+            yield
+        finally:
+            await application.stop()
+
+    app = FastAPI(
+        title="Kilowatch",
+        version=__version__,
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    application = Application(parts, hub, app)
+    announce = _announcer(parts, application._hear_change)
+    access = Access(parts.database, credentials.reader, credentials.admin, announce)
+    api = APIRouter(prefix="/api/v1")
+    api.include_router(make_account_routes(access))
+    api.include_router(credentials.make_routes())
+    api.include_router(make_site_routes(access))
+    api.include_router(make_telemetry_routes(access, parts.lake, parts.clock))
+    api.include_router(connections.make_routes(hub, credentials))
+    app.include_router(api)
+    app.include_router(health.make_routes(parts.probes))
+    if parts.page is not None:
+        _add_page(app, parts.page, parts.demo_key)
+    add_problem_handlers(app)
+    app.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM_BYTES, compresslevel=GZIP_LEVEL)
+    app.add_middleware(Entrance)
+    describe(app, parts.documented_doors)
+    return application
+
+
+def _without_subject(take: Callable[[bytes], None]) -> Callable[[str, bytes], None]:
+    return lambda _, message: take(message)
+
+
+def _announcer(parts: Parts, hear: Callable[[bytes], None]) -> Callable[[uuid.UUID, Rows], Awaitable[None]]:
+    async def announce(organisation_id: uuid.UUID, rows: Rows) -> None:
+        message = RegistryChange(str(organisation_id), rows).encode()
+        hear(message)
+        if parts.stream is not None:
+            try:
+                await parts.stream.publish(REGISTRY_SUBJECT, message)
+            except EngineUnavailable as error:
+                # The change stands. Other processes read everything anew once NATS is back.
+                log.warning("registry.change_untold", rows=rows, reason=str(error))
+
+    return announce
+
+
+def _add_page(app: FastAPI, folder: Path, demo_key: str | None) -> None:
+    """Serves the web page; on a demo instance a browser of this machine is signed in by asking for it."""
+
+    @app.get("/", include_in_schema=False)
+    async def get_page(request: Request) -> Response:
+        response = FileResponse(folder / "index.html", headers={"Cache-Control": "no-cache"})
+        if demo_key is not None and COOKIE not in request.cookies and is_loopback(request):
+            set_session(request, response, demo_key)
+        return response
+
+    app.mount("/", StaticFiles(directory=folder), name="page")

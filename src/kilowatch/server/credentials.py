@@ -1,0 +1,131 @@
+"""Who is calling over HTTP: an `Authorization` header, or the session cookie of a browser.
+
+Keeps true that a browser's cookie works only for pages of this very instance: anything that changes
+something, and every WebSocket, must come from an origin that is the host asked. The cookie holds an API key,
+is out of reach of scripts, and is never sent from other sites.
+"""
+
+import ipaddress
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import HTTPConnection
+
+from kilowatch.accounts.identity import Authenticator, Caller, require_scope
+from kilowatch.errors import Problem
+
+COOKIE = "kilowatch_session"
+COOKIE_DAYS = 30
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+
+
+class SessionWanted(BaseModel):
+    """A key to open a browser session with."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    key: str = Field(min_length=1, max_length=512)
+
+
+class Credentials:
+    """Resolves callers; its `reader` and `admin` are dependencies of routes."""
+
+    def __init__(self, authenticator: Authenticator) -> None:
+        self._authenticator = authenticator
+
+    async def find_caller(self, connection: HTTPConnection) -> Caller:
+        """The caller behind a request or a WebSocket.
+
+        Raises:
+            Problem: 401, or 403 for a browser that comes from elsewhere.
+            EngineUnavailable: if PostgreSQL cannot be asked.
+        """
+        header = connection.headers.get("authorization")
+        cookie = connection.cookies.get(COOKIE)
+        if header is None and cookie:
+            method = connection.scope.get("method")
+            if method not in SAFE_METHODS:
+                require_own_origin(connection)
+            header = f"Bearer {cookie}"
+        return await self._authenticator.authenticate(header)
+
+    async def reader(self, request: Request) -> Caller:
+        """A caller with the scope `read`."""
+        return await self._with_scope(request, "read")
+
+    async def admin(self, request: Request) -> Caller:
+        """A caller with the scope `admin`."""
+        return await self._with_scope(request, "admin")
+
+    async def _with_scope(self, request: Request, scope: str) -> Caller:
+        caller = await self.find_caller(request)
+        require_scope(caller, scope)
+        return caller
+
+    def make_routes(self) -> APIRouter:
+        """The routes that open and close a browser session."""
+        routes = APIRouter()
+
+        @routes.post("/session", status_code=204, tags=["accounts"])
+        async def open_session(wanted: SessionWanted, request: Request, response: Response) -> None:
+            """Opens a browser session: the key goes into a cookie that scripts cannot read."""
+            if request.headers.get("origin") is not None:
+                require_own_origin(request)
+            await self._authenticator.authenticate(f"Bearer {wanted.key}")
+            set_session(request, response, wanted.key)
+
+        @routes.delete("/session", status_code=204, tags=["accounts"])
+        async def close_session(request: Request, response: Response) -> None:
+            """Ends the browser session."""
+            response.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=_is_secure(request))
+
+        return routes
+
+
+def set_session(request: HTTPConnection, response: Response, key: str) -> None:
+    """Puts the session cookie into a response."""
+    response.set_cookie(
+        COOKIE,
+        key,
+        max_age=COOKIE_DAYS * 86_400,
+        httponly=True,
+        samesite="strict",
+        secure=_is_secure(request),
+    )
+
+
+def require_own_origin(connection: HTTPConnection) -> None:
+    """Lets a browser pass whose page came from this instance.
+
+    Raises:
+        Problem: 403 `foreign_origin`.
+    """
+    origin = urlsplit(connection.headers.get("origin", ""))
+    if not origin.netloc or origin.netloc.lower() != connection.headers.get("host", "").lower():
+        raise Problem(403, "foreign_origin", "A browser session works only on this instance's own pages.")
+
+
+def is_loopback(connection: HTTPConnection) -> bool:
+    """Whether the caller sits at this machine and asked for it by a name of this machine.
+
+    The name counts too, because a page from elsewhere can let its own host name point here. Behind a proxy
+    everybody seems to sit here, so a forwarded request does not count.
+    """
+    forwarded = any(name in connection.headers for name in ("x-forwarded-for", "forwarded"))
+    host = urlsplit("//" + connection.headers.get("host", "")).hostname or ""
+    client = connection.client.host if connection.client else ""
+    return not forwarded and _is_loopback_name(host) and _is_loopback_name(client)
+
+
+def _is_loopback_name(name: str) -> bool:
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_secure(connection: HTTPConnection) -> bool:
+    return connection.url.scheme in ("https", "wss")

@@ -1,0 +1,123 @@
+"""What the hub asks the rest of the house: rights and names from PostgreSQL, newest values from the lake.
+
+Keeps true that everything is read under the organisation's own row-level security, so a directory can only
+hold what is that organisation's.
+"""
+
+import asyncio
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from kilowatch.accounts.store import ApiKey, list_api_keys
+from kilowatch.clock import Clock, to_us
+from kilowatch.postgres.engine import Connection, Database
+from kilowatch.postgres.page import LIMIT_MAX
+from kilowatch.server.live.directory import DeviceEntry, Directory, KeyRights, MetricEntry
+from kilowatch.sites.store import list_devices, list_sites
+from kilowatch.telemetry.metric import ENERGY
+from kilowatch.telemetry.query import Lake, read_latest
+from kilowatch.telemetry.store import find_metrics, list_series
+from kilowatch.wire.frame import Frame
+
+
+@dataclass(frozen=True, slots=True)
+class HouseRegistry:
+    """The registry over PostgreSQL and the lake."""
+
+    database: Database
+    lake: Lake
+    clock: Clock
+
+    async def read_directory(self, organisation: str) -> Directory:
+        """The organisation's devices and metrics as PostgreSQL lists them now."""
+        organisation_id = uuid.UUID(organisation)
+        async with self.database.scope(organisation_id) as connection:
+            regions = await _regions(connection)
+            devices = await _devices(connection, regions)
+            metrics = await find_metrics(connection, organisation_id)
+        entries = [
+            MetricEntry(stored.metric_no, name, stored.metric.states)
+            for name, stored in metrics.items()
+            if name != ENERGY
+        ]
+        return Directory.of(organisation, devices, entries)
+
+    async def read_latest(self, directory: Directory) -> list[Frame]:
+        """The newest stored value of every series of the directory, one frame for each metric."""
+        async with self.database.scope(uuid.UUID(directory.organisation)) as connection:
+            series = await list_series(connection, list(directory.devices))
+        numbers = [one.series_no for one in series if one.metric_no in directory.metrics]
+        newest = await asyncio.to_thread(read_latest, self.lake, numbers)
+        rows: defaultdict[int, list[tuple[int, int, float]]] = defaultdict(list)
+        for one in series:
+            if one.series_no in newest:
+                rows[one.metric_no].append((one.device_no, *newest[one.series_no]))
+        return [_frame(metric_no, found) for metric_no, found in rows.items()]
+
+    async def find_withdrawn(self, rights: Iterable[KeyRights]) -> set[KeyRights]:
+        """Those whose key was revoked, has expired, or may no longer read."""
+        asked: defaultdict[str, set[KeyRights]] = defaultdict(set)
+        for right in rights:
+            asked[right.organisation].add(right)
+        withdrawn: set[KeyRights] = set()
+        for organisation, of_keys in asked.items():
+            valid = await self._valid_keys(uuid.UUID(organisation))
+            withdrawn.update(right for right in of_keys if right.key_no not in valid)
+        return withdrawn
+
+    async def _valid_keys(self, organisation_id: uuid.UUID) -> set[int]:
+        now_us = self.clock.now_us()
+        valid: set[int] = set()
+        cursor: str | None = None
+        async with self.database.scope(organisation_id) as connection:
+            while True:
+                page = await list_api_keys(connection, LIMIT_MAX, cursor)
+                valid.update(key.key_no for key in page.items if _may_read(key, now_us))
+                cursor = page.next_cursor
+                if cursor is None:
+                    return valid
+
+
+def _may_read(key: ApiKey, now_us: int) -> bool:
+    if key.revoked_at is not None or "read" not in key.scopes:
+        return False
+    return key.expires_at is None or to_us(key.expires_at) > now_us
+
+
+async def _regions(connection: Connection) -> dict[uuid.UUID, str | None]:
+    regions: dict[uuid.UUID, str | None] = {}
+    cursor: str | None = None
+    while True:
+        page = await list_sites(connection, LIMIT_MAX, cursor)
+        regions.update({site.id: site.region for site in page.items})
+        cursor = page.next_cursor
+        if cursor is None:
+            return regions
+
+
+async def _devices(connection: Connection, regions: dict[uuid.UUID, str | None]) -> list[DeviceEntry]:
+    entries: list[DeviceEntry] = []
+    cursor: str | None = None
+    while True:
+        page = await list_devices(connection, LIMIT_MAX, cursor)
+        entries.extend(
+            DeviceEntry(one.device_no, one.id, str(one.site_id), one.region or regions.get(one.site_id))
+            for one in page.items
+        )
+        cursor = page.next_cursor
+        if cursor is None:
+            return entries
+
+
+def _frame(metric_no: int, rows: list[tuple[int, int, float]]) -> Frame:
+    devices, times, values = zip(*rows, strict=True)
+    return Frame(
+        np.array(devices, dtype=np.int32),
+        np.array(times, dtype=np.int64),
+        np.zeros(len(rows), dtype=np.int32),
+        {metric_no: np.array(values, dtype=np.float64)},
+    )

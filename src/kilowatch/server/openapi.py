@@ -1,0 +1,87 @@
+"""The OpenAPI document: what FastAPI derives from the routes, made to say what really happens.
+
+Adds the doors that another application answers, how callers identify themselves, and the problem document
+that every refusal is. Keeps true that the committed `docs/reference/openapi.json` is this document.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from kilowatch.server.problems import PROBLEM_TYPE
+
+OPEN_PATHS = ("/healthz", "/readyz", "/metrics", "/ping", "/health", "/api/v1/session")
+"""Paths that need no credentials."""
+
+FAULT = {
+    "type": "object",
+    "required": ["code", "detail"],
+    "properties": {
+        "code": {"type": "string"},
+        "detail": {"type": "string"},
+        "pointer": {"type": "string", "description": "Where in the request."},
+        "index": {"type": "integer", "description": "Which reading or topic, from 0."},
+    },
+}
+PROBLEM = {
+    "type": "object",
+    "description": "A refusal (RFC 9457).",
+    "required": ["type", "title", "status", "detail", "code"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "code": {"type": "string", "description": "Stable; programs may rely on it."},
+        "instance": {"type": "string"},
+        "errors": {"type": "array", "items": {"$ref": "#/components/schemas/Fault"}},
+    },
+}
+REFUSAL = {
+    "description": "A refusal.",
+    "content": {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
+SECURITY = {
+    "key": {"type": "http", "scheme": "bearer", "description": "An API key."},
+    "session": {"type": "apiKey", "in": "cookie", "name": "kilowatch_session"},
+}
+
+
+def describe(app: FastAPI, doors: Mapping[str, Any]) -> None:
+    """Makes `app.openapi()` the document, which FastAPI serves."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _complete(
+                get_openapi(title=app.title, version=app.version, routes=app.routes), doors
+            )
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]
+
+
+def write_document(document: Mapping[str, Any]) -> str:
+    """The document as it is committed: the same text for the same document."""
+    return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _complete(document: dict[str, Any], doors: Mapping[str, Any]) -> dict[str, Any]:
+    components = document.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    schemas.pop("HTTPValidationError", None)
+    schemas.pop("ValidationError", None)
+    schemas.update(Problem=PROBLEM, Fault=FAULT)
+    components["securitySchemes"] = SECURITY
+    for path, operations in doors.items():
+        document["paths"].setdefault(path, {}).update(operations)
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            responses = operation.setdefault("responses", {})
+            responses.pop("422", None)
+            responses["default"] = REFUSAL
+            if path not in OPEN_PATHS:
+                operation["security"] = [{"key": []}, {"session": []}]
+    return document

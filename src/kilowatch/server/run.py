@@ -1,0 +1,62 @@
+"""Serving the application: uvicorn as this house sets it up, and an orderly end.
+
+Keeps true that open WebSockets and event streams do not hold up the end: they are closed first, with a code
+that tells clients to come back, and what is still open after a few seconds is cut off.
+"""
+
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import uvicorn
+
+GRACE_S = 3
+PING_S = 30.0
+SILENCE_S = 90.0
+"""A WebSocket whose client answers no ping for this long is closed."""
+MESSAGE_BYTES = 64 * 1024
+"""Longest message that a WebSocket client may send."""
+BACKLOG = 2048
+
+
+class Server(uvicorn.Server):
+    """A server that ends live connections before it waits for requests to end."""
+
+    def __init__(self, config: uvicorn.Config, before_end: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(config)
+        self._before_end = before_end
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Closes what is live, then everything."""
+        await self._before_end()
+        await super().shutdown(sockets)
+
+
+def make_server(
+    app: Callable[..., Any],
+    before_end: Callable[[], Awaitable[None]],
+    host: str = "127.0.0.1",
+    port: int = 0,
+    ping_s: float = PING_S,
+    silence_s: float = SILENCE_S,
+) -> Server:
+    """A server for `app`; `before_end` is `Application.stop`. Serve it with `await server.serve(sockets)`."""
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        http="httptools",
+        ws="websockets-sansio",
+        ws_max_size=MESSAGE_BYTES,
+        ws_ping_interval=ping_s,
+        ws_ping_timeout=silence_s - ping_s,
+        # Compressing the same batch for every client costs more than this machine's own network saves.
+        ws_per_message_deflate=False,
+        timeout_graceful_shutdown=GRACE_S,
+        backlog=BACKLOG,
+        access_log=False,
+        server_header=False,
+        log_config=None,
+        lifespan="on",
+    )
+    return Server(config, before_end)
