@@ -96,8 +96,8 @@ export class Chart {
       },
       scales: { x: { time: true, auto: false }, y: { range: (_, low, high) => rangeOf(low, high, picture.form) } },
       axes: [
-        { ...axis, values: clockValues(uPlot) },
-        { ...axis, size: 66, values: (_, ticks) => ticks.map((tick) => picture.tick(tick)) },
+        { ...axis, space: 72, values: clockValues(uPlot, picture.zone) },
+        { ...axis, size: widthOf, values: (_, ticks) => ticks.map((tick) => this.picture.tick(tick)) },
       ],
       series: [{}, this.series(uPlot, picture.form)],
       hooks: { setSelect: [(plot) => this.selected(plot)], setCursor: [(plot) => this.point(plot)] },
@@ -147,6 +147,11 @@ export class Chart {
   }
 }
 
+/** Room for the longest of the axis' texts. */
+function widthOf(_, texts) {
+  return 20 + 7.3 * Math.max(4, ...(texts ?? []).map((text) => text.length));
+}
+
 /** The vertical range: zero belongs to it where amounts or loads start there; never without height. */
 function rangeOf(low, high, form) {
   if (low === null || high === null) return [0, 1];
@@ -158,15 +163,15 @@ function rangeOf(low, high, form) {
 }
 
 /** Times on the axis with 24 hours and the day before the month. */
-function clockValues(uPlot) {
+function clockValues(uPlot, zone) {
   const format = (template) => uPlot.fmtDate(template);
   const [second, minute, day, month, year] = ["{HH}:{mm}:{ss}", "{HH}:{mm}", "{D} {MMM}", "{MMM}", "{YYYY}"].map(format);
-  return (plot, ticks, _axis, _space, step) => {
-    const at = ticks.map((tick) => plot.tzDate ? plot.tzDate(tick) : new Date(tick * 1000));
+  return (_, ticks, _axis, _space, step) => {
+    const at = ticks.map((tick) => uPlot.tzDate(new Date(tick * 1000), zone));
     return at.map((date, row) => {
       if (step < 60) return second(date);
       if (step < 86_400) {
-        const newDay = row === 0 ? date.getHours() === 0 : date.getDate() !== at[row - 1].getDate();
+        const newDay = row === 0 || date.getDate() !== at[row - 1].getDate();
         return newDay ? `${minute(date)}\n${day(date)}` : minute(date);
       }
       if (step < 28 * 86_400) return day(date);

@@ -168,7 +168,7 @@ export class Devices {
     entry.today.textContent = show(energy, "Wh");
     if (coverage < 0.9999) {
       const part = document.createElement("small");
-      part.textContent = `of ${showShare(coverage)} of the day`;
+      part.textContent = `${showShare(coverage)} of the day known`;
       entry.today.append(part);
     }
   }
