@@ -147,8 +147,9 @@ async def find_newest(http: httpx.AsyncClient) -> dict[str, int]:
     """Time of the newest reading of each device that has one."""
     newest: dict[str, int] = {}
     for item in (await _ask(http, "GET", "/readings/latest")).json()["items"]:
-        moment_us = to_us(datetime.fromisoformat(item["ts"]))
-        newest[item["device"]] = max(moment_us, newest.get(item["device"], moment_us))
+        times = [to_us(datetime.fromisoformat(value["ts"])) for value in item["metrics"]]
+        if times:
+            newest[item["device"]] = max(times)
     return newest
 
 
