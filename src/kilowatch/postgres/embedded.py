@@ -160,8 +160,8 @@ class EmbeddedPostgres:
         if len(os.fsencode(path)) <= SOCKET_PATH_MAX and SAFE_PATH.fullmatch(path):
             return inside
         kept = self.home / "socket-folder"
-        if kept.exists():
-            return Path(kept.read_text().strip())
+        if kept.exists() and (known := kept.read_text().strip()):
+            return Path(known)
         made = Path(tempfile.mkdtemp(prefix="kilowatch-"))
         kept.write_text(str(made))
         return made
@@ -230,7 +230,6 @@ class EmbeddedPostgres:
                 *("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
             ]
             self._run(argv, user, "")
-        (building / "pg_hba.conf").write_text("local all all scram-sha-256\n")
         single = [str(self._install / "bin" / "postgres"), "--single", "-j", "-D", str(building), "postgres"]
         self._run(single, user, first_statements(passwords))
         os.rename(building, self.cluster)
@@ -272,6 +271,7 @@ class EmbeddedPostgres:
             "# Written by Kilowatch at each start; use ALTER SYSTEM for settings of your own.\n"
             + "".join(lines)
         )
+        (self.cluster / "pg_hba.conf").write_text("local all all scram-sha-256\n")
         user.own(path)
 
 
