@@ -1,8 +1,8 @@
 """InfluxDB line protocol as columns: each line is a reading, its fields are metrics.
 
 The tag `device` (or `device_id`, `host`) names the device; the measurement and all other tags say nothing
-that Kilowatch keeps. Keeps true that a bad line is one reject, told with its number, and that the columnar way
-(`influx_columns`) for bodies whose lines look alike gives the same as reading line by line.
+that Kilowatch keeps. Keeps true that a bad line is one reject, told with its number, and that the columnar
+way (`influx_columns`) for bodies whose lines look alike gives the same as reading line by line.
 """
 
 import math

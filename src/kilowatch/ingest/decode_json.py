@@ -14,7 +14,9 @@ import msgspec
 import numpy as np
 
 from kilowatch.errors import Problem
+from kilowatch.ingest.alike import Unlike
 from kilowatch.ingest.batch import Batch, Draft, Limits, Reject, StateCell, device_of, finish, shown, storable
+from kilowatch.ingest.json_columns import read_json, read_ndjson
 from kilowatch.ingest.moments import TIME_FAULT, parse_cells
 from kilowatch.ingest.names import NameTable
 from kilowatch.ingest.rows import columns_of, places_of
@@ -58,7 +60,12 @@ def decode_json(body: bytes, limits: Limits, known: NameTable, *, device: str | 
     Raises:
         Problem: 400 if the body is no JSON, or neither an object nor an array.
     """
-    return finish(_draft_of_json(body.removeprefix(BOM), limits, device), limits, known)
+    body = body.removeprefix(BOM)
+    try:
+        draft = read_json(body, limits, known, device)
+    except Unlike:
+        draft = draft_of_json(body, limits, device)
+    return finish(draft, limits, known)
 
 
 def decode_ndjson(body: bytes, limits: Limits, known: NameTable, *, device: str | None = None) -> Batch:
@@ -67,11 +74,33 @@ def decode_ndjson(body: bytes, limits: Limits, known: NameTable, *, device: str 
     Raises:
         Problem: 400 if there are lines and none of them is JSON.
     """
-    return finish(_draft_of_lines(body.removeprefix(BOM), limits, device), limits, known)
+    body = body.removeprefix(BOM)
+    try:
+        draft = read_ndjson(body, limits, known, device)
+    except Unlike:
+        draft = draft_of_lines(body, limits, device)
+    return finish(draft, limits, known)
 
 
-def _draft_of_json(body: bytes, limits: Limits, device: str | None) -> Draft:
-    start = body.lstrip(BLANK)[:1]
+def plain_readings(body: bytes) -> Sequence[Plain] | None:
+    """The readings of a JSON object or array where every value is a number; None for any other body, which
+    `decode_json` then judges."""
+    try:
+        if body[:1] == b"{":
+            return (_ONE.decode(body),)
+        return _MANY.decode(body) if body[:1] == b"[" else None
+    except _UNREADABLE:
+        return None
+
+
+def batch_of_plain(plain: Sequence[Plain], limits: Limits, known: NameTable) -> Batch:
+    """Readings of any number of `plain_readings` as one batch."""
+    return finish(_draft_of_plain(plain, limits, None), limits, known)
+
+
+def draft_of_json(body: bytes, limits: Limits, device: str | None) -> Draft:
+    """The readings of a JSON object or array, by decoding each."""
+    start = body[:64].lstrip(BLANK)[:1] or body.lstrip(BLANK)[:1]
     if not start:
         raise Problem(400, "malformed", "the body is empty: send a reading or an array of readings")
     if start not in (b"{", b"["):
@@ -83,7 +112,8 @@ def _draft_of_json(body: bytes, limits: Limits, device: str | None) -> Draft:
     return _draft_of_plain(plain, limits, device)
 
 
-def _draft_of_lines(body: bytes, limits: Limits, device: str | None) -> Draft:
+def draft_of_lines(body: bytes, limits: Limits, device: str | None) -> Draft:
+    """The readings of lines, by decoding each."""
     try:
         plain = _ONE.decode_lines(body)
     except _UNREADABLE:

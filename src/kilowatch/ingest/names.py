@@ -36,7 +36,7 @@ class NameTable:
         self._size = 0
         self._words = np.zeros((NAME_WORDS, 16), np.uint64)
         self._numbers = np.zeros(16, np.int32)
-        self._slots = np.full(64, ABSENT, np.int32)
+        self._slots = np.full(128, ABSENT, np.int32)
         self.add(names, numbers)
 
     def __len__(self) -> int:
@@ -95,8 +95,8 @@ class NameTable:
         self._words[: len(words), self._size : size] = words
         self._numbers[self._size : size] = numbers
         first, self._size = self._size, size
-        if size * 4 > len(self._slots):
-            self._slots = np.full(1 << (size * 4 - 1).bit_length(), ABSENT, np.int32)
+        if size * 8 > len(self._slots):
+            self._slots = np.full(1 << (size * 8 - 1).bit_length(), ABSENT, np.int32)
             first = 0
         self._place(np.arange(first, size, dtype=np.int32))
 
