@@ -149,7 +149,7 @@ export class Chart {
 
 /** Room for the longest of the axis' texts. */
 function widthOf(_, texts) {
-  return 20 + 7.3 * Math.max(4, ...(texts ?? []).map((text) => text.length));
+  return 20 + 7.8 * Math.max(4, ...(texts ?? []).map((text) => text.length));
 }
 
 /** The vertical range: zero belongs to it where amounts or loads start there; never without height. */
