@@ -67,6 +67,8 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgr
     finally:
         process.send_signal(EmbeddedPostgres.STOP_SIGNAL)
         process.wait(READY_WITHIN_S)
+        if embedded.socket_folder.parent != embedded.home:
+            embedded.socket_folder.rmdir()
 
 
 @pytest.fixture(scope="module")

@@ -64,3 +64,5 @@ def own_server(tmp_path: Path) -> Iterator[OwnServer]:
     server = OwnServer(tmp_path / "data")
     yield server
     server.stop()
+    if server.embedded.home.exists() and server.embedded.socket_folder.parent != server.embedded.home:
+        server.embedded.socket_folder.rmdir()
