@@ -14,8 +14,11 @@ from kilowatch.errors import Problem
 from kilowatch.ingest import alike
 from kilowatch.ingest.alike import Unlike
 from kilowatch.ingest.batch import Batch, Draft, Limits, finish
+from kilowatch.ingest.decode_influx import decode_influx
+from kilowatch.ingest.decode_influx import draft_of_lines as draft_of_influx_lines
 from kilowatch.ingest.decode_json import decode_json, decode_ndjson, draft_of_json, draft_of_lines
 from kilowatch.ingest.digits import decimals, wholes
+from kilowatch.ingest.influx_columns import read_influx
 from kilowatch.ingest.json_columns import read_json, read_ndjson
 from kilowatch.ingest.names import NameTable
 
@@ -41,6 +44,7 @@ DEVICES = st.sampled_from([*NAMES, "new-1", "n2"])
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets short bodies take the columnar way, in several chunks."""
     monkeypatch.setattr("kilowatch.ingest.json_columns.SHORTEST_BODY", 0)
+    monkeypatch.setattr("kilowatch.ingest.influx_columns.SHORTEST_BODY", 0)
     monkeypatch.setattr(alike, "CHUNK_BYTES", 512)
 
 
@@ -112,23 +116,28 @@ def test_lines_of_alike_readings_are_read_the_same(readings: list[str], end: str
     )
 
 
-@settings(deadline=None, max_examples=400)
-@given(st.data())
-def test_a_changed_byte_is_never_read_differently(data: st.DataObject) -> None:
-    readings = data.draw(alike_readings())
-    lines = data.draw(st.booleans())
-    body = bytearray(("\n".join(readings) if lines else f"[{','.join(readings)}]").encode())
+def damaged(text: bytes, data: st.DataObject) -> bytes:
+    """The text with a byte or two changed, put in or left out."""
+    body = bytearray(text)
     for _ in range(data.draw(st.integers(1, 2))):
         place = data.draw(st.integers(0, len(body) - 1))
         how = data.draw(st.sampled_from(["set", "insert", "delete"]))
-        byte = data.draw(st.one_of(st.sampled_from(list(b'",:{}[] .-/+0918eE\\\n')), st.integers(0, 255)))
+        byte = data.draw(st.one_of(st.sampled_from(list(b'",:{}[] .-/+0918eEit=#\\\n')), st.integers(0, 255)))
         if how == "set":
             body[place] = byte
         elif how == "insert":
             body.insert(place, byte)
         elif len(body) > 1:
             del body[place]
-    raw = bytes(body)
+    return bytes(body)
+
+
+@settings(deadline=None, max_examples=400)
+@given(st.data())
+def test_a_changed_byte_is_never_read_differently(data: st.DataObject) -> None:
+    readings = data.draw(alike_readings())
+    lines = data.draw(st.booleans())
+    raw = damaged(("\n".join(readings) if lines else f"[{','.join(readings)}]").encode(), data)
     if lines:
         fast, slow = (
             outcome(lambda: decode_ndjson(raw, LIMITS, KNOWN)),
@@ -187,6 +196,69 @@ def test_near_misses_are_left_to_the_other_way(second: str) -> None:
         read_json(body, LIMITS, KNOWN)
 
 
+@st.composite
+def alike_lines(draw: st.DrawFn) -> list[str]:
+    """Lines of one measurement with the same tags and fields."""
+    tags = draw(
+        st.permutations(
+            draw(st.sampled_from([["device"], ["site", "device"], ["host", "z"], ["a", "b", "device_id"]]))
+        )
+    )
+    fields = draw(st.lists(st.sampled_from(["power", "a", "L1.u-x"]), min_size=1, unique=True))
+    ends = [draw(st.sampled_from(["", "", "i", "u"])) for _ in fields]
+    stamped = draw(st.booleans())
+    lines = []
+    for _ in range(draw(st.integers(2, 30))):
+        values = [
+            f"{draw(st.integers(-(10**9), 10**9))}{end}"
+            if end
+            else draw(st.one_of(DECIMALS, st.sampled_from(["t", "false"])))
+            for end in ends
+        ]
+        head = "".join(f",{tag}={draw(DEVICES)}" for tag in tags)
+        cells = ",".join(f"{name}={value}" for name, value in zip(fields, values, strict=True))
+        stamp = f" {NOW_US * 1000 - draw(st.integers(0, 10**15))}" if stamped else ""
+        lines.append(f"my_meter{head} {cells}{stamp}")
+    return lines
+
+
+def by_line(body: bytes) -> Batch:
+    return finish(draft_of_influx_lines(body, LIMITS, 1), LIMITS, KNOWN)
+
+
+@settings(deadline=None, max_examples=200)
+@given(alike_lines(), st.booleans())
+def test_alike_influx_lines_are_read_the_same(lines: list[str], ended: bool) -> None:
+    body = ("\n".join(lines) + "\n" * ended).encode()
+    assert outcome(lambda: decode_influx(body, LIMITS, KNOWN)) == outcome(lambda: by_line(body))
+
+
+@settings(deadline=None, max_examples=400)
+@given(alike_lines(), st.data())
+def test_a_changed_byte_of_influx_lines_is_never_read_differently(
+    lines: list[str], data: st.DataObject
+) -> None:
+    raw = damaged("\n".join(lines).encode(), data)
+    assert outcome(lambda: decode_influx(raw, LIMITS, KNOWN)) == outcome(lambda: by_line(raw))
+
+
+def test_usual_influx_bodies_do_take_the_columnar_way() -> None:
+    lines = [f"m,site=s{n},device={name} a={n}.5,b={n}i {NOW_US + n}" for n, name in enumerate(NAMES * 9)]
+    draft = read_influx("\n".join(lines).encode(), LIMITS, KNOWN, 1000, float)
+    assert draft.ts_us.tolist() == list(range(NOW_US, NOW_US + 45))
+    assert draft.columns["a"].tolist() == [n + 0.5 for n in range(45)]
+    assert draft.columns["b"].tolist() == list(range(45))
+
+
+def test_dead_letters_of_influx_lines_hold_the_line() -> None:
+    lines = [f"m,host=h,device=D{n % 2} a=1 {ts}" for n, ts in enumerate([NOW_US, 5, NOW_US * 2, NOW_US])]
+    batch = decode_influx("\n".join(lines).encode(), LIMITS, KNOWN, precision="us")
+    assert [(r.index, r.code, r.device, r.payload, r.detail[:8]) for r in batch.rejects] == [
+        (1, "too_old", "D1", lines[1], "line 2: "),
+        (2, "in_future", "D0", lines[2], "line 3: "),
+    ]
+
+
 def words_of(texts: list[bytes], count: int) -> tuple[np.ndarray, np.ndarray]:
     padded = b"".join((text + b",}]x/.-9" * 4)[: 8 * count] for text in texts)
     words = np.ascontiguousarray(np.frombuffer(padded, "<u8").reshape(len(texts), count).T)
@@ -200,7 +272,7 @@ def test_good_decimals_are_the_nearest_doubles(texts: list[str]) -> None:
         tokens = [text.encode() for text in texts if len(text) <= 8 * count]
         if not tokens:
             continue
-        values, good = decimals(*words_of(tokens, count))
+        values, good, _ = decimals(*words_of(tokens, count))
         for token, value, right in zip(tokens, values.tolist(), good.tolist(), strict=True):
             bare = token.removeprefix(b"-")
             plain = bare.replace(b".", b"", 1).isdigit() and bare[:1] != b"." and bare[-1:] != b"."

@@ -16,15 +16,16 @@ import numpy.typing as npt
 
 from kilowatch.ids import DEVICE_ID
 from kilowatch.ingest.batch import Draft, Floats, Int32s, Int64s
-from kilowatch.ingest.digits import WIDEST_WHOLE, decimals, wholes
+from kilowatch.ingest.digits import WIDEST_WHOLE, decimals, long_decimals, wholes
 from kilowatch.ingest.moments import FAR_US, parse_words
 from kilowatch.ingest.names import NAME_BYTES, NameTable
 
 Bytes = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint64]
 Mask = npt.NDArray[np.bool_]
-Kind = Literal["fixed", "skip", "device", "time", "metric"]
+Kind = Literal["fixed", "skip", "device", "time", "metric", "whole"]
 
+VALUES = ("metric", "whole")
 CHUNK_BYTES = 1 << 19
 SHORTEST_BODY = 4096
 
@@ -40,7 +41,8 @@ class Unlike(Exception):
 class Piece:
     """What lies from one separator to the next: fixed bytes, a token, fixed bytes.
 
-    literal: all fixed bytes up to the token; the first `reach` of them lie before the separator;
+    kind: `fixed` has no token, `skip` one that is not read, `whole` one of digits only; literal: all fixed
+    bytes up to the token (and those of a fixed piece before), the first `reach` of them before the separator;
     tail: how many fixed bytes follow the token, which the next piece's literal holds.
     """
 
@@ -86,7 +88,7 @@ def read_alike(
     ]
     names = [name.decode() for name in fresh]
     values = np.concatenate([part.values for part in parts], axis=1)
-    metrics = [piece.name for piece in template.pieces if piece.kind == "metric"]
+    metrics = [piece.name for piece in template.pieces if piece.kind in VALUES]
     count = values.shape[1]
     starts = np.concatenate([part.starts for part in parts])
     draft = Draft(
@@ -124,7 +126,7 @@ def _chunks(template: Template, body: bytes, start: int, stop: int) -> Iterator[
     while stop - start > CHUNK_BYTES * 3 // 2:
         cut = body.find(seam, start + CHUNK_BYTES, stop)
         if cut < 0:
-            break
+            raise Unlike
         yield start, cut
         start = cut + lead
     yield start, stop
@@ -151,9 +153,9 @@ class _Layout:
         self.offset = np.array([len(piece.literal) - piece.reach for piece in pieces])
         self.extra = self.offset + [piece.tail for piece in pieces]
 
-    def of(self, kind: Kind) -> list[int]:
-        """The pieces of one kind."""
-        return [place for place, piece in enumerate(self.template.pieces) if piece.kind == kind]
+    def of(self, *kinds: str) -> list[int]:
+        """The pieces of these kinds."""
+        return [place for place, piece in enumerate(self.template.pieces) if piece.kind in kinds]
 
 
 @dataclass(slots=True)
@@ -231,7 +233,7 @@ class _Chunk:
         return _Part(
             self._devices(layout.of("device")[0]),
             self._times(times[0]) if times else None,
-            self._values(layout.of("metric")),
+            self._values(layout.of(*VALUES)),
             starts,
         )
 
@@ -319,7 +321,7 @@ class _Chunk:
         return whole.view(np.int64)
 
     def _values(self, places: list[int]) -> Floats:
-        """All metrics' values. Metrics whose tokens fit into one word are read together, so are the others."""
+        """All metrics' values. Those whose tokens fit into one word are read together, and so are the others."""
         values = np.empty((len(places), self.count), np.float64)
         for wanted in (1, 2):
             rows = [row for row, place in enumerate(places) if (self.longest[place] > 8) == (wanted == 2)]
@@ -328,7 +330,8 @@ class _Chunk:
             chosen = [places[row] for row in rows]
             words = self._tokens(chosen, wanted).reshape(wanted, -1)
             lengths = self.lengths[chosen].reshape(-1)
-            read, good = decimals(words, lengths)
+            read, good, behind = decimals(words, lengths)
+            self._check_wholes(chosen, good, behind)
             if not good.all():
                 begins = (self.begins[chosen] + self.layout.offset[chosen, None]).reshape(-1)
                 odd = np.flatnonzero(~good)
@@ -336,7 +339,18 @@ class _Chunk:
             values[rows] = read.reshape(len(rows), self.count)
         return values
 
+    def _check_wholes(self, places: list[int], good: Mask, behind: Words) -> None:
+        for row, place in enumerate(places):
+            if self.layout.template.pieces[place].kind == "whole":
+                cells = slice(row * self.count, (row + 1) * self.count)
+                if not good[cells].all() or behind[cells].any():
+                    raise Unlike
+
     def _odd_values(self, begins: Int64s, lengths: Int64s) -> Floats:
-        """The values of tokens that are no plain decimals, one by one."""
-        cell = self.layout.template.cell
-        return np.array([cell(token) for token in self._cut(begins, lengths)], np.float64)
+        """The values of tokens that are no short decimals: long ones together, all others one by one."""
+        values, good = long_decimals(self.text, begins, lengths)
+        if not good.all():
+            cell = self.layout.template.cell
+            rest = np.flatnonzero(~good)
+            values[rest] = [cell(token) for token in self._cut(begins[rest], lengths[rest])]
+        return values

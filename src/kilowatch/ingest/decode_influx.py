@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from kilowatch.errors import Problem
+from kilowatch.ingest.alike import Unlike
 from kilowatch.ingest.batch import (
     Batch,
     Draft,
@@ -23,6 +24,7 @@ from kilowatch.ingest.batch import (
     slug_or_none,
     storable,
 )
+from kilowatch.ingest.influx_columns import DEVICE_TAGS, read_influx
 from kilowatch.ingest.moments import FAR_US
 from kilowatch.ingest.names import NameTable
 from kilowatch.ingest.rows import columns_of, places_of
@@ -32,7 +34,6 @@ PRECISIONS = {
     "n": 1, "ns": 1, "u": 1000, "us": 1000, "µ": 1000, "µs": 1000, "μ": 1000, "μs": 1000,
     "ms": 1_000_000, "s": 1_000_000_000, "m": 60_000_000_000, "h": 3_600_000_000_000,
 }  # fmt: skip
-DEVICE_TAGS = ("device", "device_id", "host")
 TRUTHS = {
     "t": 1.0, "T": 1.0, "true": 1.0, "True": 1.0, "TRUE": 1.0,
     "f": 0.0, "F": 0.0, "false": 0.0, "False": 0.0, "FALSE": 0.0,
@@ -66,10 +67,22 @@ def decode_influx(body: bytes, limits: Limits, known: NameTable, *, precision: s
     unit_ns = PRECISIONS.get(precision)
     if unit_ns is None:
         raise Problem(400, "malformed", f"precision {shown(precision)} is none of ns, us, ms, s, m, h")
-    return finish(_draft_line_by_line(body, limits, unit_ns), limits, known)
+    try:
+        draft = read_influx(body, limits, known, unit_ns, _cell)
+    except Unlike:
+        draft = draft_of_lines(body, limits, unit_ns)
+    return finish(draft, limits, known)
 
 
-def _draft_line_by_line(body: bytes, limits: Limits, unit_ns: int) -> Draft:
+def _cell(token: bytes) -> float:
+    try:
+        return _number("", token.decode(), "")
+    except _BadLine:
+        raise Unlike from None
+
+
+def draft_of_lines(body: bytes, limits: Limits, unit_ns: int) -> Draft:
+    """The readings of a body, line by line."""
     kept: list[tuple[int, int, bytes]] = []
     senders: list[str] = []
     times: list[int] = []

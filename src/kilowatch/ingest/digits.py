@@ -8,7 +8,10 @@ to the decimal number: the digits fit into 53 bits and are divided once by a pow
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
+Bytes = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint64]
 Floats = npt.NDArray[np.float64]
 Int64s = npt.NDArray[np.int64]
@@ -17,6 +20,7 @@ Mask = npt.NDArray[np.bool_]
 WIDEST_DECIMAL = 16
 WIDEST_WHOLE = 19
 
+_JSON_NUMBER = r"^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?$"
 _EXACT = np.uint64(1 << 53)
 _TENS = 10.0 ** np.arange(17)
 
@@ -38,9 +42,10 @@ _ONE_CHAR, _DOT = np.uint64(ord("1")), np.uint64(ord("."))
 _GROUP = np.uint64(100_000_000)
 
 
-def decimals(words: Words, lengths: Int64s) -> tuple[Floats, Mask]:
+def decimals(words: Words, lengths: Int64s) -> tuple[Floats, Mask, Words]:
     """Values of `-?digits(.digits)?` without needless zeros in front, in one or two words; which tokens are
-    good. The others (other forms, too many digits) have no meaningful value.
+    good, the others (other forms, too many digits) having no meaningful value; and how many digits follow the
+    dot.
 
     lengths: characters of each token, from 1 to 8 for one word; for two words those above 16 are not good.
     """
@@ -61,6 +66,23 @@ def decimals(words: Words, lengths: Int64s) -> tuple[Floats, Mask]:
     if signed:
         good &= lengths > 0
         np.negative(values, out=values, where=negative)
+    return values, good, behind
+
+
+def long_decimals(text: Bytes, begins: Int64s, lengths: Int64s) -> tuple[Floats, Mask]:
+    """Values of JSON numbers of any length in `text`, and which tokens are such."""
+    order = np.argsort(begins)
+    bounds = np.empty(2 * len(begins), np.int32)
+    bounds[0::2] = begins[order]
+    bounds[1::2] = bounds[0::2] + lengths[order]
+    pieces = pa.StringArray.from_buffers(len(bounds) - 1, pa.py_buffer(bounds), pa.py_buffer(text))
+    tokens = pieces.take(pa.array(np.arange(0, len(bounds), 2)))
+    numbers = pc.match_substring_regex(tokens, _JSON_NUMBER)
+    read = tokens.filter(numbers).cast(pa.float64()).to_numpy()
+    good, values = np.empty(len(begins), np.bool_), np.zeros(len(begins))
+    good[order] = numbers.to_numpy(zero_copy_only=False)
+    values[order[good[order]]] = read
+    good &= np.isfinite(values)
     return values, good
 
 
