@@ -35,6 +35,9 @@ class Settings(BaseSettings):
     nats_url: SecretStr | None = Field(
         None, description="An external NATS; without it an embedded one is started."
     )
+    mqtt_nats_url: SecretStr | None = Field(
+        None, description="The external NATS that serves MQTT, where it is not the one that keeps the log."
+    )
     lake_path: str | None = Field(
         None, description="Folder or s3:// address of the Parquet files; without it `<data>/lake`."
     )

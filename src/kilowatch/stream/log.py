@@ -283,11 +283,16 @@ class Partition:
 async def ensure_stream(client: Client, config: dict[str, Any]) -> None:
     """Creates the stream, or updates it where it is there with other settings."""
     name = config["name"]
+    # Asked first, because the server counts the room of a stream that is there a second time when it is
+    # told to create it again.
     try:
-        await client.request_json(f"$JS.API.STREAM.CREATE.{name}", config)
+        found = (await client.request_json(f"$JS.API.STREAM.INFO.{name}", {}))["config"]
     except ApiError as error:
-        if error.code != 10058:  # the name is taken by a stream with another configuration
+        if error.code not in NOT_FOUND_CODES:
             raise
+        await client.request_json(f"$JS.API.STREAM.CREATE.{name}", config)
+        return
+    if any(found.get(setting) != value for setting, value in config.items()):
         await client.request_json(f"$JS.API.STREAM.UPDATE.{name}", config)
 
 

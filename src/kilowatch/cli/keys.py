@@ -1,0 +1,82 @@
+"""`kw key create`: a key for an organisation of the running instance."""
+
+import json
+from dataclasses import dataclass
+
+from kilowatch.accounts.store import create_api_key, create_organisation, find_organisation
+from kilowatch.cli.instance import Addresses
+from kilowatch.cli.places import find_addresses
+from kilowatch.cli.processes import run_loop
+from kilowatch.errors import EngineUnavailable, StartRefused
+from kilowatch.ids import new_id
+from kilowatch.postgres.engine import Database
+from kilowatch.settings import Settings
+from kilowatch.stream.client import Client
+from kilowatch.wire.live import REGISTRY_SUBJECT, RegistryChange
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """The key that somebody wants."""
+
+    organisation: str
+    scopes: str
+    name: str
+    create: bool
+    auto_register: bool
+
+
+def make_key(settings: Settings, wish: Wish, as_json: bool) -> str:
+    """Makes the key; returns what to print.
+
+    Raises:
+        StartRefused: if the organisation is missing and is not to be made.
+        Problem: if slug or scopes are wrong.
+    """
+    found: list[dict[str, object]] = []
+
+    async def make() -> None:
+        found.append(await _make(find_addresses(settings), wish))
+
+    run_loop(make())
+    facts = found[0]
+    return json.dumps(facts if as_json else {"key": facts["key"]})
+
+
+async def _make(addresses: Addresses, wish: Wish) -> dict[str, object]:
+    database = Database(addresses.app_url, pool_size=1)
+    try:
+        async with database.unscoped() as connection:
+            organisation = await find_organisation(connection, wish.organisation)
+        if organisation is None and not wish.create:
+            raise StartRefused(
+                f"There is no organisation {wish.organisation!r}; --create makes it together with the key."
+            )
+        organisation_id = organisation.id if organisation else new_id()
+        scopes = [scope.strip() for scope in wish.scopes.split(",") if scope.strip()]
+        async with database.scope(organisation_id) as connection:
+            if organisation is None:
+                await create_organisation(connection, organisation_id, wish.organisation, wish.organisation)
+            key, secret = await create_api_key(
+                connection, organisation_id, wish.name, scopes, wish.auto_register
+            )
+    finally:
+        await database.close()
+    await _announce(addresses, RegistryChange(str(organisation_id), "keys"))
+    return {
+        "key": secret,
+        "id": str(key.id),
+        "organisation": wish.organisation,
+        "scopes": key.scopes,
+        "auto_register": key.auto_register,
+    }
+
+
+async def _announce(addresses: Addresses, change: RegistryChange) -> None:
+    """Tells running processes; a key that nobody has asked for yet works without."""
+    try:
+        client = await Client.connect(addresses.nats_url, name="kw key", timeout_s=2.0)
+        await client.publish(REGISTRY_SUBJECT, change.encode())
+        await client.close()
+    except EngineUnavailable:
+        return

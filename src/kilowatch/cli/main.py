@@ -1,0 +1,145 @@
+"""The command `kw`: every sub-command, registered in one list, and how errors are told.
+
+Keeps true that a mistake ends with one clear message on standard error and exit code 1 (2 for a wrong
+option), never with a traceback; and that `kw --help` imports no engine.
+"""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from kilowatch.cli.options import AsJson, Data
+from kilowatch.cli.up import up
+from kilowatch.errors import EngineUnavailable, Problem, StartRefused
+from kilowatch.settings import load_settings
+
+app = typer.Typer(
+    name="kw",
+    help="Kilowatch: readings of meters, homes and machines, kept for ever and shown live.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+keys = typer.Typer(help="API keys.", no_args_is_help=True)
+app.add_typer(keys, name="key")
+app.command()(up)
+
+Port = Annotated[int | None, typer.Option(help="Port of the HTTP server; 0 takes any free one.")]
+
+
+@app.command()
+def serve(
+    data: Data = None,
+    port: Port = None,
+    demo: Annotated[
+        bool, typer.Option("--demo", envvar="KILOWATCH_DEMO", help="Sign in browsers of this machine.")
+    ] = False,
+) -> None:
+    """Runs the HTTP server: doors, API, live feed and page."""
+    from kilowatch.cli import processes
+
+    processes.serve(load_settings(data=data, port=port), doors_only=False, demo=demo)
+
+
+@app.command()
+def ingest(data: Data = None, port: Port = None) -> None:
+    """Runs the front doors only: HTTP readings, line protocol, the inbox of devices."""
+    from kilowatch.cli import processes
+
+    processes.serve(load_settings(data=data, port=port), doors_only=True, demo=False)
+
+
+@app.command()
+def worker(
+    data: Data = None,
+    partitions: Annotated[
+        str | None, typer.Option(help="Which of how many, as in 0-7/16; without it all of them.")
+    ] = None,
+) -> None:
+    """Runs a worker: from the log into the lake."""
+    from kilowatch.cli import processes
+    from kilowatch.cli.partitions import parse_partitions
+
+    settings = load_settings(data=data)
+    numbers = parse_partitions(partitions, settings.partitions)
+    processes.work(settings, numbers)
+
+
+@app.command()
+def jobs(data: Data = None) -> None:
+    """Runs the scheduled jobs: merging, retention, clean-up."""
+    from kilowatch.cli import processes
+
+    processes.keep(load_settings(data=data))
+
+
+@app.command()
+def migrate(data: Data = None) -> None:
+    """Brings tables, lake and streams to what this version needs."""
+    from kilowatch.cli import processes
+
+    typer.echo(f"at revision {processes.migrate(load_settings(data=data))}")
+
+
+@app.command()
+def simulate(data: Data = None) -> None:
+    """Plays the demo's three meters into the running instance."""
+    from kilowatch.cli import processes
+
+    processes.simulate(load_settings(data=data))
+
+
+@app.command()
+def settings(data: Data = None, as_json: AsJson = False) -> None:
+    """Lists every setting: its value, its default, what it means."""
+    from kilowatch.cli.facts import show_settings
+
+    show_settings(load_settings(data=data), as_json)
+
+
+@app.command()
+def doctor(data: Data = None, as_json: AsJson = False) -> None:
+    """Checks a data folder, running or not, and says what to do about what it finds."""
+    from kilowatch.cli.doctor import examine
+
+    if not examine(load_settings(data=data), as_json):
+        raise typer.Exit(1)
+
+
+@keys.command("create")
+def create_key(
+    organisation: Annotated[str, typer.Option(help="Slug of the organisation.")],
+    scopes: Annotated[str, typer.Option(help="Comma-separated: ingest, read, control, admin.")],
+    data: Data = None,
+    create: Annotated[bool, typer.Option("--create", help="Make the organisation if missing.")] = False,
+    auto_register: Annotated[
+        bool, typer.Option("--auto-register", help="Devices not seen before are made.")
+    ] = False,
+    name: Annotated[str, typer.Option(help="What the key is for.")] = "made by kw",
+    as_json: AsJson = False,
+) -> None:
+    """Makes an API key and prints it, once."""
+    from kilowatch.cli.keys import Wish, make_key
+
+    wish = Wish(organisation, scopes, name, create=create, auto_register=auto_register)
+    typer.echo(make_key(load_settings(data=data), wish, as_json))
+
+
+def main() -> None:
+    """Runs the command line."""
+    try:
+        app()
+    except (StartRefused, EngineUnavailable) as error:
+        _fail(str(error))
+    except Problem as problem:
+        _fail("\n  ".join([problem.detail, *(fault.detail for fault in problem.errors)]))
+
+
+def _fail(message: str) -> None:
+    sys.stderr.write(f"kw: {message}\n")
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

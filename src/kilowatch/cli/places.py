@@ -1,0 +1,50 @@
+"""Where the engines are, for a command: told by the supervisor, by a running instance, or by the settings."""
+
+import json
+import os
+from pathlib import Path
+
+from kilowatch.cli.instance import ADDRESSES, Addresses, find_running
+from kilowatch.errors import StartRefused
+from kilowatch.lake.connection import LakePlace
+from kilowatch.postgres.roles import APP, LAKE, WORKER, as_role, libpq_keywords
+from kilowatch.settings import Settings
+
+
+def find_addresses(settings: Settings) -> Addresses:
+    """The engines' addresses.
+
+    Raises:
+        StartRefused: if no instance runs in the data folder and the settings name no engines.
+    """
+    told = os.environ.get(ADDRESSES)
+    if told:
+        return Addresses(**json.loads(told))
+    running = find_running(Path(os.path.realpath(settings.data)))
+    if running is not None:
+        return running.addresses
+    if settings.postgres_url is None or settings.nats_url is None:
+        raise StartRefused(
+            f"No instance runs in the data folder {settings.data}. Start one with `kw up`, name its folder "
+            "with --data, or set both KILOWATCH_POSTGRES_URL and KILOWATCH_NATS_URL."
+        )
+    owner, nats = settings.postgres_url.get_secret_value(), settings.nats_url.get_secret_value()
+    app, mqtt = settings.postgres_app_url, settings.mqtt_nats_url
+    return Addresses(
+        owner,
+        app.get_secret_value() if app else as_role(owner, APP),
+        as_role(owner, WORKER),
+        as_role(owner, LAKE),
+        nats,
+        mqtt.get_secret_value() if mqtt else nats,
+    )
+
+
+def find_lake(settings: Settings, addresses: Addresses) -> LakePlace:
+    """The lake of the same instance."""
+    return LakePlace(
+        libpq_keywords(addresses.lake_url),
+        settings.lake_folder,
+        settings.lake_memory_mb,
+        settings.query_threads,
+    )

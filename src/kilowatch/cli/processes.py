@@ -1,0 +1,195 @@
+"""The processes of an instance, put together from the rooms: server, doors, worker, jobs, migration.
+
+Each is run by the supervisor or by hand, alone and as often as wanted. Keeps true that a process whose
+engines are away ends with a clear line, so that whoever watches it starts it again.
+"""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from kilowatch.cli.demo import make_demo_keys, read_demo_key
+from kilowatch.cli.instance import Addresses
+from kilowatch.cli.places import find_addresses, find_lake
+from kilowatch.clock import SystemClock
+from kilowatch.observe.logs import configure_logging
+from kilowatch.settings import Settings
+from kilowatch.stream.client import Client
+from kilowatch.stream.log import Log
+from kilowatch.stream.mqtt import MqttInbox
+
+INBOX_MAX_BYTES = 1024**3
+MIGRATE_POOL = 1
+
+
+def run_loop(main: Coroutine[Any, Any, None]) -> None:
+    """Runs a process's coroutine, on uvloop where there is one."""
+    if sys.platform == "win32":
+        asyncio.run(main)
+        return
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main)
+
+
+def until_told() -> asyncio.Event:
+    """An event that SIGINT and SIGTERM set."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+def migrate(settings: Settings) -> str | None:
+    """Brings tables, lake and streams to what this version needs; returns the tables' revision."""
+    from kilowatch.lake.connection import prepare_lake
+    from kilowatch.postgres.migrate import upgrade
+
+    addresses = find_addresses(settings)
+    revision = upgrade(addresses.owner_url)
+    prepare_lake(find_lake(settings, addresses))
+    run_loop(_ensure_streams(settings, addresses))
+    return revision
+
+
+async def _ensure_streams(settings: Settings, addresses: Addresses) -> None:
+    client = await Client.connect(addresses.nats_url, name="migrate")
+    try:
+        await Log(client).ensure(max_bytes=settings.log_max_bytes)
+    finally:
+        await client.close()
+    client = await Client.connect(addresses.mqtt_nats_url, name="migrate")
+    try:
+        await MqttInbox.ensure(client, max_bytes=INBOX_MAX_BYTES)
+    finally:
+        await client.close()
+
+
+def serve(settings: Settings, *, doors_only: bool, demo: bool) -> None:
+    """Runs the HTTP server; with `doors_only` just the paths that readings come in by."""
+    configure_logging(settings.log_level)
+    addresses = find_addresses(settings)
+    run_loop(_serve(settings, addresses, doors_only=doors_only, demo=demo))
+
+
+async def _serve(settings: Settings, addresses: Addresses, *, doors_only: bool, demo: bool) -> None:
+    from kilowatch.accounts.identity import Authenticator
+    from kilowatch.ingest.doors import create_doors
+    from kilowatch.postgres.engine import Database
+    from kilowatch.server.run import make_server
+
+    clock = SystemClock()
+    database = Database(addresses.app_url)
+    client = await Client.connect(addresses.nats_url, name="server")
+    inbox = MqttInbox(addresses.mqtt_nats_url, "server", clock)
+    authenticator = Authenticator(database, clock)
+    try:
+        if doors_only:
+            beyond, before_end = None, _nothing
+        else:
+            key = await make_demo_keys(settings, database) if demo else None
+            application = await _application(settings, addresses, database, client, authenticator, key)
+            beyond, before_end = application.app, application.stop
+        doors = create_doors(
+            settings, clock, database, client, authenticator=authenticator, inbox=inbox, beyond=beyond
+        )
+        await doors.start()
+        try:
+            await make_server(doors, before_end, settings.host, settings.port).serve()
+        finally:
+            await doors.stop()
+    finally:
+        await client.close()
+        await database.close()
+
+
+async def _application(
+    settings: Settings,
+    addresses: Addresses,
+    database: Any,
+    client: Client,
+    authenticator: Any,
+    demo_key: str | None,
+) -> Any:
+    """The API, the live feed and the page."""
+    from kilowatch import server
+    from kilowatch.lake.reading import LakeReader
+    from kilowatch.server import app, health
+
+    clock = SystemClock()
+    lake = await asyncio.to_thread(LakeReader, find_lake(settings, addresses))
+    parts = app.Parts(
+        database=database,
+        lake=lake,
+        stream=client,
+        authenticator=authenticator,
+        clock=clock,
+        probes={
+            "postgres": health.probe_postgres(database),
+            "lake": health.probe_lake(lake),
+            "log": health.probe_log(Log(client), clock, settings.lag_max_s),
+            "disk": health.probe_disk(settings.data, settings.disk_full_percent),
+        },
+        page=Path(server.__file__).parent / "page",
+        demo_key=demo_key,
+    )
+    return app.create_app(parts)
+
+
+async def _nothing() -> None:
+    """Ends nothing: the doors alone have no live connections."""
+
+
+def work(settings: Settings, numbers: list[int]) -> None:
+    """Runs a worker on these partitions."""
+    from kilowatch.worker.process import Engines, run_worker
+
+    configure_logging(settings.log_level)
+    addresses = find_addresses(settings)
+    engines = Engines(addresses.worker_url, addresses.nats_url, find_lake(settings, addresses))
+    run_loop(run_worker(engines, settings, numbers))
+
+
+def keep(settings: Settings) -> None:
+    """Runs the scheduled jobs."""
+    configure_logging(settings.log_level)
+    run_loop(_keep(settings, find_addresses(settings)))
+
+
+async def _keep(settings: Settings, addresses: Addresses) -> None:
+    from kilowatch.postgres.engine import Database
+    from kilowatch.worker.upkeep import Upkeep, run_jobs
+
+    database = Database(addresses.worker_url)
+    client = await Client.connect(addresses.nats_url, name="jobs")
+    place = find_lake(settings, addresses)
+    try:
+        jobs = Upkeep(place, addresses.worker_url, database, client, settings, SystemClock())
+        await run_jobs(jobs, until_told())
+    finally:
+        await client.close()
+        await database.close()
+
+
+def simulate(settings: Settings) -> None:
+    """Plays the demo's three meters into the running instance."""
+    from kilowatch.cli.instance import find_running
+    from kilowatch.errors import StartRefused
+    from kilowatch.simulator.demo import player
+
+    running = find_running(settings.data.resolve())
+    if running is None or running.mqtt_port is None or running.mqtt_password is None:
+        raise StartRefused(f"No instance with an MQTT door of its own runs in {settings.data}.")
+    player.run(
+        running.url,
+        read_demo_key(settings),
+        "127.0.0.1",
+        running.mqtt_port,
+        "demo/demo",
+        running.mqtt_password,
+        "demo",
+    )

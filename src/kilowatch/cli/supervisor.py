@@ -1,0 +1,356 @@
+"""The process behind `kw up`: starts the engines, prepares them, starts our processes, looks after all.
+
+Keeps true: what dies is started again; what stops is stopped in the reverse of its order of start (doors,
+worker, engines); what a killed predecessor left running is ended before anything starts. It lives as long
+as the instance, so it imports next to nothing and is a program of its own, which `kw up` becomes.
+"""
+
+import contextlib
+import json
+import os
+import secrets
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from kilowatch.cli.child import Child, Spawn, ending
+from kilowatch.cli.instance import ADDRESSES, Addresses, RunFile, folder_lock, run_path
+from kilowatch.cli.screen import Screen
+from kilowatch.errors import StartRefused
+from kilowatch.postgres.embedded import EmbeddedPostgres, write_secrets
+from kilowatch.postgres.roles import APP, LAKE, OWNER, WORKER, as_role
+from kilowatch.stream.embedded import HOST, EmbeddedNats, MqttListener, choose_port
+
+PLAN = "KILOWATCH_PLAN"
+MARK = "KILOWATCH_INSTANCE"
+"""Environment variable that every child carries: the data folder that it belongs to."""
+LOOK_EVERY_S = 0.25
+READY_EVERY_S = 0.03
+START_WITHIN_S = 120.0
+LEFTOVER_WAIT_S = 10.0
+STORE_MAX_BYTES = 1 << 50
+"""No bound of the servers: each stream has its own, and the doors watch the disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What `kw up` has decided from settings and options."""
+
+    data: str
+    host: str
+    port: int
+    mqtt_port: int
+    demo: bool
+    partitions: int
+    postgres_url: str | None = field(default=None, repr=False)
+    postgres_app_url: str | None = field(default=None, repr=False)
+    nats_url: str | None = field(default=None, repr=False)
+    mqtt_nats_url: str | None = field(default=None, repr=False)
+
+
+class Stopped(Exception):
+    """Somebody asked to stop while the instance was starting."""
+
+
+class Supervisor:
+    """One running instance."""
+
+    def __init__(self, plan: Plan, screen: Screen) -> None:
+        self._plan = plan
+        self._screen = screen
+        self._data = Path(plan.data)
+        self._logs = self._data / "log"
+        self._children: list[Child] = []
+        self._stops = 0
+        self._run_file: RunFile | None = None
+        self._wake_reader, self._wake_writer = os.pipe()
+
+    def run(self) -> None:
+        """Starts everything, looks after it until told to stop, and stops everything.
+
+        Raises:
+            StartRefused: if it cannot start; then nothing is left running.
+        """
+        self._listen_to_signals()
+        with folder_lock(self._data):
+            end_leftovers(self._data)
+            run_path(self._data).unlink(missing_ok=True)
+            try:
+                self._start()
+                while not self._stops:
+                    self._look_after()
+                    self._pause(LOOK_EVERY_S)
+            except Stopped:
+                pass
+            except StartRefused:
+                if not self._stops:  # a part that ends at Ctrl-C refuses nothing
+                    raise
+            finally:
+                self._stop()
+
+    def _start(self) -> None:
+        plan = self._plan
+        port = choose_port(plan.port, "KILOWATCH_PORT (--port)", plan.host)
+        passwords = kept_passwords(self._data)
+        addresses, mqtt_port = self._start_engines(passwords)
+        self._run_file = RunFile(
+            plan.host, port, mqtt_port, passwords["mqtt"] if mqtt_port else None, addresses
+        )
+        self._prepare(addresses)
+        environment = {"KILOWATCH_HOST": plan.host, "KILOWATCH_PORT": str(port)}
+        if plan.demo:
+            environment["KILOWATCH_DEMO"] = "1"
+        self._write_run_file()
+        every = f"0-{plan.partitions - 1}/{plan.partitions}"
+        self._add_own("worker", ["worker", "--partitions", every], environment, stop_within_s=30.0)
+        server = self._add_own("server", ["serve"], environment, is_ready=lambda: answers(plan.host, port))
+        self._await([server], "server")
+        if plan.demo:
+            self._add_own("simulator", ["simulate"], environment, in_terminal=True)
+        self._write_run_file()
+        self._screen.ready(self._run_file.url, self._data, mqtt_port)
+
+    def _start_engines(self, passwords: dict[str, str]) -> tuple[Addresses, int | None]:
+        """Starts the engines that have no address; returns all addresses and the port of MQTT."""
+        plan = self._plan
+        started: list[Child] = []
+        mqtt_port: int | None = None
+        urls = (plan.nats_url or "", plan.mqtt_nats_url or plan.nats_url or "")
+        if plan.nats_url is None:
+            mqtt_port = choose_port(plan.mqtt_port, "KILOWATCH_MQTT_PORT")
+            log = EmbeddedNats(self._data / "nats", choose_port(0, ""), passwords["nats"], STORE_MAX_BYTES)
+            listener = MqttListener(mqtt_port, passwords["mqtt"])
+            mqtt = EmbeddedNats(
+                self._data / "mqtt", choose_port(0, ""), passwords["nats"], STORE_MAX_BYTES, listener
+            )
+            urls = (log.url, mqtt.url)
+            started += [self._add_nats("nats", log), self._add_nats("mqtt", mqtt)]
+        if plan.postgres_url is None:
+            self._screen.step("Starting PostgreSQL and NATS")
+            postgres = EmbeddedPostgres(self._data)
+            started.append(self._add_postgres(postgres))
+            owner, app = postgres.url(OWNER), postgres.url(APP)
+            worker, lake = postgres.url(WORKER), postgres.url(LAKE)
+        else:
+            owner = plan.postgres_url
+            app = plan.postgres_app_url or as_role(owner, APP)
+            worker, lake = as_role(owner, WORKER), as_role(owner, LAKE)
+        self._await(started, "engines")
+        return Addresses(owner, app, worker, lake, *urls), mqtt_port
+
+    def _add_nats(self, name: str, nats: EmbeddedNats) -> Child:
+        nats.prepare()
+        environment = self._environment({})
+
+        def spawn() -> Spawn:
+            return Spawn(nats.command(), {"env": environment})
+
+        return self._add(Child(name, spawn, log_folder=self._logs, is_ready=nats.is_ready))
+
+    def _add_postgres(self, postgres: EmbeddedPostgres) -> Child:
+        def spawn() -> Spawn:
+            postgres.prepare()
+            command = postgres.command()
+            return Spawn(command.argv, command.options)
+
+        child = Child(
+            "postgres",
+            spawn,
+            log_folder=self._logs,
+            is_ready=postgres.is_ready,
+            stop_signal=EmbeddedPostgres.STOP_SIGNAL,
+        )
+        return self._add(child, first=True)
+
+    def _add_own(
+        self,
+        name: str,
+        arguments: list[str],
+        environment: dict[str, str],
+        *,
+        is_ready: Callable[[], bool] | None = None,
+        stop_within_s: float = 15.0,
+        in_terminal: bool = False,
+    ) -> Child:
+        spawn = Spawn(own_command(arguments), {"env": self._environment(environment)})
+        child = Child(
+            name,
+            lambda: spawn,
+            log_folder=None if in_terminal else self._logs,
+            is_ready=is_ready,
+            stop_within_s=stop_within_s,
+        )
+        return self._add(child)
+
+    def _add(self, child: Child, *, first: bool = False) -> Child:
+        """Starts a child; `first` puts it before the others in the order, so that it stops after them."""
+        self._children.insert(0 if first else len(self._children), child)
+        child.start()
+        return child
+
+    def _prepare(self, addresses: Addresses) -> None:
+        """Runs `kw migrate`, which makes tables, lake and streams, in a process of its own."""
+        self._screen.step("Preparing tables and streams")
+        environment = self._environment({ADDRESSES: json.dumps(asdict(addresses))})
+        spawn = Spawn(own_command(["migrate"]), {"env": environment})
+        child = Child("migrate", lambda: spawn, log_folder=self._logs)
+        child.start()
+        try:
+            while child.is_alive():
+                self._pause(READY_EVERY_S)
+            code = child.process.returncode if child.process else 1
+        finally:
+            child.stop(lambda: False)
+        if code:
+            raise StartRefused(f"Preparing tables and streams failed ({ending(code)}):\n{child.tail()}")
+
+    def _await(self, children: list[Child], what: str) -> None:
+        """Waits until all are ready.
+
+        Raises:
+            StartRefused: if one ends, or does not become ready in time.
+        """
+        self._screen.step(f"Waiting for the {what}")
+        deadline = time.monotonic() + START_WITHIN_S
+        while not all(child.is_ready() for child in children):
+            for child in children:
+                if not child.is_alive():
+                    code = child.process.returncode if child.process else 1
+                    raise StartRefused(f"{child.name} ended while starting ({ending(code)}):\n{child.tail()}")
+            if time.monotonic() > deadline:
+                names = ", ".join(child.name for child in children if not child.is_ready())
+                raise StartRefused(f"Not ready within {START_WITHIN_S:.0f} s: {names}; see {self._logs}")
+            self._pause(READY_EVERY_S)
+
+    def _look_after(self) -> None:
+        before = [child.pid for child in self._children]
+        for child in self._children:
+            said = child.look_after()
+            if said:
+                self._screen.say(said)
+        if before != [child.pid for child in self._children]:
+            self._write_run_file()
+
+    def _stop(self) -> None:
+        asked = self._stops
+        if self._children:
+            self._screen.step("Stopping")
+        for child in reversed(self._children):
+            child.stop(lambda: self._stops > max(asked, 1))
+        run_path(self._data).unlink(missing_ok=True)
+        if self._stops:
+            self._screen.say("Stopped." if self._children else "Stopped before the start.")
+        else:
+            self._screen.clear()
+
+    def _write_run_file(self) -> None:
+        if self._run_file is not None:
+            running = {child.name: child.pid for child in self._children}
+            self._run_file.pids = {name: pid for name, pid in running.items() if pid is not None}
+            self._run_file.pids["supervisor"] = os.getpid()
+            self._run_file.write(self._data)
+
+    def _environment(self, added: dict[str, str]) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if name != PLAN}
+        return {**kept, "KILOWATCH_DATA": str(self._data), MARK: str(self._data), **added}
+
+    def _listen_to_signals(self) -> None:
+        os.set_blocking(self._wake_writer, False)
+        os.set_blocking(self._wake_reader, False)
+        signal.set_wakeup_fd(self._wake_writer, warn_on_full_buffer=False)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._on_stop)
+        signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+
+    def _on_stop(self, _number: int, _frame: object) -> None:
+        self._stops += 1
+
+    def _pause(self, seconds: float) -> None:
+        """Waits, but not longer than until the next signal.
+
+        Raises:
+            Stopped: if that signal was to stop.
+        """
+        self._screen.turn()
+        select.select([self._wake_reader], [], [], seconds)
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._wake_reader, 4096)
+        if self._stops:
+            raise Stopped
+
+
+def own_command(arguments: list[str]) -> list[str]:
+    """The command line that runs `kw` with these arguments in this Python."""
+    return [sys.executable, "-m", "kilowatch.cli.main", *arguments]
+
+
+def kept_passwords(data: Path) -> dict[str, str]:
+    """The passwords of the NATS servers, made once per data folder so that devices keep theirs."""
+    path = data / "secrets.json"
+    kept: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    known = kept.get("nats", {})
+    wanted = {name: known.get(name) or secrets.token_hex(16) for name in ("nats", "mqtt")}
+    if wanted != known:
+        write_secrets(path, {**kept, "nats": wanted})
+    return wanted
+
+
+def answers(host: str, port: int) -> bool:
+    """Whether the HTTP server says that it is alive."""
+    host = {"0.0.0.0": HOST, "::": "::1"}.get(host, host)  # noqa: S104 - compared only
+    try:
+        with socket.create_connection((host, port), 1.0) as connection:
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            return connection.recv(16).startswith(b"HTTP/1.1 200")
+    except OSError:
+        return False
+
+
+def end_leftovers(data: Path) -> None:
+    """Ends processes that a killed supervisor of this data folder left. PostgreSQL's own way is to be asked
+    by `EmbeddedPostgres.prepare`."""
+    found = leftovers(data)
+    for process in found:
+        with contextlib.suppress(psutil.Error):
+            process.terminate()
+    _, stubborn = psutil.wait_procs(found, LEFTOVER_WAIT_S)
+    for process in stubborn:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(stubborn, LEFTOVER_WAIT_S)
+
+
+def leftovers(data: Path) -> list[psutil.Process]:
+    """Processes that carry this data folder's mark and are not our own ancestors."""
+    own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
+    found = []
+    for process in psutil.process_iter():
+        if process.pid in own:
+            continue
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.environ().get(MARK) == str(data):
+                found.append(process)
+    return found
+
+
+def main() -> None:
+    """Runs the plan in the environment variable `KILOWATCH_PLAN`; exit code 1 when it cannot start."""
+    screen = Screen(sys.stdout)
+    try:
+        Supervisor(Plan(**json.loads(os.environ.pop(PLAN))), screen).run()
+    except StartRefused as error:
+        screen.clear()
+        sys.stderr.write(f"kw up: {error}\n")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
