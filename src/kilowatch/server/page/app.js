@@ -1,6 +1,6 @@
 // Puts the page together: session, device list, live feed, two charts, and the address that remembers the view.
 
-import { openSession, read, Refused, sentence } from "./api.js";
+import { ask, openSession, read, Refused, sentence } from "./api.js";
 import { Chart, withGaps } from "./charts.js";
 import { Devices, mainMetric } from "./devices.js";
 import { chooseUnit, show, showClock, showIn, showMetric, showTime } from "./format.js";
@@ -163,17 +163,26 @@ async function begin() {
   openFirst();
 }
 
-async function enter() {
+async function enter(again = true) {
   try {
     await begin();
   } catch (error) {
-    if (error instanceof Refused && [401, 403].includes(error.status)) {
+    if (!(error instanceof Refused)) {
+      tellConnection("offline");
+      setTimeout(enter, 3000);
+    } else if (again && error.status === 401) {
+      await renewSession().catch(() => null);
+      await enter(false);
+    } else {
       askForKey();
-      return;
     }
-    tellConnection("offline");
-    setTimeout(enter, 3000);
   }
+}
+
+/** A cookie may be left from another instance at this address; the demo gives a new one with its page. */
+async function renewSession() {
+  await ask("/session", { method: "DELETE" });
+  await fetch("/", { cache: "reload" });
 }
 
 $("live-details").addEventListener("toggle", () => shown.entry && drawLive());

@@ -175,7 +175,8 @@ function clockValues(uPlot, zone) {
         return newDay ? `${minute(date)}\n${day(date)}` : minute(date);
       }
       if (step < 28 * 86_400) return day(date);
-      return date.getMonth() === 0 ? year(date) : month(date);
+      const newYear = row === 0 || date.getFullYear() !== at[row - 1].getFullYear();
+      return newYear ? `${month(date)}\n${year(date)}` : month(date);
     });
   };
 }

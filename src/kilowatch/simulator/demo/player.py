@@ -117,7 +117,7 @@ async def fill_history(
     newest = await find_newest(http)
     batches: list[tuple[Role, np.ndarray[Any, np.dtype[np.int64]]]] = []
     for role in roles:
-        stamps = role.loop.stamps(newest.get(role.id, now_us - role.loop.length_us), now_us)
+        stamps = role.loop.stamps(newest.get(role.id, history_begins(role, now_us)), now_us)
         batches += [(role, stamps[at : at + BATCH_READINGS]) for at in range(0, len(stamps), BATCH_READINGS)]
     total = sum(len(stamps) for _, stamps in batches)
     columns = (
@@ -141,6 +141,12 @@ async def fill_history(
                 )
             progress.advance(task, len(stamps))
     return {role.id: now_us for role in roles}
+
+
+def history_begins(role: Role, now_us: int) -> int:
+    """After which moment the history of a device begins: one round long, and for a register one row before,
+    because a register tells energy only from its second row on."""
+    return now_us - role.loop.length_us - (role.loop.step_us if role.loop.register else 0)
 
 
 async def find_newest(http: httpx.AsyncClient) -> dict[str, int]:
