@@ -18,7 +18,7 @@ from kilowatch.ids import DEVICE_ID
 from kilowatch.ingest.batch import Draft, Floats, Int32s, Int64s
 from kilowatch.ingest.digits import WIDEST_WHOLE, decimals, long_decimals, wholes
 from kilowatch.ingest.moments import FAR_US, parse_words
-from kilowatch.ingest.names import NAME_BYTES, NameTable
+from kilowatch.ingest.names import NAME_BYTES, NameTable, cut_words
 
 Bytes = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint64]
@@ -30,7 +30,6 @@ CHUNK_BYTES = 1 << 19
 SHORTEST_BODY = 4096
 
 _FULL = np.uint64((1 << 64) - 1)
-_FIRST_BYTES = np.array([(1 << 8 * count) - 1 for count in range(9)], np.uint64)
 
 
 class Unlike(Exception):
@@ -80,6 +79,8 @@ def read_alike(
     Raises:
         Unlike: if they do not follow the template.
     """
+    if b"\0" in body:
+        raise Unlike
     fresh: dict[bytes, int] = {}
     layout = _Layout(template)
     parts = [
@@ -264,11 +265,7 @@ class _Chunk:
         if longest > NAME_BYTES:
             raise Unlike
         words = self._tokens([place], min(longest, NAME_BYTES - 1) // 8 + 1)[:, 0]
-        for row in range(shortest // 8, len(words)):
-            if shortest == longest:
-                words[row] &= _FIRST_BYTES[min(8, longest - 8 * row)]
-            else:
-                words[row] &= np.take(_FIRST_BYTES, lengths - 8 * row, mode="clip")
+        cut_words(words, lengths, shortest, longest)
         numbers = self.known.find(words)
         if len(numbers) and int(numbers.min()) < 0:
             self._name_fresh(numbers, place)
@@ -321,7 +318,7 @@ class _Chunk:
         return whole.view(np.int64)
 
     def _values(self, places: list[int]) -> Floats:
-        """All metrics' values. Those whose tokens fit into one word are read together, and so are the others."""
+        """All metrics' values; those whose tokens fit into one word are read together, so are the others."""
         values = np.empty((len(places), self.count), np.float64)
         for wanted in (1, 2):
             rows = [row for row, place in enumerate(places) if (self.longest[place] > 8) == (wanted == 2)]

@@ -20,13 +20,14 @@ from kilowatch.ingest.batch import (
     Int64s,
     Limits,
     Mask,
+    Rows,
     StateCell,
     finish,
     shown,
 )
 from kilowatch.ingest.moments import FAR_US, TIME_FAULT, parse_cells
-from kilowatch.ingest.names import NameTable
-from kilowatch.ingest.rows import MOST_CELLS
+from kilowatch.ingest.names import NAME_BYTES, NameTable, words_in
+from kilowatch.ingest.rows import MOST_CELLS, places_of
 
 DEVICE, TIME = "device", "ts"
 MOST_ROWS = 1 << 22
@@ -43,7 +44,7 @@ def decode_arrow(body: bytes, limits: Limits, known: NameTable) -> Batch:
             hold readings.
     """
     table = _table_of(body)
-    device, names = _devices(table.column(DEVICE))
+    device, names, absent = _devices(table.column(DEVICE), known)
     draft = Draft(
         device,
         names,
@@ -51,9 +52,9 @@ def decode_arrow(body: bytes, limits: Limits, known: NameTable) -> Batch:
         {},
         np.arange(len(device), dtype=np.int32),
         lambda row: _payload(table, row),
+        looked_up=True,
     )
-    draft.blame(np.flatnonzero(device < 0), "bad_shape", "no device")
-    device[device < 0] = 0
+    draft.blame(absent, "bad_shape", "no device")
     for name in table.schema.names:
         if name not in (DEVICE, TIME):
             _add_metric(draft, name, table.column(name))
@@ -127,18 +128,41 @@ def _is_value(kind: pa.DataType) -> bool:
     )
 
 
-def _devices(column: pa.ChunkedArray) -> tuple[Int32s, list[str]]:
-    """Place of each row's name among the names, -1 where there is none."""
+def _devices(column: pa.ChunkedArray, known: NameTable) -> tuple[Int32s, list[str], Rows]:
+    """Device numbers, the names that are not known, and the rows without a name."""
     array = column.combine_chunks()
-    if not pa.types.is_dictionary(array.type):
-        array = array.cast(pa.string()).dictionary_encode()
-    names = array.dictionary.to_pylist()
-    places = pc.fill_null(array.indices, -1).cast(pa.int32()).to_numpy(zero_copy_only=False)
-    if None in names:
-        absent = np.array([name is None for name in names] + [False])
-        places = np.where(absent[places], -1, places)
-        names = [name or "" for name in names]
-    return np.array(places, np.int32), names or [""]
+    coded = pa.types.is_dictionary(array.type)
+    names = (array.dictionary if coded else array).cast(pa.string())
+    numbers = _look_up(names, known)
+    unknown = np.flatnonzero(numbers < 0)
+    fresh, places = places_of(
+        ["" if name is None else name for name in names.take(pa.array(unknown)).to_pylist()]
+    )
+    numbers[unknown] = ~places
+    if coded:
+        where = pc.fill_null(array.indices, 0).to_numpy(zero_copy_only=False)
+        numbers = numbers[where] if len(numbers) else np.zeros(len(array), np.int32)
+    absent = array.is_null().to_numpy(zero_copy_only=False)
+    if "" in fresh:
+        absent |= numbers == ~fresh.index("")
+    numbers[absent] = 0
+    return numbers, fresh, np.flatnonzero(absent)
+
+
+def _look_up(names: pa.StringArray, known: NameTable) -> Int32s:
+    """Device numbers, -1 where a name is not known; what stands for null does not matter."""
+    _, offsets, data = names.buffers()
+    if not len(names) or data is None:
+        return np.full(len(names), -1, np.int32)
+    ends = np.frombuffer(offsets, np.int32)[names.offset : names.offset + len(names) + 1].astype(np.int64)
+    text = np.zeros(int(ends[-1]) + NAME_BYTES + 8, np.uint8)
+    text[: ends[-1]] = np.frombuffer(data, np.uint8)[: ends[-1]]
+    lengths = np.diff(ends)
+    if not text[ends[0] : ends[-1]].all():
+        return known.find_names(["" if name is None else name for name in names.to_pylist()])
+    numbers = known.find(words_in(text, ends[:-1], lengths))
+    numbers[lengths > NAME_BYTES] = -1
+    return numbers
 
 
 def _add_metric(draft: Draft, name: str, column: pa.ChunkedArray) -> None:

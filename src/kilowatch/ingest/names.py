@@ -12,12 +12,15 @@ import numpy.typing as npt
 
 Words = npt.NDArray[np.uint64]
 Int32s = npt.NDArray[np.int32]
+Int64s = npt.NDArray[np.int64]
+Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.intp]
 
 NAME_BYTES = 64
 NAME_WORDS = NAME_BYTES // 8
 ABSENT = -1
 
+_FIRST_BYTES = np.array([(1 << 8 * count) - 1 for count in range(9)], np.uint64)
 # Odd factors, so that multiplying loses nothing.
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _FACTORS = np.uint64(0xC2B2AE3D27D4EB4F) + np.arange(NAME_WORDS - 1, dtype=np.uint64) * np.uint64(
@@ -61,7 +64,8 @@ class NameTable:
     def find(self, words: Words) -> Int32s:
         """Device number for each column of `words` (k x n: the name's bytes, zero-padded), -1 where unknown.
 
-        `words` may have fewer than eight rows as long as each name ends in a zero byte within them.
+        `words` may have fewer than eight rows as long as each name ends in a zero byte within them. A name
+        that holds a NUL is not told apart from its part before it.
         """
         rows = self._rows(words)
         found = np.take(self._numbers, rows, mode="clip")
@@ -146,6 +150,25 @@ def words_of_names(names: Sequence[str]) -> Words:
         raise ValueError("a device name has 1 to 64 bytes and no NUL")
     padded = np.array(encoded, dtype=f"S{NAME_BYTES}")
     return np.ascontiguousarray(padded.view("<u8").reshape(len(names), NAME_WORDS).T)
+
+
+def words_in(text: Bytes, begins: Int64s, lengths: Int64s) -> Words:
+    """The names that stand in `text`, which goes on for 64 bytes after the last; longer ones are cut."""
+    longest = min(int(lengths.max()), NAME_BYTES)
+    size = 8 * (min(longest, NAME_BYTES - 1) // 8 + 1)
+    windows = np.ndarray((len(text) - size + 1,), np.dtype((np.void, size)), buffer=text, strides=(1,))
+    words = np.ascontiguousarray(windows[begins].view("<u8").reshape(len(begins), -1).T)
+    cut_words(words, lengths, int(lengths.min()), longest)
+    return words
+
+
+def cut_words(words: Words, lengths: Int64s, shortest: int, longest: int) -> None:
+    """Sets to zero what follows each name in its words."""
+    for row in range(shortest // 8, len(words)):
+        if shortest == longest:
+            words[row] &= _FIRST_BYTES[min(8, longest - 8 * row)]
+        else:
+            words[row] &= np.take(_FIRST_BYTES, lengths - 8 * row, mode="clip")
 
 
 def _fits(name: str) -> bool:
