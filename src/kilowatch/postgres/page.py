@@ -5,7 +5,6 @@ the last item's place in the order and not a count.
 """
 
 import base64
-import binascii
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -16,6 +15,7 @@ from kilowatch.errors import Problem
 
 LIMIT_MAX = 500
 LIMIT_DEFAULT = 100
+NUMBER_MAX = 2**31 - 1
 
 Item = TypeVar("Item")
 Place = TypeVar("Place")
@@ -48,11 +48,14 @@ def read_cursor(cursor: str, place: type[Place]) -> Place:
     """
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
-        return msgspec.json.decode(base64.b64decode(padded, altchars=b"-_", validate=True), type=place)
-    except (UnicodeEncodeError, binascii.Error, msgspec.DecodeError) as error:
+        found = msgspec.json.decode(base64.b64decode(padded, altchars=b"-_", validate=True), type=place)
+        if isinstance(found, int) and not 0 <= found <= NUMBER_MAX:
+            raise ValueError("a number that no row has")
+    except (ValueError, msgspec.DecodeError) as error:
         raise Problem(
             400, "bad_cursor", "cursor is not one that this list gave; start without it."
         ) from error
+    return found
 
 
 def make_page(rows: Sequence[Item], limit: int, place: Callable[[Item], object]) -> Page[Item]:

@@ -1,5 +1,6 @@
 """A device: a meter, appliance, machine, charger, battery or inverter in a site. Pure."""
 
+import json
 import math
 import re
 import uuid
@@ -7,8 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-
-import msgspec
 
 from kilowatch.accounts.store import name_faults
 from kilowatch.errors import Fault
@@ -81,7 +80,8 @@ def _is_metadata(value: object) -> bool:
     if not isinstance(value, dict):
         return False
     try:
-        encoded = msgspec.json.encode(value)
+        # Unlike this one, msgspec's encoder would quietly make null of NaN, which jsonb does not take.
+        encoded = json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
     except (TypeError, ValueError):
         return False
     return len(encoded) <= METADATA_MAX_BYTES and b"\\u0000" not in encoded
