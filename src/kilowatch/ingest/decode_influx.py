@@ -24,7 +24,7 @@ from kilowatch.ingest.batch import (
     slug_or_none,
     storable,
 )
-from kilowatch.ingest.influx_columns import DEVICE_TAGS, read_influx
+from kilowatch.ingest.influx_columns import read_influx
 from kilowatch.ingest.moments import FAR_US
 from kilowatch.ingest.names import NameTable
 from kilowatch.ingest.rows import columns_of, places_of
@@ -39,6 +39,8 @@ TRUTHS = {
     "f": 0.0, "F": 0.0, "false": 0.0, "False": 0.0, "FALSE": 0.0,
 }  # fmt: skip
 
+_BAD_TAGS = "the measurement and tags are not like name,tag=value,tag=value"
+_BAD_FIELDS = "the fields are not like name=value,name=value"
 _TAG = re.compile(r",((?:\\.|[^\\=, ])+)=((?:\\.|[^\\, ])+)")
 _FIELD = re.compile(r'((?:\\.|[^\\=, "])+)=("(?:\\.|[^"\\])*"|[^", ]+)(,|(?= )|$)')
 _MEASUREMENT = re.compile(r"(?:\\.|[^\\, ])+")
@@ -135,7 +137,7 @@ def _told(raw: bytes) -> tuple[str, dict[str, float], dict[str, str], str | None
     except UnicodeDecodeError:
         raise _BadLine("bad_shape", "not UTF-8") from None
     head, fields, stamp = _parts_plain(line) if "\\" not in line and '"' not in line else _parts(line)
-    sender = next((head[tag] for tag in DEVICE_TAGS if tag in head), None)
+    sender = head.get("device") or head.get("device_id") or head.get("host")
     if sender is None:
         raise _BadLine("bad_shape", "no tag device, device_id or host")
     numbers: dict[str, float] = {}
@@ -153,17 +155,21 @@ def _parts_plain(line: str) -> tuple[dict[str, str], dict[str, str], str | None]
     head, _, rest = line.partition(" ")
     body, _, stamp = rest.strip(" ").partition(" ")
     measurement, *tags = head.split(",")
-    pairs = [tag.partition("=") for tag in tags]
-    fields = [field.partition("=") for field in body.split(",")]
-    if not measurement or not all(name and value for name, _, value in pairs):
-        raise _BadLine("bad_shape", "the measurement and tags are not like name,tag=value,tag=value")
-    if not all(name and value for name, _, value in fields):
-        raise _BadLine("bad_shape", "the fields are not like name=value,name=value")
-    return _dict_of(pairs), _dict_of(fields), stamp.strip(" ") or None
+    told, values = _pairs(tags), _pairs(body.split(","))
+    if not measurement or told is None:
+        raise _BadLine("bad_shape", _BAD_TAGS)
+    if values is None:
+        raise _BadLine("bad_shape", _BAD_FIELDS)
+    return told, values, stamp.strip(" ") or None
 
 
-def _dict_of(pairs: list[tuple[str, str, str]]) -> dict[str, str]:
-    return {name: value for name, _, value in pairs}
+def _pairs(texts: list[str]) -> dict[str, str] | None:
+    """Names and values of texts like `name=value`, or None if one is not like that."""
+    try:
+        pairs = dict([text.split("=", 1) for text in texts])
+    except ValueError:
+        return None
+    return None if "" in pairs or "" in pairs.values() else pairs
 
 
 def _parts(line: str) -> tuple[dict[str, str], dict[str, str], str | None]:
@@ -176,7 +182,7 @@ def _parts(line: str) -> tuple[dict[str, str], dict[str, str], str | None]:
         tags[_plain(tag[1])] = _plain(tag[2])
         at = tag.end()
     if line[at : at + 1] != " ":
-        raise _BadLine("bad_shape", "the measurement and tags are not like name,tag=value,tag=value")
+        raise _BadLine("bad_shape", _BAD_TAGS)
     while line[at : at + 1] == " ":
         at += 1
     fields, ending = {}, ","
@@ -184,7 +190,7 @@ def _parts(line: str) -> tuple[dict[str, str], dict[str, str], str | None]:
         fields[_plain(field[1])] = field[2]
         at, ending = field.end(), field[3]
     if ending or not fields or line[at : at + 1] not in ("", " "):
-        raise _BadLine("bad_shape", "the fields are not like name=value,name=value")
+        raise _BadLine("bad_shape", _BAD_FIELDS)
     return tags, fields, line[at:].strip(" ") or None
 
 
