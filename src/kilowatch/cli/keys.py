@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 
-from kilowatch.accounts.store import create_api_key, create_organisation, find_organisation
+from kilowatch.accounts.store import create_api_key, find_organisation
 from kilowatch.cli.instance import Addresses
 from kilowatch.cli.places import find_addresses
 from kilowatch.cli.processes import run_loop
@@ -11,6 +11,7 @@ from kilowatch.errors import EngineUnavailable, StartRefused
 from kilowatch.ids import new_id
 from kilowatch.postgres.engine import Database
 from kilowatch.settings import Settings
+from kilowatch.sites.store import create_organisation_with_home
 from kilowatch.stream.client import Client
 from kilowatch.wire.live import REGISTRY_SUBJECT, RegistryChange
 
@@ -56,7 +57,9 @@ async def _make(addresses: Addresses, wish: Wish) -> dict[str, object]:
         scopes = [scope.strip() for scope in wish.scopes.split(",") if scope.strip()]
         async with database.scope(organisation_id) as connection:
             if organisation is None:
-                await create_organisation(connection, organisation_id, wish.organisation, wish.organisation)
+                await create_organisation_with_home(
+                    connection, organisation_id, wish.organisation, wish.organisation
+                )
             key, secret = await create_api_key(
                 connection, organisation_id, wish.name, scopes, wish.auto_register
             )
