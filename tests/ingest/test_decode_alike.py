@@ -168,6 +168,14 @@ def test_dead_letters_of_the_columnar_way_hold_the_reading() -> None:
     assert [reject.payload for reject in batch.rejects] == [json.loads(readings[1]), json.loads(readings[3])]
 
 
+def test_a_name_followed_by_nul_is_another_name() -> None:
+    body = f"[{','.join([reading()] * 3)}]".replace("D1", "D1\0").encode()
+    with pytest.raises(Problem):
+        decode_json(body, LIMITS, KNOWN)
+    lines = decode_influx(b"m,device=D1 a=1\nm,device=D1\0 a=2", LIMITS, KNOWN)
+    assert [(reject.index, reject.code) for reject in lines.rejects] == [(1, "bad_shape")]
+
+
 @pytest.mark.parametrize(
     "second",
     [

@@ -105,6 +105,18 @@ def test_bad_rows_are_named_and_harm_no_other() -> None:
         json.dumps(reject.payload, allow_nan=False)
 
 
+def test_names_that_only_begin_like_known_ones_are_others() -> None:
+    known = NameTable(["D1", "x" * 64], [1, 2])
+    names = ["D1", "D1\0", "x" * 64, "x" * 65, "", "x" * 63]
+    for kind in (pa.string(), pa.dictionary(pa.int8(), pa.string())):
+        for part in (names, [name for name in names if "\0" not in name]):
+            body = stream(pa.table({"device": pa.array(part, kind), "a": [1.0] * len(part)}))
+            batch = decode_arrow(body, LIMITS, known)
+            assert batch.device.tolist() == [1, 2, ~0]
+            assert batch.names == ["x" * 63]
+            assert len(batch.rejects) == len(part) - 3
+
+
 def test_several_batches_with_other_dictionaries_are_one() -> None:
     kind = pa.dictionary(pa.int16(), pa.string())
     parts = [
