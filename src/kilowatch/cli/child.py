@@ -89,6 +89,10 @@ class Child:
         with open(self.log, "ab") as output:
             yield output
 
+    def is_ready_when(self, is_ready: Callable[[], bool]) -> None:
+        """From now on it is ready when this says so."""
+        self._is_ready = is_ready
+
     def is_ready(self) -> bool:
         """Whether it runs and answers."""
         return self.is_alive() and (self._is_ready is None or self._is_ready())

@@ -20,6 +20,8 @@ from kilowatch.errors import StartRefused
 
 ADDRESSES = "KILOWATCH_ADDRESSES"
 """Environment variable with the engines' addresses, for a child that runs before `run.json` is there."""
+MARK = "KILOWATCH_INSTANCE"
+"""Environment variable that every child of a supervisor carries: the data folder that it belongs to."""
 LOCK_WAIT_S = 0.3
 """Somebody who only looks whether an instance runs holds the lock for an instant."""
 

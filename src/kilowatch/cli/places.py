@@ -2,13 +2,17 @@
 
 import json
 import os
+import time
 from pathlib import Path
 
-from kilowatch.cli.instance import ADDRESSES, Addresses, find_running
+from kilowatch.cli.instance import ADDRESSES, MARK, Addresses, find_running
 from kilowatch.errors import StartRefused
 from kilowatch.lake.connection import LakePlace
 from kilowatch.postgres.roles import APP, LAKE, WORKER, as_role, libpq_keywords
 from kilowatch.settings import Settings
+
+PREPARED_WITHIN_S = 120.0
+LOOK_EVERY_S = 0.02
 
 
 def find_addresses(settings: Settings) -> Addresses:
@@ -20,7 +24,12 @@ def find_addresses(settings: Settings) -> Addresses:
     told = os.environ.get(ADDRESSES)
     if told:
         return Addresses(**json.loads(told))
-    running = find_running(Path(os.path.realpath(settings.data)))
+    data = Path(os.path.realpath(settings.data))
+    running = find_running(data)
+    deadline = time.monotonic() + PREPARED_WITHIN_S
+    while running is None and os.environ.get(MARK) == str(data) and time.monotonic() < deadline:
+        time.sleep(LOOK_EVERY_S)  # a child of the supervisor, which writes the file when all is prepared
+        running = find_running(data)
     if running is not None:
         return running.addresses
     if settings.postgres_url is None or settings.nats_url is None:

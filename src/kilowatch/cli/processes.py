@@ -5,16 +5,19 @@ engines are away ends with a clear line, so that whoever watches it starts it ag
 """
 
 import asyncio
+import os
 import signal
 import sys
+import time
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
 from kilowatch.cli.demo import make_demo_keys, read_demo_key
-from kilowatch.cli.instance import Addresses
+from kilowatch.cli.instance import ADDRESSES, Addresses
 from kilowatch.cli.places import find_addresses, find_lake
 from kilowatch.clock import SystemClock
+from kilowatch.errors import EngineUnavailable
 from kilowatch.observe.logs import configure_logging
 from kilowatch.settings import Settings
 from kilowatch.stream.client import Client
@@ -22,7 +25,8 @@ from kilowatch.stream.log import Log
 from kilowatch.stream.mqtt import MqttInbox
 
 INBOX_MAX_BYTES = 1024**3
-MIGRATE_POOL = 1
+ENGINES_WITHIN_S = 60.0
+RETRY_S = 0.05
 
 
 def run_loop(main: Coroutine[Any, Any, None]) -> None:
@@ -50,9 +54,17 @@ def migrate(settings: Settings) -> str | None:
     from kilowatch.postgres.migrate import upgrade
 
     addresses = find_addresses(settings)
-    revision = upgrade(addresses.owner_url)
+    deadline = time.monotonic() + (ENGINES_WITHIN_S if ADDRESSES in os.environ else 0.0)
+    while True:
+        try:
+            revision = upgrade(addresses.owner_url)
+            run_loop(_ensure_streams(settings, addresses))
+            break
+        except EngineUnavailable:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(RETRY_S)  # the supervisor starts the engines at this very moment
     prepare_lake(find_lake(settings, addresses))
-    run_loop(_ensure_streams(settings, addresses))
     return revision
 
 
@@ -71,6 +83,11 @@ async def _ensure_streams(settings: Settings, addresses: Addresses) -> None:
 
 def serve(settings: Settings, *, doors_only: bool, demo: bool) -> None:
     """Runs the HTTP server; with `doors_only` just the paths that readings come in by."""
+    # Loaded before the addresses are known, because a supervisor's child waits for those.
+    from kilowatch.ingest import doors  # noqa: F401
+    from kilowatch.lake import reading  # noqa: F401
+    from kilowatch.server import app, run  # noqa: F401
+
     configure_logging(settings.log_level)
     addresses = find_addresses(settings)
     run_loop(_serve(settings, addresses, doors_only=doors_only, demo=demo))

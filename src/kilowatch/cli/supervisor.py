@@ -14,7 +14,6 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from typing import Any
 import psutil
 
 from kilowatch.cli.child import Child, Spawn, ending
-from kilowatch.cli.instance import ADDRESSES, Addresses, RunFile, folder_lock, run_path
+from kilowatch.cli.instance import ADDRESSES, MARK, Addresses, RunFile, folder_lock, run_path
 from kilowatch.cli.screen import Screen
 from kilowatch.errors import StartRefused
 from kilowatch.postgres.embedded import EmbeddedPostgres, write_secrets
@@ -30,8 +29,6 @@ from kilowatch.postgres.roles import APP, LAKE, OWNER, WORKER, as_role
 from kilowatch.stream.embedded import HOST, EmbeddedNats, MqttListener, choose_port
 
 PLAN = "KILOWATCH_PLAN"
-MARK = "KILOWATCH_INSTANCE"
-"""Environment variable that every child carries: the data folder that it belongs to."""
 LOOK_EVERY_S = 0.25
 READY_EVERY_S = 0.03
 START_WITHIN_S = 120.0
@@ -97,54 +94,67 @@ class Supervisor:
                 self._stop()
 
     def _start(self) -> None:
+        """Starts everything. Our own processes start at once, since most of their start is loading; those
+        that need prepared tables wait for `run.json` (see `places.find_addresses`)."""
         plan = self._plan
         port = choose_port(plan.port, "KILOWATCH_PORT (--port)", plan.host)
         passwords = kept_passwords(self._data)
-        addresses, mqtt_port = self._start_engines(passwords)
+        postgres = None if plan.postgres_url else EmbeddedPostgres(self._data)
+        self._screen.step("Starting PostgreSQL and NATS")
+        nats_urls, mqtt_port = self._start_nats(passwords)
+        addresses = Addresses(*self._postgres_urls(postgres), *nats_urls)
+        migration = self._start_migration(addresses)
+        try:
+            server = self._start_own(port)
+            if postgres is not None:
+                self._add_postgres(postgres)
+            self._await(self._children, "the engines")
+            self._await_end(migration)
+        finally:
+            migration.stop(lambda: True)
         self._run_file = RunFile(
             plan.host, port, mqtt_port, passwords["mqtt"] if mqtt_port else None, addresses
         )
-        self._prepare(addresses)
+        self._write_run_file()
+        server.is_ready_when(lambda: answers(plan.host, port))
+        self._await([server], "the server")
+        if plan.demo:
+            self._add_own("simulator", ["simulate"], {}, in_terminal=True)
+            self._write_run_file()
+        self._screen.ready(self._run_file.url, self._data, mqtt_port)
+
+    def _start_nats(self, passwords: dict[str, str]) -> tuple[tuple[str, str], int | None]:
+        """Starts the NATS servers, unless there is an external one; returns addresses and MQTT's port."""
+        plan = self._plan
+        if plan.nats_url is not None:
+            return (plan.nats_url, plan.mqtt_nats_url or plan.nats_url), None
+        mqtt_port = choose_port(plan.mqtt_port, "KILOWATCH_MQTT_PORT")
+        log = EmbeddedNats(self._data / "nats", choose_port(0, ""), passwords["nats"], STORE_MAX_BYTES)
+        self._add_nats("nats", log)
+        listener = MqttListener(mqtt_port, passwords["mqtt"])
+        mqtt = EmbeddedNats(
+            self._data / "mqtt", choose_port(0, ""), passwords["nats"], STORE_MAX_BYTES, listener
+        )
+        self._add_nats("mqtt", mqtt)
+        return (log.url, mqtt.url), mqtt_port
+
+    def _postgres_urls(self, embedded: EmbeddedPostgres | None) -> tuple[str, str, str, str]:
+        """Addresses as owner, application, worker and lake."""
+        if embedded is not None:
+            return embedded.url(OWNER), embedded.url(APP), embedded.url(WORKER), embedded.url(LAKE)
+        owner = self._plan.postgres_url or ""
+        app = self._plan.postgres_app_url or as_role(owner, APP)
+        return owner, app, as_role(owner, WORKER), as_role(owner, LAKE)
+
+    def _start_own(self, port: int) -> Child:
+        """Starts worker and server; returns the server."""
+        plan = self._plan
+        every = f"0-{plan.partitions - 1}/{plan.partitions}"
+        self._add_own("worker", ["worker", "--partitions", every], {}, stop_within_s=30.0)
         environment = {"KILOWATCH_HOST": plan.host, "KILOWATCH_PORT": str(port)}
         if plan.demo:
             environment["KILOWATCH_DEMO"] = "1"
-        self._write_run_file()
-        every = f"0-{plan.partitions - 1}/{plan.partitions}"
-        self._add_own("worker", ["worker", "--partitions", every], environment, stop_within_s=30.0)
-        server = self._add_own("server", ["serve"], environment, is_ready=lambda: answers(plan.host, port))
-        self._await([server], "server")
-        if plan.demo:
-            self._add_own("simulator", ["simulate"], environment, in_terminal=True)
-        self._write_run_file()
-        self._screen.ready(self._run_file.url, self._data, mqtt_port)
-
-    def _start_engines(self, passwords: dict[str, str]) -> tuple[Addresses, int | None]:
-        """Starts the engines that have no address; returns all addresses and the port of MQTT."""
-        plan = self._plan
-        started: list[Child] = []
-        mqtt_port: int | None = None
-        urls = (plan.nats_url or "", plan.mqtt_nats_url or plan.nats_url or "")
-        if plan.nats_url is None:
-            mqtt_port = choose_port(plan.mqtt_port, "KILOWATCH_MQTT_PORT")
-            log = EmbeddedNats(self._data / "nats", choose_port(0, ""), passwords["nats"], STORE_MAX_BYTES)
-            listener = MqttListener(mqtt_port, passwords["mqtt"])
-            mqtt = EmbeddedNats(
-                self._data / "mqtt", choose_port(0, ""), passwords["nats"], STORE_MAX_BYTES, listener
-            )
-            urls = (log.url, mqtt.url)
-            started += [self._add_nats("nats", log), self._add_nats("mqtt", mqtt)]
-        if plan.postgres_url is None:
-            self._screen.step("Starting PostgreSQL and NATS")
-            postgres = EmbeddedPostgres(self._data)
-            started.append(self._add_postgres(postgres))
-            owner, app = postgres.url(OWNER), postgres.url(APP)
-            worker, lake = postgres.url(WORKER), postgres.url(LAKE)
-        else:
-            owner = plan.postgres_url
-            app = plan.postgres_app_url or as_role(owner, APP)
-            worker, lake = as_role(owner, WORKER), as_role(owner, LAKE)
-        self._await(started, "engines")
-        return Addresses(owner, app, worker, lake, *urls), mqtt_port
+        return self._add_own("server", ["serve"], environment)
 
     def _add_nats(self, name: str, nats: EmbeddedNats) -> Child:
         nats.prepare()
@@ -176,7 +186,6 @@ class Supervisor:
         arguments: list[str],
         environment: dict[str, str],
         *,
-        is_ready: Callable[[], bool] | None = None,
         stop_within_s: float = 15.0,
         in_terminal: bool = False,
     ) -> Child:
@@ -185,7 +194,6 @@ class Supervisor:
             name,
             lambda: spawn,
             log_folder=None if in_terminal else self._logs,
-            is_ready=is_ready,
             stop_within_s=stop_within_s,
         )
         return self._add(child)
@@ -196,21 +204,21 @@ class Supervisor:
         child.start()
         return child
 
-    def _prepare(self, addresses: Addresses) -> None:
-        """Runs `kw migrate`, which makes tables, lake and streams, in a process of its own."""
-        self._screen.step("Preparing tables and streams")
+    def _start_migration(self, addresses: Addresses) -> Child:
+        """Starts `kw migrate`, which makes tables, lake and streams as soon as the engines answer."""
         environment = self._environment({ADDRESSES: json.dumps(asdict(addresses))})
         spawn = Spawn(own_command(["migrate"]), {"env": environment})
         child = Child("migrate", lambda: spawn, log_folder=self._logs)
         child.start()
-        try:
-            while child.is_alive():
-                self._pause(READY_EVERY_S)
-            code = child.process.returncode if child.process else 1
-        finally:
-            child.stop(lambda: False)
+        return child
+
+    def _await_end(self, migration: Child) -> None:
+        self._screen.step("Preparing tables and streams")
+        while migration.is_alive():
+            self._pause(READY_EVERY_S)
+        code = migration.process.returncode if migration.process else 1
         if code:
-            raise StartRefused(f"Preparing tables and streams failed ({ending(code)}):\n{child.tail()}")
+            raise StartRefused(f"Preparing tables and streams failed ({ending(code)}):\n{migration.tail()}")
 
     def _await(self, children: list[Child], what: str) -> None:
         """Waits until all are ready.
@@ -218,7 +226,7 @@ class Supervisor:
         Raises:
             StartRefused: if one ends, or does not become ready in time.
         """
-        self._screen.step(f"Waiting for the {what}")
+        self._screen.step(f"Waiting for {what}")
         deadline = time.monotonic() + START_WITHIN_S
         while not all(child.is_ready() for child in children):
             for child in children:

@@ -7,7 +7,7 @@ here reconnects, whoever holds a tap makes a new one.
 
 import asyncio
 import json
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, cast
 from urllib.parse import unquote, urlsplit
 
 from kilowatch.errors import EngineUnavailable
@@ -125,8 +125,8 @@ class Tap(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the event loop."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what create_connection gives
-        self._transport = transport
+        # uvloop's transports are no subclasses of asyncio's, but do the same.
+        self._transport = cast(asyncio.Transport, transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the event loop."""
