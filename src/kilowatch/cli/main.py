@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from kilowatch.cli.bench.commands import app as bench
 from kilowatch.cli.options import AsJson, Data
 from kilowatch.cli.up import up
 from kilowatch.errors import EngineUnavailable, Problem, StartRefused
@@ -23,6 +24,7 @@ app = typer.Typer(
 )
 keys = typer.Typer(help="API keys.", no_args_is_help=True)
 app.add_typer(keys, name="key")
+app.add_typer(bench, name="bench")
 app.command()(up)
 
 Port = Annotated[int | None, typer.Option(help="Port of the HTTP server; 0 takes any free one.")]

@@ -1,0 +1,1 @@
+"""`kw bench`: measures a temporary instance of its own from outside, over HTTP, MQTT and WebSocket."""

@@ -1,0 +1,98 @@
+"""The sub-commands of `kw bench`. Each starts an instance of its own, stops and leaves nothing behind."""
+
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+
+from kilowatch.cli.options import AsJson
+
+app = typer.Typer(
+    help="Measures a temporary instance of its own: ingestion, queries, live, accounting, and peers.",
+    no_args_is_help=True,
+)
+
+Folder = Annotated[
+    Path | None, typer.Option(help="Where the temporary files go; the system's place for them by default.")
+]
+Devices = Annotated[int, typer.Option(min=1, max=999_999, help="How many devices send.")]
+Metrics = Annotated[int, typer.Option(min=1, max=100, help="Metrics in each reading.")]
+Seconds = Annotated[float, typer.Option(min=0.5, help="How long readings are sent.")]
+
+FORMS = ("json", "ndjson", "arrow", "influx", "single", "mqtt")
+
+
+def form_of(text: str) -> str:
+    """A form by its name."""
+    if text not in FORMS:
+        raise typer.BadParameter(f"one of {', '.join(FORMS)}")
+    return text
+
+
+@app.command()
+def ingest(
+    form: Annotated[
+        str, typer.Option(callback=form_of, help=f"How readings are sent: {', '.join(FORMS)}.")
+    ] = "json",
+    devices: Devices = 10_000,
+    metrics: Metrics = 4,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Readings in one body; 5,000 (Arrow: 20,000).")
+    ] = None,
+    seconds: Seconds = 60.0,
+    connections: Annotated[int | None, typer.Option(min=1, help="8; single: 64; mqtt: 4.")] = None,
+    every_ms: Annotated[int, typer.Option(min=1, help="Time between two readings of a device.")] = 10,
+    window: Annotated[
+        int, typer.Option(min=1, max=60_000, help="MQTT: unacknowledged messages of a client.")
+    ] = 200,
+    rate: Annotated[
+        float, typer.Option(min=0, help="Readings per second; 0 for as many as are taken.")
+    ] = 0.0,
+    folder: Folder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Sends readings as fast as they are taken: rate, acknowledgement, lag, CPU, bytes, memory."""
+    from kilowatch.cli.bench import ingest as bench
+    from kilowatch.cli.bench.load import Form
+
+    wish = bench.Wish(cast(Form, form), devices, metrics, batch, connections, seconds, every_ms, window, rate)
+    _report("Ingestion", lambda: bench.measure(wish, folder), bench.rows_of, as_json)
+
+
+def _report(
+    title: str,
+    measure: Callable[[], dict[str, Any]],
+    rows_of: Callable[[dict[str, Any]], Sequence[tuple[str, str]]],
+    as_json: bool,
+) -> dict[str, Any]:
+    """Runs a bench and shows its result; exit code 1 with one message when it cannot be carried out."""
+    from kilowatch.cli.bench.instance import BenchFailed
+    from kilowatch.cli.bench.report import show
+
+    try:
+        with _told_to_stop():
+            result = measure()
+    except BenchFailed as failed:
+        sys.stderr.write(f"kw bench: {failed}\n")
+        raise typer.Exit(1) from None
+    show(title, result, rows_of(result), as_json)
+    return result
+
+
+@contextmanager
+def _told_to_stop() -> Iterator[None]:
+    """SIGTERM and SIGHUP end a run the way Ctrl-C does: children are stopped, files removed."""
+
+    def stop(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
