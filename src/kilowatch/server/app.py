@@ -41,6 +41,8 @@ from kilowatch.wire.live import EVENTS_SUBJECT, REGISTRY_SUBJECT, VALUES_SUBJECT
 
 log = structlog.get_logger()
 
+BODY_BYTES = 1024 * 1024
+"""Longest body of a request that is no reading."""
 GZIP_FROM_BYTES = 4096
 GZIP_LEVEL = 4
 
@@ -135,6 +137,7 @@ def create_app(parts: Parts) -> Application:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        max_body_size=BODY_BYTES,
         lifespan=lifespan,
         generate_unique_id_function=lambda route: route.name,
     )

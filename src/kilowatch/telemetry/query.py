@@ -85,17 +85,9 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """For how many microseconds back fine data is kept: samples and quarter hours, and hours."""
+    """For how many microseconds back samples and quarter hours are kept at least."""
 
     raw_us: int
-    hourly_us: int
-
-    def finest(self, span: Span) -> Tier:
-        """The finest tier that still has the start of the span."""
-        age = span.now_us - span.start_us
-        if age <= self.raw_us:
-            return "raw"
-        return "1h" if age <= self.hourly_us else "1d"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +136,11 @@ def plan_series(
             for ref in refs
         ]
     tier = choose_resolution(span.start_us, span.end_us, limit_points, None, span.zone)
-    tier = coarser(tier, retention.finest(span))
+    finest = find_finest(lake, [ref.series_no for ref in refs], span, retention)
+    tier = coarser(tier, finest)
     sampled = [ref for ref in refs if ref.kind != "energy"]
     chosen: Tier = tier
-    if sampled and retention.finest(span) == "raw" and _most_samples(lake, sampled, span) <= limit_points:
+    if sampled and finest == "raw" and _most_samples(lake, sampled, span) <= limit_points:
         chosen = "raw"
     plans = []
     for ref in refs:
@@ -155,6 +148,23 @@ def plan_series(
         days = _days_per_point(span, limit_points) if own == "1d" else 1
         plans.append(SeriesPlan(ref, own, _agg(ref, agg), days, limit_points if own == "raw" else None))
     return plans
+
+
+def find_finest(lake: Lake, series_nos: Sequence[int], span: Span, retention: Retention) -> Tier:
+    """The finest tier that still has all of the span: whether what is past its time has left the lake is
+    seen at the first day with data."""
+    kept_from_us = span.now_us - retention.raw_us
+    if span.start_us >= kept_from_us:
+        return "raw"
+    aged = Span(span.start_us, min(span.end_us, kept_from_us), span.now_us, span.zone)
+    days = read_partials(lake, "1d", series_nos, aged)
+    if len(days) == 0:
+        return "raw"
+    first_us = int(days.bucket_us.min())
+    first = Span(first_us, min(first_us + period.DAY_US, aged.end_us), span.now_us, span.zone)
+    if len(read_partials(lake, "15m", series_nos, first)):
+        return "raw"
+    return "1h" if len(read_partials(lake, "1h", series_nos, first)) else "1d"
 
 
 def _agg(ref: SeriesRef, asked: Agg | None) -> Agg:

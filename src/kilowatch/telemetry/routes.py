@@ -213,14 +213,12 @@ def _add_site_routes(routes: APIRouter, back: Back) -> None:
         span = read_span(start, end, back.clock.now_us(), site.time_zone)
         of_device = {one.device_no: one.series_no for one in series if one.metric == ENERGY}
         counted = [device for device in devices if device.device_no in of_device]
-        tier = (
-            site_energy.choose_energy_tier(span, SITE_POINTS, retention)
-            if resolution == "auto"
-            else resolution
-        )
 
         def answer() -> bytes:
             numbers = [of_device[device.device_no] for device in counted]
+            tier = resolution
+            if tier == "auto":
+                tier = site_energy.choose_energy_tier(back.lake, numbers, span, SITE_POINTS, retention)
             site_energy.refuse_too_many(span, tier, len(numbers))
             energy = site_energy.read_energy(back.lake, numbers, span, tier)
             return documents.encode_site_energy(site_id, span, counted, energy)
@@ -240,9 +238,7 @@ async def _all_devices(connection: Connection, site_id: uuid.UUID | None, cursor
 
 async def _retention(connection: Connection, caller: Caller) -> query.Retention:
     organisation = await get_organisation(connection, caller.organisation_id)
-    return query.Retention(
-        organisation.retention_raw_days * DAY_US, organisation.retention_hourly_days * DAY_US
-    )
+    return query.Retention(organisation.retention_raw_days * DAY_US)
 
 
 def _device_id(text: str) -> str:

@@ -21,6 +21,7 @@ from kilowatch.telemetry.query import (
     Span,
     coarser,
     energy_coverage,
+    find_finest,
     read_partials,
     rows_of,
 )
@@ -52,10 +53,12 @@ class SiteEnergy:
     total: Energy
 
 
-def choose_energy_tier(span: Span, limit_points: int, retention: Retention) -> EnergyTier:
-    """The finest tier with at most `limit_points` buckets that still has the start of the span."""
+def choose_energy_tier(
+    lake: Lake, series_nos: Sequence[int], span: Span, limit_points: int, retention: Retention
+) -> EnergyTier:
+    """The finest tier with at most `limit_points` buckets (but days) that still has all of the span."""
     tier = choose_resolution(span.start_us, span.end_us, limit_points, None, span.zone)
-    chosen = coarser(coarser(tier, "15m"), retention.finest(span))
+    chosen = coarser(coarser(tier, "15m"), find_finest(lake, series_nos, span, retention))
     return chosen if chosen in ("15m", "1h") else "1d"
 
 

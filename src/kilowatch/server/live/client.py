@@ -9,7 +9,7 @@ client may be told something twice, but misses nothing.
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -136,7 +136,7 @@ class LiveClient:
         if reset:
             self.tell({"type": "reset"})
         if place is None:
-            self.owe(added.interest.topics_of)
+            self._tell_latest(added, added.interest.topics_of)
         else:
             self._collect(added, place, late=False)
         self.wake.set()
@@ -186,14 +186,14 @@ class LiveClient:
 
     def take(self, now_s: float) -> list[Outgoing]:
         """What is to be sent now, in order."""
-        if now_s - self.last_batch_s >= self.pace.batch_s and not self._items:
+        if self.last_batch_s + self.pace.batch_s <= now_s and not self._items:
             self._fill(now_s)
         taken = list(self._controls)
         self._controls.clear()
-        if self._items and now_s - self.last_batch_s >= self.pace.batch_s:
+        if self._items and self.last_batch_s + self.pace.batch_s <= now_s:
             taken.append(self._batch())
             self.last_batch_s = now_s
-        if not taken and now_s - self.last_sent_s >= self.pace.ping_s:
+        if not taken and self.last_sent_s + self.pace.ping_s <= now_s:
             taken.append(self._message({"type": "ping"}))
         if taken:
             self.last_sent_s = now_s
@@ -206,19 +206,17 @@ class LiveClient:
     def _fill(self, now_s: float) -> None:
         """Queues what is owed and what the ticks since the last flush say."""
         self._stirred = False
-        if self.audience is None:
-            self._owed.clear()
-        elif self._owed:
-            self._pay(self.audience)
+        if self._owed and self.audience is not None:
+            self._tell_latest(self.audience, self._owed)
+        self._owed.clear()
         oldest = self.feed.ring.first_after(self.seq)
         self._catch_up(late=oldest is not None and oldest.at_s < now_s - self.pace.slow_s)
         if not self._items:
             self._sent_seq = self.seq
 
-    def _pay(self, audience: Audience) -> None:
-        devices = np.fromiter(self._owed, dtype=np.intp, count=len(self._owed))
-        self._owed.clear()
-        state = self.feed.newest.changed_since(-1, np.sort(devices))
+    def _tell_latest(self, audience: Audience, devices: Collection[int]) -> None:
+        chosen = np.fromiter(devices, dtype=np.intp, count=len(devices))
+        state = self.feed.newest.changed_since(-1, np.sort(chosen))
         self._items.extend(Item(self._sent_seq, text) for text in audience.encode_readings(state, "latest"))
 
     def _catch_up(self, late: bool) -> None:

@@ -186,7 +186,7 @@ class Hub:
 
     def connect(self, rights: KeyRights) -> LiveClient:
         """A client without topics; the caller must `disconnect` it."""
-        client = LiveClient(self.feed, self.pace)
+        client = LiveClient(self.feed, self.pace, last_sent_s=self.now_s())
         self._clients[client] = rights
         LIVE_CLIENTS.set(len(self._clients))
         if self._closing:
