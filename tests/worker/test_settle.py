@@ -128,7 +128,9 @@ def settle_all(batches: list[list[Reading]]) -> tuple[Shelf, list[Settled]]:
             },
         )
         settlement.make_room()
-        settled = settlement.settle(frame, [Span(0, number, number, 1), Span(1, number, number, 1)], BASE_US)
+        settled = settlement.settle(
+            frame, [Span(0, number, number, 1, 1), Span(1, number, number, 1, 1)], BASE_US
+        )
         shelf.add(settled)
         settlement.committed(settled)
         done.append(settled)
@@ -252,7 +254,7 @@ def test_a_late_reading_older_than_what_is_kept_is_too_old() -> None:
     def send(ts_us: int) -> Settled:
         one = np.array([1], np.int32)
         frame = Frame(one, np.array([ts_us]), one, {slot: np.array([5.0])})
-        settled = settlement.settle(frame, [Span(0, 1, 1, 1)], now_us)
+        settled = settlement.settle(frame, [Span(0, 1, 1, 1, 1)], now_us)
         shelf.add(settled)
         settlement.committed(settled)
         return settled

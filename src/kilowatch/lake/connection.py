@@ -76,13 +76,24 @@ def extension_path(name: str) -> Path:
     )
 
 
+class LostRace(EngineUnavailable):
+    """Somebody else changed the same rows of the lake meanwhile; nothing of this change happened."""
+
+
 @contextmanager
 def engine_errors() -> Iterator[None]:
-    """Turns DuckDB errors that mean 'the catalog is away' into EngineUnavailable; the others pass."""
+    """Turns errors that trying again may cure into EngineUnavailable; the others pass.
+
+    These are: the catalog is away, the disk is full or broken, two transactions changed the same rows.
+    """
     try:
         yield
+    except OSError as error:
+        raise EngineUnavailable(f"the lake's files cannot be written: {error}") from error
     except duckdb.Error as error:
         text = str(error).lower()
+        if "conflict" in text and isinstance(error, duckdb.TransactionException):
+            raise LostRace(f"the lake was changed meanwhile: {error}") from error
         if isinstance(error, duckdb.IOException | duckdb.ConnectionException) or any(
             word in text for word in CONNECTION_WORDS
         ):
@@ -156,8 +167,9 @@ def prepare_lake(place: LakePlace) -> None:
                     connection.execute(f"CALL lake.set_option({quoted(option)}, {quoted(value)})")
             tables = connection.execute("SELECT table_name FROM ducklake_table_info('lake')").fetchall()
             if {name for (name,) in tables} < set(layout.TABLES):
-                for statement in (*layout.create_statements(), *layout.sort_statements()):
-                    connection.execute(statement)
+                # In one transaction: whoever is killed here leaves no table without its order.
+                statements = (*layout.create_statements(), *layout.sort_statements())
+                connection.execute("; ".join(["BEGIN", *statements, "COMMIT"]))
     finally:
         connection.close()
     if place.is_local:

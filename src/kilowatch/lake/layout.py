@@ -49,6 +49,7 @@ LEDGER = LakeTable(
     "ledger",
     pa.schema(
         [
+            ("log_us", pa.int64()),
             ("partition", pa.int32()),
             ("first_seq", pa.int64()),
             ("last_seq", pa.int64()),
@@ -62,6 +63,7 @@ LEDGER = LakeTable(
             ("replaced", pa.int64()),
             ("repeats", pa.int64()),
             ("dead_letters", pa.int64()),
+            ("forgotten", pa.int64()),
         ]
     ),
     ("committed_at", "device_no"),

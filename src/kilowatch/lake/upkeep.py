@@ -112,9 +112,9 @@ def forget(writer: LakeWriter, table: str, column: str, before_us: int, series_n
 
 def clean_up(writer: LakeWriter, keep_minutes: int) -> None:
     """Expires superseded snapshots older than `keep_minutes`, then deletes the files that nothing names."""
+    writer.commit({}, lambda connection: connection.execute("CALL ducklake_rewrite_data_files('lake')"))
     with engine_errors():
         for call in (
-            "CALL ducklake_rewrite_data_files('lake')",
             "CALL ducklake_expire_snapshots('lake', older_than => now() - to_minutes($1))",
             "CALL ducklake_cleanup_old_files('lake', older_than => now() - to_minutes($1))",
             # A commit that failed half-way leaves files that no catalog names.

@@ -7,7 +7,8 @@ does not fsync the files that it writes, which is why local files are written he
 
 import os
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import duckdb
@@ -17,7 +18,12 @@ import pyarrow.parquet as pq
 from kilowatch.lake.connection import LakePlace, engine_errors, open_lake, quoted
 from kilowatch.lake.layout import TABLES
 
-Change = Callable[[duckdb.DuckDBPyConnection], None]
+CATALOG = "__ducklake_metadata_lake"
+"""The name by which DuckDB knows the catalog's database."""
+WAIT_FOR_COMMITS = "LOCK TABLE lake.ducklake_snapshot IN SHARE MODE"
+"""Every commit inserts there, and a share lock waits for whoever has inserted and not ended."""
+
+Change = Callable[[duckdb.DuckDBPyConnection], object]
 
 
 class LakeWriter:
@@ -38,15 +44,16 @@ class LakeWriter:
         transaction.
 
         Raises:
-            EngineUnavailable: if the catalog went away. Whether the commit happened is then unknown: ask
-                `positions` before trying again.
+            LostRace: if another transaction changed the same rows; nothing happened.
+            EngineUnavailable: if the catalog went away or the disk is full. Whether the commit happened is
+                then unknown: ask `positions` before trying again.
         """
         filled = {name: rows for name, rows in tables.items() if rows.num_rows}
-        if self.place.is_local:
-            files = {name: self._write_file(name, rows) for name, rows in filled.items()}
+        files: dict[str, Path] = {}
         with engine_errors():
-            self.connection.execute("BEGIN")
-            try:
+            if self.place.is_local:
+                files = {name: self._write_file(name, rows) for name, rows in filled.items()}
+            with self._transaction():
                 if first is not None:
                     self._change_on_disk(first)
                 for name, rows in filled.items():
@@ -56,10 +63,6 @@ class LakeWriter:
                         self._insert(name, rows)
                 if change is not None:
                     self._change_on_disk(change)
-                self.connection.execute("COMMIT")
-            except BaseException:
-                self._roll_back()
-                raise
 
     def _write_file(self, table: str, rows: pa.Table) -> Path:
         folder = Path(self.place.path) / "main" / table
@@ -104,18 +107,30 @@ class LakeWriter:
     def _files(self) -> set[Path]:
         return {path for name in TABLES for path in (Path(self.place.path) / "main" / name).iterdir()}
 
-    def _roll_back(self) -> None:
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self.connection.execute("BEGIN")
         try:
-            self.connection.execute("ROLLBACK")
-        except duckdb.Error:
-            # The connection to the catalog is gone, and the transaction with it.
-            return
+            yield
+            self.connection.execute("COMMIT")
+        except BaseException:
+            # A failed COMMIT, or a lost connection to the catalog, has ended the transaction already.
+            with suppress(duckdb.Error):
+                self.connection.execute("ROLLBACK")
+            raise
 
-    def positions(self) -> dict[int, int]:
-        """The last log sequence that is committed, per partition."""
+    def positions(self, log_us: int) -> dict[int, int]:
+        """The last sequence that is committed of the log that was made at `log_us`, per partition.
+
+        Waits for commits that are under way, also for one that a killed process left to the catalog, so
+        that whoever asks after taking the partitions gets an answer that stays true.
+        """
         with engine_errors():
+            with self._transaction():
+                self.connection.execute(f"CALL postgres_execute('{CATALOG}', '{WAIT_FOR_COMMITS}')")
             rows = self.connection.execute(
-                "SELECT partition, max(last_seq) FROM lake.ledger GROUP BY partition"
+                "SELECT partition, max(last_seq) FROM lake.ledger WHERE log_us = ? GROUP BY partition",
+                [log_us],
             ).fetchall()
         return dict(rows)
 

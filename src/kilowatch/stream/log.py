@@ -64,6 +64,10 @@ class LogState:
     max_bytes: int
     oldest_us: int | None
     """When the oldest waiting message was stored; None when nothing waits."""
+    created_us: int = 0
+    """When the log was made; a log made anew counts its messages from 1 again."""
+    last_sequence: int = 0
+    """Sequence of the newest message that was ever stored in it."""
 
     def lag_s(self, now_us: int) -> float:
         """Age of the oldest message that still waits, in seconds."""
@@ -125,6 +129,8 @@ class Log:
             int(state["bytes"]),
             int(answer["config"]["max_bytes"]),
             _epoch_us(state["first_ts"]) if messages else None,
+            _epoch_us(answer["created"]),
+            int(state["last_seq"]),
         )
 
     async def open_partition(self, partition: int, *, max_unacknowledged: int = 10_000) -> "Partition":

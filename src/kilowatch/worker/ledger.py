@@ -17,16 +17,19 @@ from kilowatch.worker.repeats import CONFLICT, REPEAT, REPLACED, TOO_OLD, Contes
 Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.intp]
+COUNTS = ("readings", "accepted", "stored", "replaced", "repeats", "dead_letters", "forgotten")
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The messages of one partition in a batch: how many, and their first and last sequence."""
+    """The messages of one partition in a batch: how many, their first and last sequence, and when the log
+    was made that counts them so."""
 
     partition: int
     first_seq: int
     last_seq: int
     messages: int
+    log_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,7 @@ def ledger_table(
     """One row per partition that counts its messages (key and device 0), one per key and device of values."""
     marks = [
         {
+            "log_us": span.log_us,
             "partition": span.partition,
             "first_seq": span.first_seq,
             "last_seq": span.last_seq,
@@ -54,12 +58,13 @@ def ledger_table(
         }
         for span in spans
     ]
-    nothing = dict.fromkeys(("readings", "accepted", "stored", "replaced", "repeats", "dead_letters"), 0)
+    nothing = dict.fromkeys(COUNTS, 0)
     counted = pa.Table.from_pylist([mark | nothing for mark in marks], schema=without_time())
     accounts = account_rows(readings, outcome, spans, partitions)
     rows = pa.concat_tables([counted, accounts])
     moment = timestamps(np.full(rows.num_rows, now_us))
-    return rows.add_column(3, LEDGER.schema.field("committed_at"), moment)
+    place = LEDGER.schema.get_field_index("committed_at")
+    return rows.add_column(place, LEDGER.schema.field("committed_at"), moment)
 
 
 def account_rows(readings: Readings, outcome: Outcome, spans: Sequence[Span], partitions: int) -> pa.Table:
@@ -73,6 +78,7 @@ def account_rows(readings: Readings, outcome: Outcome, spans: Sequence[Span], pa
     one = np.ones(len(readings), np.int32)
     stored = outcome.accepted - dead - repeats
     per_reading = (one, outcome.accepted, stored, replaced, repeats, dead)
+    none = np.zeros(len(starts), np.int64)
     sums = [np.add.reduceat(column[order], starts, dtype=np.int64) for column in per_reading]
     first = order[starts]
     device = readings.device[first]
@@ -82,13 +88,15 @@ def account_rows(readings: Readings, outcome: Outcome, spans: Sequence[Span], pa
         first_seq[span.partition], last_seq[span.partition] = span.first_seq, span.last_seq
     return pa.table(
         [
+            np.full(len(first), spans[0].log_us),
             partition.astype(np.int32),
             first_seq[partition],
             last_seq[partition],
             readings.key[first],
             device,
-            np.zeros(len(first), np.int64),
+            none,
             *sums,
+            none,
         ],
         schema=without_time(),
     )

@@ -5,14 +5,17 @@ carries the place in the log that it came from, and a second one from there is n
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from math import isfinite
 from typing import Any
 
 import numpy as np
 
 from kilowatch.clock import rfc3339, to_datetime
 from kilowatch.postgres.engine import Database
+from kilowatch.stream.log import LogMessage
 from kilowatch.telemetry.dead_letter import NewDeadLetter
 from kilowatch.telemetry.store import keep_dead_letters
 from kilowatch.wire.frame import Frame
@@ -24,26 +27,40 @@ LETTERS_AT_ONCE = 5000
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
-    """Where the readings of a batch came from: per message its place in the log and where its readings begin
-    in the batch."""
+class Mark:
+    """Where one value came from, and when it was given up.
 
-    sequences: Sequence[int]
-    begins: Sequence[int]
+    `source` stays the same however often the value's message is delivered, and no other value gets it, not
+    even in a log that was made anew and counts its messages from 1 again.
+    """
+
+    source: str
     door: str
     now_us: int
 
-    def source(self, arrival: int, metric: str) -> str:
-        """A name of one value that stays the same however often its message is delivered."""
-        message = bisect_right(self.begins, arrival) - 1
-        return f"log:{self.sequences[message]}:{arrival - self.begins[message]}:{metric}"
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the readings of a batch came from: the messages, the door of each, and where its readings begin
+    in the batch."""
+
+    messages: Sequence[LogMessage]
+    doors: Sequence[str]
+    begins: Sequence[int]
+    now_us: int
+
+    def mark(self, arrival: int, metric: str) -> Mark:
+        """Where the value of a metric in the reading at `arrival` came from."""
+        number = bisect_right(self.begins, arrival) - 1
+        message = self.messages[number]
+        source = f"log:{message.stored_us}:{message.sequence}:{arrival - self.begins[number]}:{metric}"
+        return Mark(source, self.doors[number], self.now_us)
 
 
-def unsettled_letters(settled: Settled, registry: Registry, origin: Origin) -> list[NewDeadLetter]:
+def unsettled_letters(settled: Settled, registry: Registry, origin: Origin) -> Iterator[NewDeadLetter]:
     """A letter for each value that contradicts a stored one or is too old to be checked."""
     contested, readings = settled.contested, settled.readings
-    names = {slot: name for name, slot in registry.slots.items()}
-    letters = []
+    names = registry.metric_names()
     for at in np.flatnonzero(np.isin(contested.verdict, (CONFLICT, TOO_OLD))):
         row, value, stored = int(contested.row[at]), float(contested.value[at]), float(contested.stored[at])
         metric = names[int(contested.slot[at])]
@@ -53,78 +70,66 @@ def unsettled_letters(settled: Settled, registry: Registry, origin: Origin) -> l
         else:
             code = "too_old"
             detail = "readings of this time are no longer kept, so this one cannot be told from a repeat"
-        letters.append(
-            letter(
-                registry,
-                int(readings.device[row]),
-                int(readings.ts_us[row]),
-                {metric: value},
-                (code, detail),
-                origin,
-                origin.source(int(readings.arrival[row]), metric),
-            )
-        )
-    return [one for one in letters if one is not None]
+        reading = Reading(int(readings.device[row]), int(readings.ts_us[row]), {metric: value})
+        arrival = int(readings.arrival[row])
+        yield from letter(registry, reading, (code, detail), origin.mark(arrival, metric))
 
 
-def buried_letters(frame: Frame, registry: Registry, origin: Origin, reason: str) -> list[NewDeadLetter]:
-    """A letter for each reading of a message that could not be settled however often it was tried."""
-    slots = {number: slot for number, slot in registry.slot_of_metric.items()}
-    names = {slot: name for name, slot in registry.slots.items()}
+def buried_letters(frame: Frame, registry: Registry, origin: Origin, reason: str) -> Iterator[NewDeadLetter]:
+    """A letter for each reading of a message (in slots) that was tried often and could not be settled."""
+    names = registry.metric_names()
     detail = f"the reading could not be stored: {reason}"
-    letters = []
     for row in range(len(frame)):
         values = {
-            names[slots[number]]: float(column[row])
-            for number, column in frame.metrics.items()
-            if number in slots and not np.isnan(column[row])
+            names[slot]: float(column[row])
+            for slot, column in frame.metrics.items()
+            if not np.isnan(column[row])
         }
-        letters.append(
-            letter(
-                registry,
-                int(frame.device[row]),
-                int(frame.ts_us[row]),
-                values,
-                ("poison", detail),
-                origin,
-                origin.source(row, "*"),
-            )
-        )
-    return [one for one in letters if one is not None]
+        reading = Reading(int(frame.device[row]), int(frame.ts_us[row]), values)
+        yield from letter(registry, reading, ("poison", detail), origin.mark(row, "*"))
 
 
-def letter(
-    registry: Registry,
-    device_no: int,
-    ts_us: int,
-    values: dict[str, float],
-    why: tuple[str, str],
-    origin: Origin,
-    source: str,
-) -> NewDeadLetter | None:
-    """One letter; None when the device is gone, and with it whoever could read the letter."""
-    if device_no not in registry.device_ids:
-        return None
-    organisation_id, device = registry.device_ids[device_no]
-    payload: dict[str, Any] = {"device": device, "ts": rfc3339(ts_us), "metrics": values}
-    return NewDeadLetter(
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One reading on its way into a letter."""
+
+    device_no: int
+    ts_us: int
+    values: dict[str, float]
+
+    def payload(self, device: str) -> dict[str, Any]:
+        """The reading as a sender would write it, also where its time or values are none that exist."""
+        try:
+            ts: str | int = rfc3339(self.ts_us)
+        except (ValueError, OverflowError, OSError):
+            ts = self.ts_us
+        values = {name: value if isfinite(value) else str(value) for name, value in self.values.items()}
+        return {"device": device, "ts": ts, "metrics": values}
+
+
+def letter(registry: Registry, reading: Reading, why: tuple[str, str], mark: Mark) -> Iterator[NewDeadLetter]:
+    """One letter, by its code and detail; none when the device is gone, and with it whoever could read it."""
+    if reading.device_no not in registry.device_ids:
+        return
+    organisation_id, device = registry.device_ids[reading.device_no]
+    yield NewDeadLetter(
         organisation_id=organisation_id,
         device=device,
-        door=origin.door,
+        door=mark.door,
         code=why[0],
         detail=why[1],
-        payload=payload,
-        received_at=to_datetime(origin.now_us),
-        source=source,
+        payload=reading.payload(device),
+        received_at=to_datetime(mark.now_us),
+        source=mark.source,
     )
 
 
-async def write_letters(database: Database, letters: Sequence[NewDeadLetter]) -> None:
-    """Keeps the letters; those that are kept already stay as they are.
+async def write_letters(database: Database, letters: Iterator[NewDeadLetter]) -> None:
+    """Keeps the letters, some at a time; those that are kept already stay as they are.
 
     Raises:
         EngineUnavailable: if PostgreSQL is away.
     """
-    for start in range(0, len(letters), LETTERS_AT_ONCE):
+    while some := list(islice(letters, LETTERS_AT_ONCE)):
         async with database.unscoped() as connection:
-            await keep_dead_letters(connection, letters[start : start + LETTERS_AT_ONCE])
+            await keep_dead_letters(connection, some)

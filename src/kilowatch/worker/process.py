@@ -7,7 +7,7 @@ first one's death. The lake's upkeep runs beside the work, in one process at a t
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 import structlog
@@ -24,6 +24,7 @@ from kilowatch.settings import Settings
 from kilowatch.stream.client import Client
 from kilowatch.stream.log import PartitionTaken
 from kilowatch.wire.live import REGISTRY_SUBJECT
+from kilowatch.worker.blocking import to_the_end
 from kilowatch.worker.shift import Pace, Places, Shift, Suspects, Unsettled
 
 log = structlog.get_logger()
@@ -94,17 +95,16 @@ class Worker:
 
     @asynccontextmanager
     async def _places(self, leases: Leases) -> AsyncIterator[Places]:
-        database = Database(self.engines.postgres_url, pool_size=2)
-        client = await Client.connect(self.engines.nats_url, name="worker")
-        connection = await asyncio.to_thread(open_lake, self.engines.lake)
-        try:
+        async with AsyncExitStack() as opened:
+            database = Database(self.engines.postgres_url, pool_size=2)
+            opened.push_async_callback(database.close)
+            client = await Client.connect(self.engines.nats_url, name="worker")
+            opened.push_async_callback(client.close)
+            connection = await to_the_end(open_lake, self.engines.lake)
+            opened.push_async_callback(to_the_end, connection.close)
             writer = LakeWriter(self.engines.lake, connection.cursor())
             reader = LakeReader(self.engines.lake, connection)
             yield Places(database, client, writer, reader, leases, self.clock)
-        finally:
-            await asyncio.to_thread(connection.close)
-            await client.close()
-            await database.close()
 
 
 async def wait_for(stop: asyncio.Event, timeout_s: float) -> bool:

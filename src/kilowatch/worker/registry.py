@@ -74,11 +74,22 @@ class Registry:
 
     def unknown(self, device: Int32s) -> Int32s:
         """The distinct device numbers that have not been learnt."""
-        highest = int(device.max(initial=0))
-        if highest >= len(self.known):
-            self._grow(highest + 1)
-        missing = ~self.known[device]
+        missing = ~self.known[self.numbered(device)]
         return np.unique(device[missing]) if missing.any() else np.empty(0, np.int32)
+
+    def numbered(self, device: Int32s) -> Int32s:
+        """The device numbers, with 0 (nobody) in place of those that no device has ever had: arrays grow by
+        what PostgreSQL knows and never by what a message claims."""
+        if int(device.max(initial=0)) < len(self.known) and int(device.min(initial=0)) >= 0:
+            return device
+        return np.where((device >= 0) & (device < len(self.known)), device, 0).astype(np.int32)
+
+    def slot_of(self, metric_no: int) -> int:
+        """The slot of a metric; one that is gone has a slot without any series."""
+        slot = self.slot_of_metric.get(metric_no)
+        if slot is None:
+            slot = self.slot_of_metric[metric_no] = self._slot(f"metric {metric_no}")
+        return slot
 
     def learn(self, devices: list[DeviceFact], series: list[SeriesFact]) -> None:
         """Takes in what PostgreSQL answered about devices; replaces what was known of them."""
@@ -101,6 +112,10 @@ class Registry:
             self.zone_of_series[one.series_no] = self.zone[one.device_no]
         for fact in devices:
             self.zone_of_series[self.energy_series[fact.device_no]] = self.zone[fact.device_no]
+
+    def metric_names(self) -> dict[int, str]:
+        """Slot -> name of the metric."""
+        return {slot: name for name, slot in self.slots.items()}
 
     def forget(self) -> None:
         """Has every device learnt anew on its next reading; numbers keep their meaning meanwhile."""

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 import structlog
 
 from kilowatch.clock import Clock
@@ -27,9 +26,11 @@ from kilowatch.stream.log import Log, LogMessage, Partition, PartitionTaken
 from kilowatch.stream.poison import keep_unreadable
 from kilowatch.wire.frame import Frame, FrameError
 from kilowatch.wire.live import VALUES_SUBJECT, newest_per_series
+from kilowatch.worker.blocking import to_the_end
 from kilowatch.worker.books import Books
 from kilowatch.worker.ledger import Outcome, Span, ledger_table, values_per_row
 from kilowatch.worker.letters import Origin, buried_letters, unsettled_letters, write_letters
+from kilowatch.worker.numbering import in_slots, unknown_devices
 from kilowatch.worker.registry import Registry
 from kilowatch.worker.repair import plan_repair
 from kilowatch.worker.repeats import no_contest, sort_readings
@@ -38,7 +39,7 @@ from kilowatch.worker.store import learn_devices
 
 log = structlog.get_logger()
 
-Floats = npt.NDArray[np.float64]
+NO_READINGS = Frame(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int32))
 
 FETCH_MESSAGES = 256
 FETCH_BYTES = 64 * 1024 * 1024
@@ -48,6 +49,8 @@ CELLS_PER_BATCH = 64_000_000
 """Readings x metrics in one batch; readings whose metrics differ widely make sparse columns."""
 TRIES = 5
 """How often a message is tried by itself before it becomes dead letters."""
+LAST_TRIES = 3
+"""How often making dead letters of it is tried before the whole message is set aside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,9 @@ class Shift:
     _rows: int = 0
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _room: asyncio.Event = field(default_factory=asyncio.Event)
+    _log_us: int = 0
     _committed: dict[int, int] = field(default_factory=dict)
+    _taken: dict[int, int] = field(default_factory=dict)
     _open: dict[int, Partition] = field(default_factory=dict)
     _settlement: Settlement = field(init=False)
 
@@ -135,9 +140,15 @@ class Shift:
 
     async def _begin(self) -> None:
         """Reads what is committed, then opens the partitions."""
-        reader = self.places.reader
-        self._committed = await asyncio.to_thread(self.places.writer.positions)
-        newest = await asyncio.to_thread(reader.newest)
+        reader, readings = self.places.reader, Log(self.places.client)
+        state = await readings.state()
+        self._log_us = state.created_us
+        positions = await to_the_end(self.places.writer.positions, self._log_us)
+        # A position beyond the log's end means that the log was set back to an older copy of itself, and
+        # that its numbers are given out a second time; what it still holds is told by its values.
+        self._committed = {number: at for number, at in positions.items() if at <= state.last_sequence}
+        self._taken = dict(self._committed)
+        newest = await to_the_end(reader.newest)
         books = Books(self.registry, self.gap_max_us, reader.find_around)
         self._settlement = Settlement(self.registry, books, reader.find_stored, self.partitions)
         series = newest.column("series_no").to_numpy()
@@ -145,7 +156,6 @@ class Shift:
         self._settlement.make_room()
         self._settlement.newest_us[series] = newest.column("ts").to_numpy()
         self._room.set()
-        readings = Log(self.places.client)
         for number in self.numbers:
             self._open[number] = await readings.open_partition(number)
 
@@ -154,10 +164,12 @@ class Shift:
         while not stop.is_set():
             await self._room.wait()
             messages = await partition.fetch(FETCH_MESSAGES, 0.5, FETCH_BYTES)
-            fresh = [one for one in messages if one.sequence > self._committed.get(number, 0)]
-            if len(fresh) < len(messages):
-                done = self._committed[number]
-                await partition.acknowledge([one for one in messages if one.sequence <= done])
+            committed, taken = self._committed.get(number, 0), self._taken.get(number, 0)
+            if done := [one for one in messages if one.sequence <= committed]:
+                await partition.acknowledge(done)
+            fresh = [one for one in messages if one.sequence > taken]
+            if fresh:
+                self._taken[number] = fresh[-1].sequence
             arrivals = [await self._read(number, one) for one in fresh]
             await self._take_in(arrivals)
         self._wake.set()
@@ -169,8 +181,7 @@ class Shift:
         except FrameError as error:
             log.error("a message of the log cannot be read", sequence=message.sequence, error=str(error))
             await keep_unreadable(self.places.client, message, str(error))
-            nothing = np.empty(0, np.int32)
-            return Arrival(number, message, Frame(nothing, np.empty(0, np.int64), nothing))
+            return Arrival(number, message, NO_READINGS)
 
     async def _take_in(self, arrivals: list[Arrival]) -> None:
         if not arrivals:
@@ -201,12 +212,16 @@ class Shift:
                 await self._wait_for_wake(self.pace.commit_s)
                 continue
             rest = last + self.pace.commit_s - time.monotonic()
-            if rest > 0 and self._rows < self.pace.commit_rows and not all(t.done() for t in fetchers):
+            if rest > 0 and not self._is_due() and not all(task.done() for task in fetchers):
                 self._wake.clear()
                 await self._wait_for_wake(rest)
                 continue
             last = time.monotonic()
             await self._commit(self._next_batch())
+
+    def _is_due(self) -> bool:
+        """Whether what has arrived is to be committed at once: there is much of it, or a suspect among it."""
+        return self._rows >= self.pace.commit_rows or self._arrived[0].place in self.suspects
 
     async def _wait_for_wake(self, timeout_s: float) -> None:
         try:
@@ -240,8 +255,11 @@ class Shift:
         Raises:
             Unsettled: if it cannot be; what was computed is then of no use any more, and the shift ends.
         """
+        tried = self.suspects.get(batch[0].place, 0) if len(batch) == 1 else 0
         try:
-            if len(batch) == 1 and self.suspects.get(batch[0].place, 0) >= TRIES:
+            if tried >= TRIES + LAST_TRIES:
+                await self._set_aside(batch[0])
+            elif tried >= TRIES:
                 await self._bury(batch[0])
             else:
                 await self._settle_and_write(batch)
@@ -249,21 +267,22 @@ class Shift:
             raise
         except Exception as error:
             for arrival in batch:
-                tries = self.suspects.get(arrival.place, 0)
-                self.suspects[arrival.place] = tries + (len(batch) == 1)
+                self.suspects.setdefault(arrival.place, 0)
+            if len(batch) == 1:
+                self.suspects[batch[0].place] = tried + 1
             raise Unsettled(f"{len(batch)} messages from {batch[0].place} on: {error!r}") from error
         for arrival in batch:
             self.suspects.pop(arrival.place, None)
 
     async def _settle_and_write(self, batch: list[Arrival]) -> None:
         await self._learn(batch)
-        frame = Frame.concat([self._in_slots(arrival.frame) for arrival in batch])
-        spans = spans_of(batch)
+        frame = Frame.concat([in_slots(arrival.frame, self.registry) for arrival in batch])
+        spans = self._spans(batch)
         origin = self._origin(batch)
-        settled = await asyncio.to_thread(self._settlement.settle, frame, spans, origin.now_us)
+        settled = await to_the_end(self._settlement.settle, frame, spans, origin.now_us)
         await write_letters(self.places.database, unsettled_letters(settled, self.registry, origin))
         await self.places.leases.check()
-        await asyncio.to_thread(self._write, settled)
+        await to_the_end(self._write, settled)
         self._settlement.committed(settled)
         await self._acknowledge(batch, spans)
         metrics.COMMITS.inc()
@@ -271,24 +290,46 @@ class Shift:
 
     async def _bury(self, arrival: Arrival) -> None:
         """Makes dead letters of a message that failed every time, and counts it in the ledger."""
+        await self._learn([arrival])
         origin = self._origin([arrival])
-        frame = self._in_slots(arrival.frame)
+        frame = in_slots(arrival.frame, self.registry)
         reason = f"it failed {TRIES} times"
-        letters = buried_letters(arrival.frame, self.registry, origin, reason)
-        await write_letters(self.places.database, letters)
+        await write_letters(self.places.database, buried_letters(frame, self.registry, origin, reason))
+        await self._count_as_dead(arrival, frame)
+        log.error("a message became dead letters", place=arrival.place, readings=len(frame))
+
+    async def _set_aside(self, arrival: Arrival) -> None:
+        """Keeps a message of which not even dead letters can be made where unreadable ones are kept."""
+        await keep_unreadable(self.places.client, arrival.message, "its readings cannot be stored")
+        await self._count_as_dead(arrival, NO_READINGS)
+        log.error("a message was set aside", place=arrival.place, readings=len(arrival.frame))
+
+    async def _count_as_dead(self, arrival: Arrival, frame: Frame) -> None:
+        """Counts the message, and the values of `frame` as dead letters, and lets the message go."""
+        spans = self._spans([arrival])
         readings = sort_readings(frame.device, frame.ts_us, frame.key, frame.metrics)
         values = values_per_row(readings)
-        spans = spans_of([arrival])
         outcome = Outcome(values, values, no_contest())
-        rows = ledger_table(readings, outcome, spans, self.partitions, origin.now_us)
-        await asyncio.to_thread(self.places.writer.commit, {"ledger": rows})
-        log.error("a message became dead letters", place=arrival.place, readings=len(frame))
+        now_us = self.places.clock.now_us()
+        rows = ledger_table(readings, outcome, spans, self.partitions, now_us)
+        await self.places.leases.check()
+        await to_the_end(self.places.writer.commit, {"ledger": rows})
         await self._acknowledge([arrival], spans)
 
     def _origin(self, batch: list[Arrival]) -> Origin:
         begins = np.cumsum([0, *(len(one.frame) for one in batch[:-1])]).tolist()
-        sequences = [one.message.sequence for one in batch]
-        return Origin(sequences, begins, batch[0].frame.door, self.places.clock.now_us())
+        messages = [one.message for one in batch]
+        return Origin(messages, [one.frame.door for one in batch], begins, self.places.clock.now_us())
+
+    def _spans(self, batch: Sequence[Arrival]) -> list[Span]:
+        """The messages of each partition in a batch."""
+        sequences: dict[int, list[int]] = {}
+        for arrival in batch:
+            sequences.setdefault(arrival.partition, []).append(arrival.message.sequence)
+        return [
+            Span(number, min(found), max(found), len(found), self._log_us)
+            for number, found in sequences.items()
+        ]
 
     def _write(self, settled: Settled) -> None:
         repair = plan_repair(settled, self.registry)
@@ -305,42 +346,7 @@ class Shift:
 
     async def _learn(self, batch: list[Arrival]) -> None:
         """Reads the facts of devices and series that are not known yet."""
-        unknown: set[int] = set()
-        for frame in {id(one.frame): one.frame for one in batch}.values():
-            unknown.update(self.registry.unknown(frame.device).tolist())
-            for metric, column in frame.metrics.items():
-                unknown.update(self._without_series(frame, metric, column))
+        unknown = unknown_devices((one.frame for one in batch), self.registry)
         if unknown:
-            devices, series = await learn_devices(self.places.database, sorted(unknown))
+            devices, series = await learn_devices(self.places.database, unknown)
             self.registry.learn(devices, series)
-
-    def _without_series(self, frame: Frame, metric: int, column: Floats) -> list[int]:
-        slot = self.registry.slot_of_metric.get(metric)
-        if slot is None:
-            return np.unique(frame.device[~np.isnan(column)]).tolist()  # type: ignore[no-any-return]
-        missing = self.registry.series[slot][frame.device] == 0
-        if not missing.any():
-            return []
-        return np.unique(frame.device[missing & ~np.isnan(column)]).tolist()  # type: ignore[no-any-return]
-
-    def _in_slots(self, frame: Frame) -> Frame:
-        """The frame with its columns numbered by slot; metrics that are gone keep no column."""
-        slots = self.registry.slot_of_metric
-        columns = {slots[number]: column for number, column in frame.metrics.items() if number in slots}
-        return Frame(
-            frame.device,
-            frame.ts_us,
-            frame.key,
-            columns,
-            frame.door,
-            frame.on_conflict,
-            frame.received_us,
-        )
-
-
-def spans_of(batch: Sequence[Arrival]) -> list[Span]:
-    """The messages of each partition in a batch."""
-    sequences: dict[int, list[int]] = {}
-    for arrival in batch:
-        sequences.setdefault(arrival.partition, []).append(arrival.message.sequence)
-    return [Span(number, min(found), max(found), len(found)) for number, found in sequences.items()]
