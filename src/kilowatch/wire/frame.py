@@ -30,7 +30,8 @@ class Frame:
     """Readings in columns; all arrays have one entry per reading.
 
     device: device numbers; ts_us: epoch microseconds UTC; key: number of the API key that sent it;
-    metrics: metric number -> values, NaN where a reading lacks the metric; received_us: when the door took it.
+    metrics: metric number -> values, NaN where a reading lacks the metric;
+    received_us: when the door took it.
     """
 
     device: Int32s
@@ -95,8 +96,10 @@ class Frame:
 
     @classmethod
     def concat(cls, frames: "list[Frame]") -> "Frame":
-        """One frame with the readings of all, in order. `door`, `on_conflict` and `received_us` are the first's;
-        a metric that some frames lack is NaN there."""
+        """One frame with the readings of all, in order; a metric that some frames lack is NaN there.
+
+        `door`, `on_conflict` and `received_us` are the first frame's.
+        """
         if len(frames) == 1:
             return frames[0]
         numbers = list(dict.fromkeys(number for frame in frames for number in frame.metrics))
