@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -31,7 +31,7 @@ from kilowatch.server.live import connections
 from kilowatch.server.live.client import Pace
 from kilowatch.server.live.hub import Hub
 from kilowatch.server.live.registry import HouseRegistry
-from kilowatch.server.openapi import describe
+from kilowatch.server.openapi import describe, write_document
 from kilowatch.server.problems import add_problem_handlers
 from kilowatch.sites.routes import make_routes as make_site_routes
 from kilowatch.stream.client import Client, Subscription
@@ -159,6 +159,21 @@ def create_app(parts: Parts) -> Application:
     app.add_middleware(Entrance)
     describe(app, parts.documented_doors)
     return application
+
+
+def build_document(doors: Mapping[str, Any]) -> str:
+    """The OpenAPI document as it is committed; no engine is asked."""
+    parts = Parts(Database("postgresql://127.0.0.1/none"), ClosedLake(), documented_doors=doors)
+    return write_document(create_app(parts).app.openapi())
+
+
+class ClosedLake:
+    """A lake that is not open: every question is answered with its absence."""
+
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
+        raise EngineUnavailable("the lake is not open")
+
+    samples = rollups = latest = _refuse
 
 
 def _without_subject(take: Callable[[bytes], None]) -> Callable[[str, bytes], None]:

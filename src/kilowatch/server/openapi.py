@@ -4,6 +4,7 @@ Adds the doors that another application answers, how callers identify themselves
 that every refusal is. Keeps true that the committed `docs/reference/openapi.json` is this document.
 """
 
+import copy
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -75,7 +76,7 @@ def _complete(document: dict[str, Any], doors: Mapping[str, Any]) -> dict[str, A
     schemas.pop("ValidationError", None)
     schemas.update(Problem=PROBLEM, Fault=FAULT)
     components["securitySchemes"] = SECURITY
-    for path, operations in doors.items():
+    for path, operations in copy.deepcopy(dict(doors)).items():
         document["paths"].setdefault(path, {}).update(operations)
     for path, operations in document["paths"].items():
         for operation in operations.values():
