@@ -111,6 +111,11 @@ class Doors:
         await self._intake.pressure.stop()
         await self._intake.directory.stop()
 
+    @property
+    def waiting(self) -> bool:
+        """Whether somebody waits for company or for the log."""
+        return self._gatherer.busy
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         if scope["type"] != "http":

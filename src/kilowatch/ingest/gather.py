@@ -83,6 +83,11 @@ class Gatherer:
         self._last_count = 1
         self._closed = False
 
+    @property
+    def busy(self) -> bool:
+        """Whether something is gathered or under way."""
+        return bool(self._open or self._flights)
+
     def put(self, terms: Terms, parcel: Parcel) -> None:
         """Adds a parcel to the group that is being gathered.
 

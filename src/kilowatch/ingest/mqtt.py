@@ -51,6 +51,7 @@ class MqttDoor:
         self._intake = intake
         self._clock = clock
         self._callers: dict[str, tuple[int, Caller | None]] = {}
+        self._asking = asyncio.Lock()
         self._loop: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
 
@@ -180,15 +181,20 @@ class MqttDoor:
 
     async def _caller(self, slug: str) -> Caller | None:
         """As whom the devices of an organisation send; None where there is no such organisation."""
-        now_us = self._clock.now_us()
         found = self._callers.get(slug)
-        if found is None or now_us - found[0] > CALLER_FOR_US:
-            if len(self._callers) > CALLERS_MOST:
-                self._callers.clear()
-            found = self._callers[slug] = (now_us, await self._read_caller(slug))
-            if found[1] is None:
-                _log.warning("mqtt_unknown_organisation", organisation=slug[:80])
-        return found[1]
+        if found is not None and self._clock.now_us() - found[0] <= CALLER_FOR_US:
+            return found[1]
+        # One at a time, so that an organisation's first messages make one key and not several.
+        async with self._asking:
+            found = self._callers.get(slug)
+            now_us = self._clock.now_us()
+            if found is None or now_us - found[0] > CALLER_FOR_US:
+                if len(self._callers) > CALLERS_MOST:
+                    self._callers.clear()
+                found = self._callers[slug] = (now_us, await self._read_caller(slug))
+                if found[1] is None:
+                    _log.warning("mqtt_unknown_organisation", organisation=slug[:80])
+            return found[1]
 
     async def _read_caller(self, slug: str) -> Caller | None:
         async with self._intake.database.unscoped() as connection:
