@@ -1,7 +1,7 @@
 """The nats-servers of an instance that was given none: binary, configuration, command.
 
 An instance runs two: one holds the log and the live subjects and syncs every message before it answers;
-the other talks MQTT to devices (see docs/decisions/0003-mqtt-durability.md). Keeps true that both listen
+the other talks MQTT to devices (see docs/decisions/0004-mqtt-durability.md). Keeps true that both listen
 on loopback only and that their passwords stand in files which only the owner can read. Starting, watching
 and stopping the processes is the supervisor's work.
 """

@@ -3,7 +3,7 @@
 Keeps true that a QoS 1 message which its device saw acknowledged stays here until it is acknowledged here
 too: the MQTT server writes it to its own stream before it answers, and only this room removes from there.
 QoS 0 messages are passed on as they come and kept by nobody, as their sender asked.
-The choice and its figures: docs/decisions/0003-mqtt-durability.md.
+The choice and its figures: docs/decisions/0004-mqtt-durability.md.
 """
 
 import json

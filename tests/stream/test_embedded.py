@@ -1,0 +1,43 @@
+"""The embedded nats-server: private, and clear about what keeps it from starting."""
+
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+from tests.stream.conftest import Server
+
+from kilowatch.errors import EngineUnavailable, StartRefused
+from kilowatch.stream.client import Client
+from kilowatch.stream.embedded import HOST, EmbeddedNats, choose_port, find_server
+
+
+def test_a_taken_port_is_named_with_its_setting() -> None:
+    with socket.socket() as holder:
+        holder.bind((HOST, 0))
+        holder.listen()
+        taken = holder.getsockname()[1]
+        with pytest.raises(StartRefused, match=rf"Port {taken} .* KILOWATCH_MQTT_PORT"):
+            choose_port(taken, "KILOWATCH_MQTT_PORT")
+
+
+def test_port_zero_is_any_free_one() -> None:
+    assert choose_port(0, "KILOWATCH_PORT") > 0
+
+
+def test_the_configuration_is_for_its_owner_only(tmp_path: Path) -> None:
+    nats = EmbeddedNats(tmp_path / "nats", 4222, "secret", 1 << 30)
+    nats.prepare()
+    nats.prepare()
+    assert stat.S_IMODE(nats.configuration.stat().st_mode) == 0o600
+    assert "sync_interval: always" in nats.configuration.read_text()
+
+
+def test_the_program_comes_with_the_installation() -> None:
+    assert find_server().name == "nats-server"
+
+
+async def test_a_wrong_password_is_refused(server: Server) -> None:
+    url = f"nats://kilowatch:wrong@{HOST}:{server.embedded.port}"
+    with pytest.raises(EngineUnavailable, match="does not answer"):
+        await Client.connect(url, name="test", timeout_s=0.5)
