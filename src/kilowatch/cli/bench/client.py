@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
-from kilowatch.cli.bench.driver import Order
 from kilowatch.cli.bench.instance import BenchFailed
+from kilowatch.cli.bench.order import Order
 
 STOP_WITHIN_S = 10.0
 

@@ -14,7 +14,6 @@ import numpy as np
 from rich.progress import Progress
 
 from kilowatch.cli.bench.client import Client, Outcome
-from kilowatch.cli.bench.driver import Order, Target
 from kilowatch.cli.bench.figures import describe_machine, spent_between
 from kilowatch.cli.bench.instance import (
     ORGANISATION,
@@ -26,6 +25,7 @@ from kilowatch.cli.bench.instance import (
     temporary_folder,
 )
 from kilowatch.cli.bench.load import Form, Shape
+from kilowatch.cli.bench.order import Order, Target
 from kilowatch.cli.bench.report import Row, progress_bars, shares, spread
 from kilowatch.clock import SystemClock, rfc3339
 

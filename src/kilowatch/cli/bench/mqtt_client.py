@@ -53,9 +53,9 @@ class Publisher(asyncio.Protocol):
         """Device and time of the last reading that was sent."""
         return self._singles.newest
 
-    def start(self) -> None:
-        """Fills the window."""
-        self._fill()
+    def start(self, delay_s: float = 0.0) -> None:
+        """Fills the window, now or later."""
+        asyncio.get_running_loop().call_later(delay_s, self._fill)
 
     def data_received(self, data: bytes) -> None:
         """Packets of the server."""
