@@ -1,0 +1,74 @@
+"""The commands beside `kw up`: facts, keys, and mistakes told in one line."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.cli.conftest import Instance, run_kw
+
+from kilowatch.cli.facts import list_settings
+from kilowatch.settings import load_settings
+
+
+def test_settings_lists_every_one_and_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KILOWATCH_POSTGRES_URL", "postgresql://me:hidden@host/db")
+    monkeypatch.setenv("KILOWATCH_PORT", "9000")
+    facts = {fact["name"]: fact for fact in list_settings(load_settings())}
+    assert (facts["KILOWATCH_PORT"]["value"], facts["KILOWATCH_PORT"]["default"]) == (9000, 8000)
+    assert facts["KILOWATCH_POSTGRES_URL"]["value"] == "***"
+    assert "hidden" not in json.dumps(facts)
+    assert all(fact["description"] for fact in facts.values())
+
+
+def test_settings_prints_json() -> None:
+    printed = run_kw("settings", "--json")
+    assert printed.returncode == 0
+    assert {"name", "value", "default", "description"} == set(json.loads(printed.stdout)[0])
+
+
+def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KILOWATCH_PORT", "99999")
+    refused = run_kw("settings")
+    assert refused.returncode == 1
+    assert "KILOWATCH_PORT" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_command_without_an_instance_says_so(tmp_path: Path) -> None:
+    refused = run_kw("key", "create", "--organisation", "home", "--scopes", "read", "--data", str(tmp_path))
+    assert refused.returncode == 1
+    assert "No instance runs" in refused.stderr
+
+
+def test_an_unknown_option_is_a_usage_error() -> None:
+    assert run_kw("up", "--nonsense").returncode == 2
+
+
+def test_doctor_without_an_instance_is_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KILOWATCH_PORT", "0")
+    monkeypatch.setenv("KILOWATCH_MQTT_PORT", "0")
+    printed = run_kw("doctor", "--json", "--data", str(tmp_path))
+    assert printed.returncode == 0, printed.stdout
+    assert {"time zones", "disk", "programs", "ports"} <= {
+        check["name"] for check in json.loads(printed.stdout)["checks"]
+    }
+
+
+def test_keys_of_a_running_instance(running: Instance) -> None:
+    data = ["--data", str(running.data)]
+    missing = run_kw("key", "create", "--organisation", "home", "--scopes", "ingest", *data)
+    assert missing.returncode == 1
+    assert "--create" in missing.stderr
+    made = run_kw("key", "create", "--organisation", "home", "--create", "--scopes", "ingest,read", *data)
+    assert made.returncode == 0, made.stderr
+    assert json.loads(made.stdout)["key"].startswith("kw_")
+    wrong = run_kw("key", "create", "--organisation", "home", "--scopes", "everything", *data)
+    assert wrong.returncode == 1
+    assert "scopes" in wrong.stderr
+
+
+def test_doctor_finds_a_running_instance_well(running: Instance) -> None:
+    printed = run_kw("doctor", "--json", "--data", str(running.data))
+    assert printed.returncode == 0, printed.stdout
+    checks = {check["name"] for check in json.loads(printed.stdout)["checks"]}
+    assert {"postgresql", "log", "devices' inbox", "server", "processes"} <= checks
