@@ -58,6 +58,7 @@ def worker(
     partitions: Annotated[
         str | None, typer.Option(help="Which of how many, as in 0-7/16; without it all of them.")
     ] = None,
+    with_jobs: Annotated[bool, typer.Option("--jobs", help="Runs the scheduled jobs, too.")] = False,
 ) -> None:
     """Runs a worker: from the log into the lake."""
     from kilowatch.cli import processes
@@ -65,7 +66,7 @@ def worker(
 
     settings = load_settings(data=data)
     numbers = parse_partitions(partitions, settings.partitions)
-    processes.work(settings, numbers)
+    processes.work(settings, numbers, with_jobs=with_jobs)
 
 
 @app.command()

@@ -161,23 +161,36 @@ async def _nothing() -> None:
     """Ends nothing: the doors alone have no live connections."""
 
 
-def work(settings: Settings, numbers: list[int]) -> None:
-    """Runs a worker on these partitions."""
-    from kilowatch.worker.process import Engines, run_worker
+def work(settings: Settings, numbers: list[int], *, with_jobs: bool) -> None:
+    """Runs a worker on these partitions, and the scheduled jobs in the same process where wanted."""
+    from kilowatch.worker import process, upkeep  # noqa: F401 - loaded while a supervisor still prepares
 
     configure_logging(settings.log_level)
-    addresses = find_addresses(settings)
+    run_loop(_work(settings, find_addresses(settings), numbers, with_jobs=with_jobs))
+
+
+async def _work(settings: Settings, addresses: Addresses, numbers: list[int], *, with_jobs: bool) -> None:
+    from kilowatch.worker.process import Engines, Worker
+
+    stop = until_told()
     engines = Engines(addresses.worker_url, addresses.nats_url, find_lake(settings, addresses))
-    run_loop(run_worker(engines, settings, numbers))
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(Worker(engines, settings, numbers).run(stop))
+        if with_jobs:
+            tasks.create_task(_keep(settings, addresses, stop))
 
 
 def keep(settings: Settings) -> None:
     """Runs the scheduled jobs."""
     configure_logging(settings.log_level)
-    run_loop(_keep(settings, find_addresses(settings)))
+    run_loop(_keep_alone(settings, find_addresses(settings)))
 
 
-async def _keep(settings: Settings, addresses: Addresses) -> None:
+async def _keep_alone(settings: Settings, addresses: Addresses) -> None:
+    await _keep(settings, addresses, until_told())
+
+
+async def _keep(settings: Settings, addresses: Addresses, stop: asyncio.Event) -> None:
     from kilowatch.postgres.engine import Database
     from kilowatch.worker.upkeep import Upkeep, run_jobs
 
@@ -186,7 +199,7 @@ async def _keep(settings: Settings, addresses: Addresses) -> None:
     place = find_lake(settings, addresses)
     try:
         jobs = Upkeep(place, addresses.worker_url, database, client, settings, SystemClock())
-        await run_jobs(jobs, until_told())
+        await run_jobs(jobs, stop)
     finally:
         await client.close()
         await database.close()

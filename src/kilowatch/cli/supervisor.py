@@ -150,7 +150,7 @@ class Supervisor:
         """Starts worker and server; returns the server."""
         plan = self._plan
         every = f"0-{plan.partitions - 1}/{plan.partitions}"
-        self._add_own("worker", ["worker", "--partitions", every], {}, stop_within_s=30.0)
+        self._add_own("worker", ["worker", "--jobs", "--partitions", every], {}, stop_within_s=30.0)
         environment = {"KILOWATCH_HOST": plan.host, "KILOWATCH_PORT": str(port)}
         if plan.demo:
             environment["KILOWATCH_DEMO"] = "1"

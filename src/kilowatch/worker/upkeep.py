@@ -37,6 +37,7 @@ DAY_US = 86_400 * MICROSECONDS
 OPEN_DAYS = 3
 """Roll-ups of the last days still grow; those are consolidated by the hour."""
 NICENESS = 15
+AGAIN_S = 5.0
 
 Task = Callable[[LakeWriter], object]
 
@@ -151,8 +152,16 @@ def apply_retention(writer: LakeWriter, now_us: int, retentions: list[Retention]
 
 
 async def run_jobs(jobs: Upkeep, stop: asyncio.Event) -> None:
-    """Runs the schedule until `stop` is set."""
-    app = jobs.app()
+    """Runs the schedule until `stop` is set; begins again whenever PostgreSQL has been away."""
+    while not stop.is_set():
+        try:
+            await _run_schedule(jobs.app(), stop)
+        except Exception as error:  # whatever ended the schedule, readings must not wait for it
+            log.warning("the schedule begins again", error=repr(error))
+            await asyncio.wait({asyncio.create_task(stop.wait())}, timeout=AGAIN_S)
+
+
+async def _run_schedule(app: procrastinate.App, stop: asyncio.Event) -> None:
     async with app.open_async():
         working = asyncio.create_task(
             app.run_worker_async(
@@ -160,7 +169,9 @@ async def run_jobs(jobs: Upkeep, stop: asyncio.Event) -> None:
             )
         )
         stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        working.cancel()
-        await asyncio.gather(working, stopping, return_exceptions=True)
+        done, others = await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        for task in done:
+            task.result()
