@@ -1,6 +1,7 @@
 """The live feed over real sockets: what is told, to whom, and what happens after a break."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
 import httpx
@@ -248,6 +249,60 @@ async def test_a_refused_stream_is_a_problem(http: httpx.AsyncClient, member: Me
         assert response.status_code == status
         assert response.headers["content-type"] == "application/problem+json"
     assert house.application.hub.client_count == 0
+
+
+@contextlib.asynccontextmanager
+async def deaf_client(house: House, member: Member) -> AsyncIterator[None]:
+    """A WebSocket whose client subscribes to everything and then reads nothing at all."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", house.port, limit=1024)
+    lines = [
+        "GET /api/v1/live HTTP/1.1",
+        "Host: 127.0.0.1",
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+        f"Authorization: {member.bearer()['Authorization']}",
+    ]
+    writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
+    await reader.readuntil(b"\r\n\r\n")
+    text = b'{"type":"subscribe","topics":["*"]}'
+    # A client's frame is masked; a mask of zeros leaves the text as it is.
+    writer.write(b"\x81" + bytes([0x80 | len(text)]) + bytes(4) + text)
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        writer.transport.abort()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def test_a_client_that_does_not_read_holds_up_nobody_and_can_be_shut_out(
+    house: House, member: Member, http: httpx.AsyncClient
+) -> None:
+    hub = house.application.hub
+    async with deaf_client(house, member):
+        await until(lambda: any(client.audience is not None for client in hub._clients))
+        (deaf,) = hub._clients
+        for second in range(50):
+            event = LiveEvent(
+                str(member.organisation.id), "alerts", TS + second, "alert", {"blob": "x" * 200_000}
+            )
+            await house.stream.publish(EVENTS_SUBJECT, event.encode())
+        async with house.listen(member) as listener:
+            await listener.subscribe("devices.D1")
+            await listening(house, listener)
+            for step in range(5):
+                await house.publish(member, "D1", TS + step, power=float(step))
+                (message,) = await listener.hear_messages(1)
+                assert message["data"]["metrics"] == {"power": float(step)}
+            # Ten megabytes wait for the other one, more than a socket takes: it is stuck in sending.
+            assert deaf._items or deaf.seq < hub.feed.ring.last_seq
+            async with house.database.scope(member.organisation.id) as connection:
+                keys = {key.name: key.id for key in (await list_api_keys(connection)).items}
+            await http.delete(f"/api/v1/api-keys/{keys['read']}", headers=member.bearer("admin"))
+            await until(lambda: hub.client_count == 0, within_s=1.0)
 
 
 async def test_a_client_that_answers_no_ping_is_closed(parts: Parts, stream: Client, member: Member) -> None:

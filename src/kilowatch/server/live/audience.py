@@ -6,12 +6,14 @@ Keeps true: a message is encoded once for the whole audience, and only for devic
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from typing import Literal
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from kilowatch.server.live.directory import Directory, Interest, find_interest
+from kilowatch.server.live.newest import Newest
 from kilowatch.server.live.ring import Tick
 from kilowatch.server.live.topics import Topics
 from kilowatch.telemetry.forms import format_times
@@ -20,6 +22,9 @@ from kilowatch.wire.live import LiveEvent
 
 KEPT_MESSAGES = 50_000
 """How many encoded messages an audience keeps for those of its clients that have not taken them yet."""
+
+Kind = Literal["reading", "latest"]
+KINDS: dict[Kind, bytes] = {"reading": b"reading", "latest": b"latest"}
 
 _encoder = msgspec.json.Encoder()
 
@@ -44,6 +49,8 @@ class Audience:
     interest: Interest = field(init=False)
     _said: OrderedDict[int, Said] = field(default_factory=OrderedDict)
     _kept: int = 0
+    _heads: dict[int, list[bytes]] = field(default_factory=dict)
+    _merged: tuple[tuple[int, int], list[bytes]] | None = None
 
     def __post_init__(self) -> None:
         self.interest = find_interest(self.directory, self.topics)
@@ -53,7 +60,9 @@ class Audience:
         self.directory = directory
         self.interest = find_interest(directory, self.topics)
         self._said.clear()
+        self._heads.clear()
         self._kept = 0
+        self._merged = None
 
     def concerns(self, tick: Tick) -> bool:
         """Whether the tick says anything to this audience."""
@@ -76,17 +85,19 @@ class Audience:
                 self._kept -= len(self._said.popitem(last=False)[1].values)
         return said
 
-    def forget_before(self, seq: int) -> None:
-        """Lets go of encoded messages of ticks before `seq`."""
-        while self._said and next(iter(self._said)) < seq:
-            self._kept -= len(self._said.popitem(last=False)[1].values)
-
     def _encode(self, tick: Tick) -> Said:
         values = self.encode_readings(tick.frame, "reading")
         events = [encode_event(event) for event in tick.events if self.covers(event)]
         return Said(values, events) if values or events else NOTHING
 
-    def encode_readings(self, frame: Frame, kind: str) -> list[bytes]:
+    def merge(self, newest: Newest, start: int, last: int) -> list[bytes]:
+        """The newest values that ticks after `start` up to `last` brought, encoded once for all alike."""
+        if self._merged is None or self._merged[0] != (start, last):
+            changed = newest.changed_since(start, np.flatnonzero(self.interest.mask))
+            self._merged = ((start, last), self.encode_readings(changed, "reading"))
+        return self._merged[1]
+
+    def encode_readings(self, frame: Frame, kind: Kind) -> list[bytes]:
         """One message for each covered reading and topic, in the frame's order."""
         rows = self.interest.rows(frame.device)
         if len(rows) == 0:
@@ -100,21 +111,36 @@ class Audience:
         )
         for device_no, ts, metrics in readings:
             if metrics:
-                entry = self.directory.devices[device_no]
-                data = {"device": entry.id, "site_id": entry.site_id, "metrics": metrics}
-                messages.extend(
-                    _encoder.encode({"topic": topic, "ts": ts, "type": kind, "data": data})
-                    for topic in self.interest.topics_of[device_no]
-                )
+                # Put together from parts, because this runs for every message that anybody is told.
+                rest = b'%b},"ts":"%b","type":"%b"}' % (_encoder.encode(metrics), ts.encode(), KINDS[kind])
+                messages.extend([head + rest for head in self._heads_of(device_no)])
         return messages
 
+    def _heads_of(self, device_no: int) -> list[bytes]:
+        """The messages about a device up to the first of its values, one for each topic."""
+        heads = self._heads.get(device_no)
+        if heads is None:
+            entry = self.directory.devices[device_no]
+            about = {"device": entry.id, "site_id": entry.site_id, "metrics": {}}
+            heads = self._heads[device_no] = [
+                _encoder.encode({"topic": topic, "data": about}).removesuffix(b"{}}}")
+                for topic in self.interest.topics_of[device_no]
+            ]
+        return heads
+
     def _metrics_of(self, frame: Frame, rows: npt.NDArray[np.intp]) -> list[dict[str, float | str]]:
+        named = [
+            (self.directory.metrics[number], column[rows])
+            for number, column in frame.metrics.items()
+            if number in self.directory.metrics
+        ]
+        whole = not any(metric.states or np.isnan(values).any() for metric, values in named)
+        if whole and named:
+            names = [metric.name for metric, _ in named]
+            columns = [values.tolist() for _, values in named]
+            return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
         shown: list[dict[str, float | str]] = [{} for _ in range(len(rows))]
-        for number, column in frame.metrics.items():
-            metric = self.directory.metrics.get(number)
-            if metric is None:
-                continue
-            values = column[rows]
+        for metric, values in named:
             there = np.flatnonzero(~np.isnan(values))
             for place, value in zip(there.tolist(), values[there].tolist(), strict=True):
                 shown[place][metric.name] = metric.show(value) if metric.states else value

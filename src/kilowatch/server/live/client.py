@@ -37,7 +37,7 @@ class Pace:
     """Most messages of one flush; beyond it values are merged to the newest."""
     most_events: int = 1000
     """Most events of one flush; the older ones are dropped and told as lagged."""
-    batch_bytes: int = 512 * 1024
+    batch_bytes: int = 900 * 1024
     """A batch is closed when it is this large; WebSocket clients commonly refuse messages over 1 MiB."""
     ping_s: float = 30.0
     """After this much quiet the client is told the cursor, so that it stays young."""
