@@ -63,6 +63,36 @@ def ingest(
     _report("Ingestion", lambda: bench.measure(wish, folder), bench.rows_of, as_json)
 
 
+@app.command()
+def query(
+    samples: Annotated[int, typer.Option(min=1000, help="How many values are stored first.")] = 10_000_000,
+    devices: Devices = 1000,
+    metrics: Metrics = 4,
+    days: Annotated[int, typer.Option(min=31, max=80, help="Over how many days they are spread.")] = 35,
+    questions: Annotated[int, typer.Option(min=2, help="Questions of each kind.")] = 100,
+    folder: Folder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fills an instance, then reads one series back: one day raw, and 30 days by the hour."""
+    from kilowatch.cli.bench import query as bench
+
+    wish = bench.Wish(samples, devices, metrics, days, questions)
+    _report("Reading back", lambda: bench.measure(wish, folder), bench.rows_of, as_json)
+
+
+@app.command()
+def live(
+    rate: Annotated[float, typer.Option(min=1, help="Readings per second meanwhile.")] = 100_000.0,
+    seconds: Seconds = 30.0,
+    folder: Folder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measures how long a reading takes from its sender to a WebSocket client, under load."""
+    from kilowatch.cli.bench import live as bench
+
+    _report("Live", lambda: bench.measure(rate, seconds, folder), bench.rows_of, as_json)
+
+
 def _report(
     title: str,
     measure: Callable[[], dict[str, Any]],
