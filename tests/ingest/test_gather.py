@@ -104,7 +104,7 @@ async def test_stopping_answers_all_that_was_taken(
     async with http_client(doors) as http:
         sender = Sender(http, organisation, database, await make_key(database, organisation))
         sends = [asyncio.create_task(sender.send(reading(seconds=place))) for place in range(20)]
-        await holds(lambda: doors.waiting, "a waiting request")
+        await holds(lambda: doors.waiting or all(send.done() for send in sends), "a waiting request")
         await doors.stop()
         answers = await asyncio.gather(*sends)
     accepted = [answer for answer in answers if answer.status_code == 202]

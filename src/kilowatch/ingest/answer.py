@@ -11,6 +11,7 @@ import msgspec
 
 from kilowatch.errors import Fault, Problem, problem_document
 from kilowatch.ingest.batch import Reject
+from kilowatch.ingest.body import Receive
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Header = tuple[bytes, bytes]
@@ -123,6 +124,15 @@ def _hints(problem: Problem) -> list[Header]:
     if problem.status == 401:
         hints.append((b"www-authenticate", b'Bearer realm="kilowatch"'))
     return hints
+
+
+async def answer_lifespan(receive: Receive, send: Send) -> None:
+    """Says yes to the server's start and stop, which `start` and `stop` are called for elsewhere."""
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
 
 
 INFLUX_DONE = Answer(204, [INFLUX_VERSION], b"")

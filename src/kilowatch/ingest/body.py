@@ -48,6 +48,10 @@ class HeldBytes:
             )
         self.held += count
 
+    def has_room(self, count: int) -> bool:
+        """Whether `count` more bytes fit."""
+        return self.held + count <= self.most
+
     def give(self, count: int) -> None:
         """Takes `count` bytes off again."""
         self.held -= count

@@ -7,7 +7,6 @@ is handled here tens of thousands of times a second.
 
 import asyncio
 import uuid
-from base64 import b64decode
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from importlib.metadata import version
 from typing import Any
@@ -26,6 +25,7 @@ from kilowatch.ingest.answer import (
     Answer,
     Send,
     accepted_answer,
+    answer_lifespan,
     influx_answer,
     influx_problem_answer,
     nothing_accepted,
@@ -33,12 +33,13 @@ from kilowatch.ingest.answer import (
 )
 from kilowatch.ingest.batch import Batch, Limits
 from kilowatch.ingest.body import HeldBytes, Receive, SenderGone, read_body, unpack
+from kilowatch.ingest.connection import Respond
 from kilowatch.ingest.dead import close_letter, decode_letter, open_letter
-from kilowatch.ingest.decode_arrow import decode_arrow
 from kilowatch.ingest.decode_influx import decode_influx
-from kilowatch.ingest.decode_json import Plain, decode_json, decode_ndjson, plain_readings
+from kilowatch.ingest.decode_json import Plain, plain_readings
 from kilowatch.ingest.directory import Directory, Known
-from kilowatch.ingest.gather import Gatherer, Parcel
+from kilowatch.ingest.forms import JSON_TYPES, Decode, decoder_of, influx_credentials
+from kilowatch.ingest.gather import Awaited, Gatherer, Parcel
 from kilowatch.ingest.idempotency import Idempotency, fingerprint_of, mark_of
 from kilowatch.ingest.intake import Intake, Taken
 from kilowatch.ingest.mqtt import MqttDoor
@@ -53,7 +54,6 @@ from kilowatch.stream.mqtt import MqttInbox
 Scope = MutableMapping[str, Any]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Handler = Callable[[Request, Receive], Awaitable[Answer]]
-Decode = Callable[[bytes, Limits, Known], Batch]
 
 READINGS = "/api/v1/readings"
 LETTERS, REPLAY = "/api/v1/dead-letters/", "/replay"
@@ -142,10 +142,7 @@ class Doors:
         except EngineUnavailable as error:
             answer = self._refusal(request, self._intake.pressure.note(error, POSTGRES))
         except Exception:
-            with structlog.contextvars.bound_contextvars(request_id=request.id.decode("ascii")):
-                _log.exception("request_failed", path=request.path)
-            fault = Problem(500, "internal_error", "this is a fault of ours; its request id is in our log")
-            answer = self._refusal(request, fault)
+            answer = self._fault_answer(request.path, request.id)
         await answer.send(send, request.id)
 
     def _refusal(self, request: Request, problem: Problem) -> Answer:
@@ -166,7 +163,7 @@ class Doors:
                 plain = plain_readings(body)
                 if plain is not None and 0 < len(plain) <= GATHERED_READINGS:
                     return await self._gather(caller, terms, plain)
-            taken = await self._take_body(request, caller, body, terms, _decoder_of(request), small)
+            taken = await self._take_body(request, caller, body, terms, decoder_of(request.media_type), small)
         finally:
             self._held.give(held)
         if not taken.accepted and taken.rejects:
@@ -201,7 +198,7 @@ class Doors:
         """
         header = request.authorization.decode("latin-1")
         if wishes is not None:
-            header = _influx_credentials(header, wishes)
+            header = influx_credentials(header, wishes)
         caller = await self._authenticator.authenticate(header)
         if "ingest" not in caller.scopes:
             require_scope(caller, "ingest")
@@ -215,18 +212,62 @@ class Doors:
 
     async def _gather(self, caller: Caller, terms: Terms, plain: Sequence[Plain]) -> Answer:
         """Waits for company and for the log."""
+        self._set_times(plain)
+        awaited = Awaited(caller, plain)
+        self._gatherer.put(terms, awaited.parcel)
+        return _parcel_answer(await awaited.wait())
+
+    def take_quickly(self, authorization: bytes, body: bytes, request_id: bytes, respond: Respond) -> bool:
+        """Takes a small body's readings without a task of their own and calls `respond` when the log has
+        them; False where anything stands against it, which the long way then finds and tells."""
+        if self._intake.pressure.refusal is not None or not self._held.has_room(len(body)):
+            return False
+        caller = self._authenticator.recall(authorization.decode("latin-1"))
+        if caller is None or "ingest" not in caller.scopes:
+            return False
+        plain = plain_readings(body)
+        if plain is None or not 0 < len(plain) <= GATHERED_READINGS:
+            return False
+        held = len(body)
+
+        def told(parcel: Parcel) -> None:
+            self._held.give(held)
+            respond(self._told_answer(parcel, request_id))
+
+        self._held.take(held)
+        self._set_times(plain)
+        try:
+            self._gatherer.put(("http", "reject"), Parcel(caller, told, plain))
+        except Problem:
+            self._held.give(held)
+            return False
+        return True
+
+    def _told_answer(self, parcel: Parcel, request_id: bytes) -> Answer:
+        """The answer to a parcel's sender, whatever became of it."""
+        error = parcel.error
+        try:
+            if error is None:
+                return _parcel_answer(parcel)
+            raise error
+        except Problem as problem:
+            return problem_answer(problem, request_id)
+        except Exception:
+            return self._fault_answer(READINGS, request_id)
+
+    def _fault_answer(self, path: str, request_id: bytes) -> Answer:
+        """500: logs the exception that is being handled under the request's id."""
+        with structlog.contextvars.bound_contextvars(request_id=request_id.decode("ascii")):
+            _log.exception("request_failed", path=path)
+        fault = Problem(500, "internal_error", "this is a fault of ours; its request id is in our log")
+        return problem_answer(fault, request_id)
+
+    def _set_times(self, plain: Sequence[Plain]) -> None:
+        """Gives readings without a time the present one. Done as each request comes, because two such
+        readings in one group must not get the same."""
         for reading in plain:
             if reading.ts is None:
-                # Told apart here: two readings without a time in one group must not get the same.
                 reading.ts = self._intake.clock.now_us() / 1000
-        parcel = Parcel(caller, asyncio.get_running_loop().create_future(), plain)
-        self._gatherer.put(terms, parcel)
-        await parcel.done
-        if not parcel.rejects and parcel.count == 1:
-            return ACCEPTED_ONE
-        if len(parcel.rejects) == parcel.count:
-            raise nothing_accepted(parcel.rejects)
-        return accepted_answer(parcel.count - len(parcel.rejects), parcel.rejects)
 
     async def _take_body(
         self, request: Request, caller: Caller, body: bytes, terms: Terms, decode: Decode, small: bool
@@ -238,11 +279,11 @@ class Doors:
         batch = decode(body, self._intake.limits(), known)
         if not small or len(batch) + len(batch.rejects) > GATHERED_READINGS:
             return await self._intake.take_batch(caller, batch, known, terms)
-        parcel = Parcel(caller, asyncio.get_running_loop().create_future(), (), batch)
-        if not parcel.count:
+        awaited = Awaited(caller, (), batch)
+        if not awaited.parcel.count:
             return Taken(0, ())
-        self._gatherer.put(terms, parcel)
-        await parcel.done
+        self._gatherer.put(terms, awaited.parcel)
+        parcel = await awaited.wait()
         return Taken(parcel.count - len(parcel.rejects), parcel.rejects)
 
     async def _take_keyed(
@@ -298,7 +339,7 @@ class Doors:
             request = Request(scope)
             await problem_answer(self._not_here(request), request.id).send(send, request.id)
         elif scope["type"] == "lifespan":
-            await _answer_lifespan(receive, send)
+            await answer_lifespan(receive, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 4404})
 
@@ -341,63 +382,18 @@ def create_doors(
     return Doors(intake, authenticator, idempotency, settings, mqtt, beyond)
 
 
-def _pong() -> Answer:
-    return PONG
-
-
-def _decoder_of(request: Request) -> Decode:
-    """How to read a body of this Content-Type; one without a type counts as JSON.
+def _parcel_answer(parcel: Parcel) -> Answer:
+    """The account of a parcel that was taken.
 
     Raises:
-        Problem: 415 for a form that is not taken.
+        Problem: 422 when none of its readings was.
     """
-    decode = DECODERS.get(request.media_type)
-    if decode is None:
-        name = request.media_type.decode("latin-1")[:80]
-        taken = "application/json, application/x-ndjson or application/vnd.apache.arrow.stream"
-        raise Problem(415, "unsupported_form", f"Content-Type {name!r} is not taken; send {taken}")
-    return decode
+    if not parcel.rejects:
+        return ACCEPTED_ONE if parcel.count == 1 else accepted_answer(parcel.count, ())
+    if len(parcel.rejects) == parcel.count:
+        raise nothing_accepted(parcel.rejects)
+    return accepted_answer(parcel.count - len(parcel.rejects), parcel.rejects)
 
 
-def _decode_json(body: bytes, limits: Limits, known: Known) -> Batch:
-    return decode_json(body, limits, known.devices)
-
-
-def _decode_ndjson(body: bytes, limits: Limits, known: Known) -> Batch:
-    return decode_ndjson(body, limits, known.devices)
-
-
-def _decode_arrow(body: bytes, limits: Limits, known: Known) -> Batch:
-    return decode_arrow(body, limits, known.devices)
-
-
-def _influx_credentials(header: str, wishes: dict[str, str]) -> str:
-    """The header as the authenticator takes it. Clients of version 1 put the key where a password goes: into
-    Basic credentials or the parameter `p`."""
-    scheme, _, rest = header.partition(" ")
-    if scheme.lower() == "basic":
-        try:
-            secret = b64decode(rest, validate=True).decode("latin-1").partition(":")[2]
-        except ValueError:
-            secret = ""
-        return f"Token {secret}"
-    return f"Token {wishes['p']}" if not header and wishes.get("p") else header
-
-
-async def _answer_lifespan(receive: Receive, send: Send) -> None:
-    """Says yes to the server's start and stop, which `start` and `stop` are called for elsewhere."""
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return
-
-
-JSON_TYPES = frozenset((b"application/json", b"", b"text/json"))
-DECODERS: dict[bytes, Decode] = {
-    **dict.fromkeys(JSON_TYPES, _decode_json),
-    b"application/x-ndjson": _decode_ndjson,
-    b"application/ndjson": _decode_ndjson,
-    b"application/jsonl": _decode_ndjson,
-    b"application/vnd.apache.arrow.stream": _decode_arrow,
-}
+def _pong() -> Answer:
+    return PONG

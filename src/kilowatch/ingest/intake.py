@@ -135,31 +135,43 @@ class Intake:
         What needs PostgreSQL goes its own way, so that one sender's new device or bad reading does not keep
         the others waiting.
         """
-        received_us = self.clock.now_us()
-        limits = replace(self.limits(), now_us=received_us)
+        limits = self.limits()
         frames: list[Frame] = []
         ready: list[Parcel] = []
-        for mine in _by_organisation(parcels):
-            known = self.directory.peek(mine[0].caller.organisation_id)
-            share = None if known is None else _share_of(mine, limits, known)
-            accepted = None
-            if known is not None and share is not None and not share.batch.rejects:
-                accepted = resolve(share.batch, known)
-            if share is None or accepted is None:
-                self._go_slow(mine, share, terms, limits)
+        shares = _by_organisation(parcels)
+        while shares:
+            mine = shares.pop()
+            try:
+                frame = self._quick_frame(mine, terms, limits)
+            except Exception as error:
+                _log.exception("gathered_readings_failed", parcels=len(mine))
+                # One parcel that a fault of ours meets must not take its neighbours with it.
+                shares += [] if len(mine) == 1 else [[parcel] for parcel in mine]
+                _fail(mine if len(mine) == 1 else [], error)
                 continue
-            frames.append(frame_of(accepted, share.key[accepted.index], terms, received_us))
-            ready.extend(mine)
+            if frame is not None:
+                frames.append(frame)
+                ready.extend(mine)
         if not ready:
             return
         try:
             await self._publish(Frame.concat(frames))
-        except Problem as problem:
-            for parcel in ready:
-                parcel.fail(problem)
+        except Exception as error:
+            _fail(ready, error)
             return
         for parcel in ready:
             parcel.settle()
+
+    def _quick_frame(self, parcels: list[Parcel], terms: Terms, limits: Limits) -> Frame | None:
+        """The readings of one organisation as a frame; None when they went their own way."""
+        known = self.directory.peek(parcels[0].caller.organisation_id)
+        share = None if known is None else _share_of(parcels, limits, known)
+        if known is not None and share is not None and not share.batch.rejects:
+            accepted = resolve(share.batch, known)
+            if accepted is not None:
+                return frame_of(accepted, share.key[accepted.index], terms, limits.now_us)
+        self._go_slow(parcels, share, terms, limits)
+        return None
 
     async def drain(self) -> None:
         """Returns once everything that went its own way has arrived."""
@@ -179,12 +191,10 @@ class Intake:
             share = share or _share_of(parcels, limits, known)
             rejects = await self._take_share(share, known, terms, limits.now_us)
         except Problem as problem:
-            for parcel in parcels:
-                parcel.fail(problem)
+            _fail(parcels, problem)
         except Exception as error:
             _log.exception("gathered_readings_failed", parcels=len(parcels))
-            for parcel in parcels:
-                parcel.fail(error)
+            _fail(parcels, error)
         else:
             for place, parcel in enumerate(share.parcels):
                 parcel.settle([own for at, own in rejects if at == place] if rejects else ())
@@ -251,6 +261,11 @@ def _by_organisation(parcels: list[Parcel]) -> list[list[Parcel]]:
         else:
             alone.append([parcel])
     return [*together.values(), *alone]
+
+
+def _fail(parcels: Sequence[Parcel], error: Exception) -> None:
+    for parcel in parcels:
+        parcel.fail(error)
 
 
 def _share_of(parcels: list[Parcel], limits: Limits, known: Known) -> _Share:

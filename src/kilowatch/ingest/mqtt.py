@@ -112,6 +112,8 @@ class MqttDoor:
                 self._intake.pressure.note(error, POSTGRES)
             except Problem as problem:
                 _log.info("mqtt_waits", code=problem.code)
+            except Exception:
+                _log.exception("mqtt_messages_failed", messages=len(messages))
             if messages and await self._stopped_within(RETRY_S):
                 return
         self._inbox.acknowledge(batch)
@@ -138,13 +140,22 @@ class MqttDoor:
                 mine.append(message)
         if not parcels:
             return []
+        left = len(parcels)
+        all_told = asyncio.Event()
+
+        def told(_parcel: Parcel) -> None:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                all_told.set()
+
+        for parcel in parcels:
+            parcel.told = told
         await self._intake.take_parcels(TERMS, parcels)
-        waiting = [parcel.done for parcel in parcels if not parcel.done.done()]
-        if waiting:
-            await asyncio.wait(waiting)
+        await all_told.wait()
         again = []
         for message, parcel in zip(mine, parcels, strict=True):
-            error = parcel.done.exception()
+            error = parcel.error
             if isinstance(error, Problem | EngineUnavailable):
                 again.append(message)
             elif error is not None:
@@ -153,11 +164,10 @@ class MqttDoor:
 
     def _parcel(self, message: InboxMessage, caller: Caller, known: Known) -> Parcel:
         source = f"mqtt-{message.stored_us}-{message.sequence}" if message.sequence else None
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         plain = plain_readings(message.payload)
         if plain and _claim(plain, message):
-            return Parcel(caller, done, plain, source=source)
-        return Parcel(caller, done, (), self._decode(message, known), source=source)
+            return Parcel(caller, None, plain, source=source)
+        return Parcel(caller, None, (), self._decode(message, known), source=source)
 
     def _decode(self, message: InboxMessage, known: Known) -> Batch:
         """The readings of a message that is not plain; of one that cannot be read, one reject."""

@@ -1,0 +1,201 @@
+"""The short way of single readings: on the wire it cannot be told from the long one."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+
+import httptools
+import msgspec
+import pytest
+import uvicorn
+from tests.ingest.conftest import NatsServer, Sender, holds, logged, until
+from tests.ingest.test_doors import reading
+
+from kilowatch.accounts.store import list_api_keys, revoke_api_key
+from kilowatch.ingest.connection import connection_class
+from kilowatch.ingest.doors import Doors
+from kilowatch.stream.client import Client
+from kilowatch.wire.live import REGISTRY_SUBJECT, RegistryChange
+
+
+class Served(uvicorn.Server):
+    """A server inside the test's own loop: it leaves the process's signals alone."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@dataclass
+class Heard:
+    """One answer."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def document(self) -> dict[str, object]:
+        document: dict[str, object] = msgspec.json.decode(self.body)
+        return document
+
+
+class _Listener:
+    def __init__(self) -> None:
+        self.heard: list[Heard] = []
+        self.parser = httptools.HttpResponseParser(self)
+        self._headers: dict[str, str] = {}
+        self._body = b""
+
+    def on_message_begin(self) -> None:
+        self._headers, self._body = {}, b""
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers[name.decode().lower()] = value.decode()
+
+    def on_body(self, body: bytes) -> None:
+        self._body += body
+
+    def on_message_complete(self) -> None:
+        self.heard.append(Heard(self.parser.get_status_code(), self._headers, self._body))
+
+
+@pytest.fixture
+async def port(doors: Doors) -> AsyncIterator[int]:
+    """The port of a real server in front of the doors."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        config = uvicorn.Config(doors, http=connection_class(doors), lifespan="off", log_config=None)
+        server = Served(config)
+        serving = asyncio.create_task(server.serve([listening]))
+        await holds(lambda: server.started, "a started server")
+        yield int(listening.getsockname()[1])
+        server.should_exit = True
+        await serving
+
+
+def request(
+    sender: Sender, body: bytes, *headers: str, path: str = "/api/v1/readings", version: str = "1.1"
+) -> bytes:
+    lines = [f"POST {path} HTTP/{version}", "Host: x", f"Authorization: Bearer {sender.secret}", *headers]
+    if not any(header.lower().startswith("transfer-encoding") for header in headers):
+        lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+async def talk(port: int, *parts: bytes, answers: int = 1) -> list[Heard]:
+    """Writes the parts one after another and reads so many answers, or until the server closes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    listener = _Listener()
+    for part in parts:
+        writer.write(part)
+        await writer.drain()
+    async with asyncio.timeout(20):
+        while len(listener.heard) < answers and (data := await reader.read(65_536)):
+            listener.parser.feed_data(data)
+    writer.close()
+    await writer.wait_closed()
+    return listener.heard
+
+
+def one(seconds: float = 0, **metrics: object) -> bytes:
+    return msgspec.json.encode(reading("D1", seconds, **metrics))
+
+
+async def test_one_connection_carries_many_readings(sender: Sender, client: Client, port: int) -> None:
+    sends = [request(sender, one(place)) for place in range(20)]
+    heard = await talk(port, *sends, answers=20)
+    assert [answer.status for answer in heard] == [202] * 20
+    assert {answer.body for answer in heard} == {b'{"accepted":1,"rejected":[]}'}
+    assert len({answer.headers["x-request-id"] for answer in heard}) == 20
+    assert sum(map(len, await logged(client))) == 20
+
+
+async def test_pipelined_requests_are_answered_in_their_order(
+    sender: Sender, client: Client, port: int
+) -> None:
+    kinds = [
+        request(sender, one(1), "X-Request-Id: a"),
+        request(sender, b"{broken", "X-Request-Id: b"),
+        request(sender, one(2), "X-Request-Id: c"),
+        b"GET /ping HTTP/1.1\r\nHost: x\r\nX-Request-Id: d\r\n\r\n",
+        request(sender, one(3), "X-Request-Id: e", "Idempotency-Key: e"),
+        request(sender, one(4), "X-Request-Id: f"),
+    ]
+    heard = await talk(port, b"".join(kinds), answers=6)
+    assert [answer.headers["x-request-id"] for answer in heard] == list("abcdef")
+    assert [answer.status for answer in heard] == [202, 400, 202, 204, 202, 202]
+    assert sum(map(len, await logged(client))) == 4
+
+
+async def test_a_request_may_come_in_pieces(sender: Sender, port: int) -> None:
+    whole = request(sender, one())
+    pieces = [whole[place : place + 7] for place in range(0, len(whole), 7)]
+    assert [answer.status for answer in await talk(port, *pieces)] == [202]
+
+
+@pytest.mark.parametrize("headers", [("Transfer-Encoding: chunked",), ("Expect: 100-continue",)])
+async def test_unusual_requests_go_the_long_way(sender: Sender, port: int, headers: tuple[str, ...]) -> None:
+    body = one()
+    if "chunked" in headers[0]:
+        body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    heard = await talk(port, request(sender, body, *headers), answers=2 if "Expect" in headers[0] else 1)
+    assert heard[-1].status == 202
+
+
+async def test_a_client_that_closes_after_one_is_answered(sender: Sender, port: int) -> None:
+    for version, headers in (("1.0", ()), ("1.1", ("Connection: close",))):
+        (heard,) = await talk(port, request(sender, one(), *headers, version=version), answers=9)
+        assert heard.status == 202
+
+
+async def test_bad_readings_and_bad_keys_say_the_same_as_ever(sender: Sender, port: int) -> None:
+    await talk(port, request(sender, one()))
+    (bad,) = await talk(port, request(sender, msgspec.json.encode(reading("D9"))))
+    assert (bad.status, bad.document["code"]) == (422, "unknown_device")
+    assert bad.headers["content-type"] == "application/problem+json"
+    (mixed,) = await talk(port, request(sender, msgspec.json.encode([reading(), reading("D9")])))
+    assert (mixed.status, mixed.document["accepted"]) == (202, 1)
+    stranger = Sender(sender.http, sender.organisation, sender.database, "kw_wrong")
+    (refused,) = await talk(port, request(stranger, one()))
+    assert (refused.status, refused.document["code"]) == (401, "bad_credentials")
+    (large,) = await talk(port, request(sender, b" " * (33 << 20)))
+    assert large.status == 413
+
+
+async def test_without_the_log_the_answer_is_503(
+    nats_server: NatsServer, sender: Sender, port: int, client: Client
+) -> None:
+    await talk(port, request(sender, one()))
+    nats_server.kill()
+    try:
+        heard = await talk(port, *(request(sender, one(place)) for place in range(5)), answers=5)
+        assert [answer.status for answer in heard] == [503] * 5
+        assert all(int(answer.headers["retry-after"]) > 0 for answer in heard)
+    finally:
+        nats_server.start()
+
+
+async def test_a_client_that_leaves_early_harms_nobody(sender: Sender, client: Client, port: int) -> None:
+    await talk(port, request(sender, one()))
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request(sender, one(1)))
+    await writer.drain()
+    writer.transport.abort()
+    assert [answer.status for answer in await talk(port, request(sender, one(2)))] == [202]
+
+
+async def test_a_revoked_key_ends(sender: Sender, client: Client, port: int) -> None:
+    await talk(port, request(sender, one()))
+    async with sender.database.scope(sender.organisation.id) as connection:
+        for key in (await list_api_keys(connection)).items:
+            await revoke_api_key(connection, key.id)
+    word = RegistryChange(str(sender.organisation.id), "keys").encode()
+    await client.publish(REGISTRY_SUBJECT, word)
+
+    async def refused() -> bool:
+        return (await talk(port, request(sender, one(1))))[0].status == 401
+
+    await until(refused, "a refused key")
