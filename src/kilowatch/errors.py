@@ -77,4 +77,4 @@ class StartRefused(Exception):
 
 
 class EngineUnavailable(Exception):
-    """PostgreSQL, NATS or the lake does not answer now. Trying again later may succeed; no data is at fault."""
+    """PostgreSQL, NATS or the lake does not answer now; trying again later may succeed."""

@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
+
 from tests.conftest import wait_until
 
 START_WITHIN_S = 120.0

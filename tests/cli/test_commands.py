@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.cli.conftest import Instance, run_kw
 
 from kilowatch.cli.facts import list_settings
 from kilowatch.settings import load_settings
+from tests.cli.conftest import Instance, run_kw
 
 
 def test_settings_lists_every_one_and_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:

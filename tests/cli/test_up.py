@@ -7,6 +7,7 @@ from functools import partial
 
 import psutil
 import pytest
+
 from tests.cli.conftest import START_WITHIN_S, Instance, run_kw
 from tests.conftest import wait_until
 

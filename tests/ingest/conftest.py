@@ -12,7 +12,6 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
-from tests.conftest import wait_until
 
 from kilowatch.accounts.store import Organisation, create_api_key
 from kilowatch.clock import SystemClock
@@ -26,6 +25,7 @@ from kilowatch.stream.log import Log, LogMessage
 from kilowatch.telemetry.dead_letter import DeadLetter
 from kilowatch.telemetry.store import list_dead_letters
 from kilowatch.wire.frame import Frame
+from tests.conftest import wait_until
 
 STORE_BYTES = 1 << 30
 LOG_BYTES = 256 << 20

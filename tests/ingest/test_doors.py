@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import zstandard
-from tests.ingest.conftest import Sender, http_client, logged, make_key
 
 from kilowatch.accounts.store import Organisation
 from kilowatch.clock import rfc3339
@@ -22,6 +21,7 @@ from kilowatch.stream.client import Client
 from kilowatch.telemetry.metric import Metric
 from kilowatch.telemetry.store import define_metrics, find_metrics, list_series
 from kilowatch.wire.live import REGISTRY_SUBJECT, RegistryChange
+from tests.ingest.conftest import Sender, http_client, logged, make_key
 
 
 def recent(seconds: float = 0) -> str:

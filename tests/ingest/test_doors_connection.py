@@ -10,14 +10,14 @@ import httptools
 import msgspec
 import pytest
 import uvicorn
-from tests.ingest.conftest import NatsServer, Sender, holds, logged, until
-from tests.ingest.test_doors import reading
 
 from kilowatch.accounts.store import list_api_keys, revoke_api_key
 from kilowatch.ingest.connection import connection_class
 from kilowatch.ingest.doors import Doors
 from kilowatch.stream.client import Client
 from kilowatch.wire.live import REGISTRY_SUBJECT, RegistryChange
+from tests.ingest.conftest import NatsServer, Sender, holds, logged, until
+from tests.ingest.test_doors import reading
 
 
 class Served(uvicorn.Server):

@@ -4,11 +4,10 @@ import base64
 import gzip
 import time
 
-from tests.ingest.conftest import Sender, http_client, logged
-
 from kilowatch.clock import rfc3339
 from kilowatch.ingest.doors import Doors
 from kilowatch.stream.client import Client
+from tests.ingest.conftest import Sender, http_client, logged
 
 
 def now_s() -> int:

@@ -3,14 +3,14 @@
 import asyncio
 
 import msgspec
-from tests.ingest.conftest import Sender, http_client, logged
-from tests.ingest.test_doors import reading
 
 from kilowatch.clock import SystemClock
 from kilowatch.ingest.doors import create_doors
 from kilowatch.settings import Settings
 from kilowatch.sites.store import register_devices
 from kilowatch.stream.client import Client
+from tests.ingest.conftest import Sender, http_client, logged
+from tests.ingest.test_doors import reading
 
 
 async def test_the_same_request_gets_the_first_answer_again(sender: Sender, client: Client) -> None:

@@ -3,8 +3,6 @@
 import asyncio
 
 import numpy as np
-from tests.ingest.conftest import NatsServer, Sender, holds, http_client, logged, logged_messages, make_key
-from tests.ingest.test_doors import reading
 
 from kilowatch.accounts.store import Organisation
 from kilowatch.clock import SystemClock
@@ -13,6 +11,8 @@ from kilowatch.postgres.engine import Database
 from kilowatch.settings import Settings
 from kilowatch.sites.store import register_devices
 from kilowatch.stream.client import Client
+from tests.ingest.conftest import NatsServer, Sender, holds, http_client, logged, logged_messages, make_key
+from tests.ingest.test_doors import reading
 
 
 async def test_small_requests_share_messages(sender: Sender, client: Client) -> None:

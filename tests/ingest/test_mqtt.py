@@ -7,8 +7,6 @@ import aiomqtt
 import msgspec
 import numpy as np
 import pytest
-from tests.ingest.conftest import NatsServer, Sender, logged, until
-from tests.ingest.test_doors import reading
 
 from kilowatch.clock import SystemClock
 from kilowatch.ingest.doors import Doors, create_doors
@@ -17,6 +15,8 @@ from kilowatch.settings import Settings
 from kilowatch.stream.client import Client
 from kilowatch.stream.embedded import MqttListener, choose_port
 from kilowatch.stream.mqtt import MqttInbox
+from tests.ingest.conftest import NatsServer, Sender, logged, until
+from tests.ingest.test_doors import reading
 
 INBOX_BYTES = 64 << 20
 PASSWORD = "outside"

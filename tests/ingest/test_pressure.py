@@ -5,9 +5,6 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from tests.conftest import PostgresServer
-from tests.ingest.conftest import LOG_BYTES, NatsServer, Sender, holds, http_client, logged, make_key, until
-from tests.ingest.test_doors import reading
 
 from kilowatch.accounts.store import Organisation
 from kilowatch.clock import SystemClock
@@ -19,6 +16,9 @@ from kilowatch.settings import Settings
 from kilowatch.sites.store import register_devices
 from kilowatch.stream.client import Client
 from kilowatch.stream.log import Log, LogState
+from tests.conftest import PostgresServer
+from tests.ingest.conftest import LOG_BYTES, NatsServer, Sender, holds, http_client, logged, make_key, until
+from tests.ingest.test_doors import reading
 
 PARTED = 'ALTER DATABASE "{}" ALLOW_CONNECTIONS {}'
 

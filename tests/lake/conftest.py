@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.conftest import PostgresServer
 
 from kilowatch.lake.connection import LakePlace, prepare_lake
 from kilowatch.lake.reading import LakeReader
 from kilowatch.lake.writing import LakeWriter
 from kilowatch.postgres.roles import LAKE, libpq_keywords
+from tests.conftest import PostgresServer
 
 
 @pytest.fixture

@@ -7,14 +7,14 @@ import duckdb
 import numpy as np
 import psycopg
 import pytest
-from tests.conftest import wait_until
-from tests.lake.rows import LOG_US, MINUTE_US, ledger, rollups, samples
 
 from kilowatch.errors import EngineUnavailable
 from kilowatch.lake import writing
 from kilowatch.lake.connection import LakePlace, LostRace, prepare_lake
 from kilowatch.lake.reading import LakeReader
 from kilowatch.lake.writing import LakeWriter
+from tests.conftest import wait_until
+from tests.lake.rows import LOG_US, MINUTE_US, ledger, rollups, samples
 
 BASE_US = 1_774_742_400_000_000
 ROWS = [(1, BASE_US, 1.5), (1, BASE_US + MINUTE_US, -2.0), (2, BASE_US, float(2**53)), (7, BASE_US + 1, 0.1)]

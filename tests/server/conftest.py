@@ -12,8 +12,6 @@ import httpx
 import msgspec
 import numpy as np
 import pytest
-from tests.conftest import PostgresServer
-from tests.ingest.conftest import LOG_BYTES, NatsServer
 from websockets.asyncio.client import ClientConnection, connect
 
 from kilowatch.accounts.store import Organisation, create_api_key
@@ -33,6 +31,8 @@ from kilowatch.stream.log import Log
 from kilowatch.telemetry.store import ensure_metrics
 from kilowatch.wire.frame import Frame
 from kilowatch.wire.live import VALUES_SUBJECT, newest_per_series
+from tests.conftest import PostgresServer
+from tests.ingest.conftest import LOG_BYTES, NatsServer
 
 WITHIN_S = 10.0
 PAGE = "<!doctype html><title>Kilowatch</title>"

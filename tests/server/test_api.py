@@ -7,7 +7,6 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.server.conftest import PAGE, House, Member, open_house
 
 from kilowatch.errors import EngineUnavailable
 from kilowatch.lake.reading import LakeReader
@@ -16,6 +15,7 @@ from kilowatch.server.app import Parts
 from kilowatch.stream.client import Client
 from kilowatch.telemetry.dead_letter import NewDeadLetter
 from kilowatch.telemetry.store import keep_dead_letters, list_dead_letters
+from tests.server.conftest import PAGE, House, Member, open_house
 
 Request = tuple[str, str, Any]
 

@@ -10,9 +10,9 @@ import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis.core.result import Ok
-from tests.server.conftest import House, Member
 
 from kilowatch.server.openapi import write_document
+from tests.server.conftest import House, Member
 
 EXAMPLES = 6
 MODES = list(schemathesis.GenerationMode)

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from tests.server.conftest import WITHIN_S, House, Listener, Member, open_house, until
 from websockets.exceptions import ConnectionClosed
 
 from kilowatch.accounts.store import list_api_keys
@@ -14,6 +13,7 @@ from kilowatch.server.app import Parts
 from kilowatch.sites.store import register_devices
 from kilowatch.stream.client import Client
 from kilowatch.wire.live import EVENTS_SUBJECT, LiveEvent
+from tests.server.conftest import WITHIN_S, House, Listener, Member, open_house, until
 
 TS = 1_760_000_000_000_000
 

@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
-from tests.server.conftest import Member
 
 from kilowatch.clock import rfc3339, to_us
 from kilowatch.lake.writing import LakeWriter
@@ -22,6 +21,7 @@ from kilowatch.sites.store import create_site, update_device
 from kilowatch.telemetry.metric import ENERGY_METRIC
 from kilowatch.telemetry.resample import Partials, partials_of
 from kilowatch.telemetry.store import define_metrics, ensure_series
+from tests.server.conftest import Member
 
 ZONE = "Europe/Berlin"
 # The clocks go back in Berlin on 26 October 2025, a day of 25 hours.

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from tests.conftest import wait_until
 
 from kilowatch.stream.client import Client
 from kilowatch.stream.embedded import EmbeddedNats, MqttListener, choose_port
+from tests.conftest import wait_until
 
 STORE_BYTES = 1 << 30
 MQTT_PASSWORD = "devices-know-this"

@@ -5,11 +5,11 @@ import stat
 from pathlib import Path
 
 import pytest
-from tests.stream.conftest import Server
 
 from kilowatch.errors import EngineUnavailable, StartRefused
 from kilowatch.stream.client import Client
 from kilowatch.stream.embedded import HOST, EmbeddedNats, choose_port, find_server
+from tests.stream.conftest import Server
 
 
 def test_a_taken_port_is_named_with_its_setting() -> None:

@@ -5,12 +5,12 @@ import os
 from functools import partial
 
 import pytest
-from tests.conftest import wait_until
-from tests.stream.conftest import Server
 
 from kilowatch.errors import EngineUnavailable
 from kilowatch.stream.client import Client
 from kilowatch.stream.log import Log, LogFull, PartitionTaken
+from tests.conftest import wait_until
+from tests.stream.conftest import Server
 
 MIB = 1024 * 1024
 WITHIN_S = 10.0

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 from functools import partial
 
 import pytest
-from tests.conftest import wait_until
-from tests.stream.conftest import MQTT_PASSWORD, Server
 
 from kilowatch.clock import SystemClock
 from kilowatch.errors import EngineUnavailable
 from kilowatch.stream.client import Client
 from kilowatch.stream.mqtt import InboxMessage, MqttInbox
+from tests.conftest import wait_until
+from tests.stream.conftest import MQTT_PASSWORD, Server
 
 CONNACK, PUBACK = 2, 4
 WINDOW = 100

@@ -94,6 +94,15 @@ def simulate(data: Data = None) -> None:
 
 
 @app.command()
+def openapi() -> None:
+    """Prints the OpenAPI document of the API, as it is served and as it lies in docs/reference."""
+    from kilowatch.ingest.documented import PATHS
+    from kilowatch.server.app import build_document
+
+    typer.echo(build_document(PATHS), nl=False)
+
+
+@app.command()
 def settings(data: Data = None, as_json: AsJson = False) -> None:
     """Lists every setting: its value, its default, what it means."""
     from kilowatch.cli.facts import show_settings

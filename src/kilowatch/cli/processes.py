@@ -134,6 +134,7 @@ async def _application(
 ) -> Any:
     """The API, the live feed and the page."""
     from kilowatch import server
+    from kilowatch.ingest.documented import PATHS
     from kilowatch.lake.reading import LakeReader
     from kilowatch.server import app, health
 
@@ -153,6 +154,7 @@ async def _application(
         },
         page=Path(server.__file__).parent / "page",
         demo_key=demo_key,
+        documented_doors=PATHS,
     )
     return app.create_app(parts)
 

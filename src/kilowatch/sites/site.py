@@ -2,15 +2,14 @@
 
 import re
 import uuid
-import zoneinfo
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from typing import Any
 
 from kilowatch.accounts.store import name_faults
 from kilowatch.errors import Fault
+from kilowatch.period import is_zone
 
 SITE_KINDS = ("home", "plant", "microgrid", "area")
 CURRENCY = re.compile(r"[A-Z]{3}")
@@ -31,18 +30,12 @@ class Site:
     created_at: datetime
 
 
-@cache
-def time_zones() -> frozenset[str]:
-    """The names of all IANA time zones that this machine or the package tzdata knows."""
-    return frozenset(zoneinfo.available_timezones())
-
-
 def site_faults(values: Mapping[str, Any]) -> list[Fault]:
     """Everything that is wrong with these fields of a site; fields that are not given are not judged."""
     faults = name_faults(values["name"]) if "name" in values else []
     if "kind" in values and values["kind"] not in SITE_KINDS:
         faults.append(Fault("bad_kind", f"kind is one of {', '.join(SITE_KINDS)}.", pointer="/kind"))
-    if "time_zone" in values and values["time_zone"] not in time_zones():
+    if "time_zone" in values and not is_zone(values["time_zone"]):
         detail = "time_zone is the name of an IANA time zone, such as Europe/Berlin or UTC."
         faults.append(Fault("bad_time_zone", detail, pointer="/time_zone"))
     if "currency" in values and not matches(CURRENCY, values["currency"]):

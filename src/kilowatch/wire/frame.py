@@ -21,6 +21,10 @@ Int64s = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 
+LEADING = ["device", "ts", "key"]
+LEADING_TYPES = [pa.int32(), pa.int64(), pa.int32()]
+
+
 class FrameError(ValueError):
     """These bytes are not a frame of a version that this program reads."""
 
@@ -76,10 +80,12 @@ class Frame:
                 if metadata.get(b"v") != VERSION:
                     raise FrameError(f"frame version {metadata.get(b'v')!r} is not {VERSION!r}")
                 batch = reader.read_next_batch()
+            batch.validate()
+            names, types = batch.schema.names, batch.schema.types
+            if names[:3] != LEADING or types[:3] != LEADING_TYPES or set(types[3:]) - {pa.float64()}:
+                found = ", ".join(f"{name} {kind}" for name, kind in zip(names[:3], types[:3], strict=True))
+                raise FrameError(f"frame columns are {found} and {set(types[3:])}")
             columns = [column.to_numpy(zero_copy_only=True) for column in batch.columns]
-            names = batch.schema.names
-            if names[:3] != ["device", "ts", "key"]:
-                raise FrameError(f"frame columns are {names[:3]}, not device, ts, key")
             return cls(
                 columns[0],
                 columns[1],
@@ -89,9 +95,9 @@ class Frame:
                 metadata[b"on_conflict"].decode(),
                 int(metadata[b"received_us"]),
             )
-        except (pa.ArrowInvalid, StopIteration, KeyError, ValueError) as error:
-            if isinstance(error, FrameError):
-                raise
+        except FrameError:
+            raise
+        except (pa.ArrowException, StopIteration, KeyError, ValueError, OSError, MemoryError) as error:
             raise FrameError(f"these bytes are no frame: {error}") from error
 
     @classmethod

@@ -81,8 +81,8 @@ def sort_readings(device: Int32s, ts_us: Int64s, key: Int32s, columns: dict[int,
 def time_order(device: Int32s, ts_us: Int64s) -> tuple[Rows | None, Mask]:
     """The stable order by (device, ts_us), None when it stands already, and which sorted rows have a twin."""
     count = len(device)
-    lowest = ts_us.min() if count else 0
-    span = int(ts_us.max() - lowest) + 1 if count else 1
+    lowest = int(ts_us.min()) if count else 0
+    span = int(ts_us.max()) - lowest + 1 if count else 1
     if count and (int(device.max()) + 1) * span >= 1 << 62:
         order = np.lexsort((ts_us, device))
         same = (device[order][1:] == device[order][:-1]) & (ts_us[order][1:] == ts_us[order][:-1])

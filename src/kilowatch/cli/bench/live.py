@@ -50,6 +50,8 @@ class Marks:
     kind: dict[float, str] = field(default_factory=dict)
     messages: int = 0
     """Messages of any device that the WebSocket client received."""
+    refused: int = 0
+    failure: str | None = None
     complete: asyncio.Event = field(default_factory=asyncio.Event)
     awaited: int | None = None
     joined_after_s: float = 0.0
@@ -100,7 +102,7 @@ class Marker:
         sending: set[asyncio.Task[None]] = set()
         loop = asyncio.get_running_loop()
         due = loop.time()
-        while not until.is_set():
+        while not until.is_set() and self.marks.failure is None:
             task = asyncio.create_task(self.send())
             sending.add(task)
             task.add_done_callback(sending.discard)
@@ -109,11 +111,7 @@ class Marker:
         await asyncio.gather(*sending)
 
     async def send(self) -> None:
-        """One marked reading.
-
-        Raises:
-            BenchFailed: if it is not accepted.
-        """
+        """One marked reading; one that is answered with "not now" marks nothing."""
         self._turn += 1
         kind, place = KINDS[self._turn % 2], self._turn // 2 % MARKERS
         ts = rfc3339(SystemClock().now_us())
@@ -124,9 +122,14 @@ class Marker:
         self.marks.kind[moment] = kind
         readings.append({"device": f"mark-{kind}-{place}", "ts": ts, "metrics": {METRIC: moment}})
         answer = await self.http.post(self.url, json=readings)
-        if answer.status_code != 202 or answer.json()["accepted"] != len(readings):
-            raise BenchFailed(f"a marked reading was not accepted: {answer.text[:300]}")
-        self.marks.accepted[moment] = time.monotonic()
+        if answer.status_code == 202 and answer.json()["accepted"] == len(readings):
+            self.marks.accepted[moment] = time.monotonic()
+            return
+        del self.marks.kind[moment]
+        self.marks.seen.pop(moment, None)
+        self.marks.refused += 1
+        if answer.status_code not in (429, 503):
+            self.marks.failure = f"a marked reading was not accepted: {answer.text[:300]}"
 
 
 async def watch(socket: ClientConnection, marks: Marks) -> None:
@@ -179,6 +182,8 @@ async def _measure(instance: Instance, rate: float, seconds: float, bars: Progre
     outcome = client.outcome
     if outcome is None:
         raise BenchFailed("the load came to nothing")
+    if marks.failure is not None:
+        raise BenchFailed(marks.failure)
     missing = len(marks.kind) - len(marks.seen)
     if missing:
         raise BenchFailed(f"{missing} of {len(marks.kind)} marked readings were accepted and never seen")
@@ -190,6 +195,7 @@ async def _measure(instance: Instance, rate: float, seconds: float, bars: Progre
         "refused": outcome.refused,
         "ack_ms": outcome.ack_ms,
         "marked": len(marks.kind),
+        "marked_refused": marks.refused,
         "watched_messages": marks.messages,
         "joined_after_s": round(marks.joined_after_s, 3),
         **{kind: marks.spread_of(kind) for kind in KINDS},
@@ -260,7 +266,8 @@ def rows_of(result: dict[str, Any]) -> Sequence[Row]:
         found = result[kind]
         rows.append((f"{name}: sent to seen", spread(found["sent_to_seen_ms"])))
         rows.append(("  accepted to seen", spread(found["accepted_to_seen_ms"])))
-    rows.append(("marked readings", f"{result['marked']:,}, all seen"))
+    refused = f"; {result['marked_refused']:,} more were refused" if result["marked_refused"] else ""
+    rows.append(("marked readings", f"{result['marked']:,}, all seen{refused}"))
     rows.append(("joining", f"latest state {result['joined_after_s']:.2f} s after subscribing"))
     rows.append(("cores busy", shares(result["cpu_cores"], "", 2)))
     return rows
