@@ -93,6 +93,24 @@ def live(
     _report("Live", lambda: bench.measure(rate, seconds, folder), bench.rows_of, as_json)
 
 
+@app.command()
+def accounting(
+    seconds: Annotated[float, typer.Option(min=1, help="How long readings are sent.")] = 300.0,
+    kill_every: Annotated[float, typer.Option(min=0.5, help="Seconds between two kills.")] = 5.0,
+    postgres: Annotated[bool, typer.Option("--postgres", help="Kill PostgreSQL as well.")] = False,
+    seed: Annotated[int, typer.Option(help="Decides who is killed.")] = 1,
+    folder: Folder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Proves that each accepted reading is stored once, while processes are killed; exit code 1 if not."""
+    from kilowatch.cli.bench import accounting as bench
+
+    wish = bench.Wish(seconds, kill_every, postgres, seed)
+    result = _report("Accounting", lambda: bench.measure(wish, folder), bench.rows_of, as_json)
+    if not result["right"]:
+        raise typer.Exit(1)
+
+
 def _report(
     title: str,
     measure: Callable[[], dict[str, Any]],

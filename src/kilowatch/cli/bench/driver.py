@@ -61,7 +61,7 @@ async def run(order: Order) -> None:
     """Does what the order says, and reports."""
     asyncio.get_running_loop().set_exception_handler(_give_up)
     warm = Tally()
-    await (_register_by_mqtt if order.shape.form == "mqtt" else _register_by_http)(order, warm)
+    await _register(order, warm)
     say({"event": "ready", "accepted": warm.accepted, "failures": warm.failures})
     if warm.failures:
         return
@@ -153,28 +153,18 @@ def _same(sender: Sender | Publisher) -> Sender | Publisher:
 # --- registering -----------------------------------------------------------------------------------------
 
 
-async def _register_by_http(order: Order, tally: Tally) -> None:
-    """One reading of every device, a moment before the load's first."""
-    shape = order.shape
-    form = "json" if shape.form == "single" else shape.form
+async def _register(order: Order, tally: Tally) -> None:
+    """One reading of every device over HTTP, a moment before the load's first."""
+    shape, target = order.shape, order.target
+    form = "json" if shape.form in ("single", "mqtt") else shape.form
     everybody = replace(
         before_the_load(shape), form=form, devices=shape.used_devices, batch=WARM_ROWS, connections=1
     )
-    first = replace(order, shape=everybody, pace=0.0)
+    first = replace(order, shape=everybody, target=replace(target, port=target.http_port), pace=0.0)
     (sender,) = _prepare_http(first, tally, lambda: Times(everybody.parts))
     await _connect(first, [sender])
     sender.start()
     await sender.done
-
-
-async def _register_by_mqtt(order: Order, tally: Tally) -> None:
-    """The same over MQTT."""
-    first = replace(order, shape=before_the_load(order.shape))
-    publishers = _prepare_mqtt(first, tally, lambda: Times(order.shape.devices_each))
-    await _connect(first, publishers)
-    for publisher in publishers:
-        publisher.start()
-    await asyncio.gather(*(publisher.done for publisher in publishers))
 
 
 def before_the_load(shape: Shape) -> Shape:

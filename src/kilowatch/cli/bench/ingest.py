@@ -35,6 +35,7 @@ MARGIN_US = 10_000_000
 PATHS: dict[Form, tuple[str, str]] = {
     "json": ("/api/v1/readings", "application/json"),
     "single": ("/api/v1/readings", "application/json"),
+    "mqtt": ("/api/v1/readings", "application/json"),
     "ndjson": ("/api/v1/readings", "application/x-ndjson"),
     "arrow": ("/api/v1/readings", "application/vnd.apache.arrow.stream"),
     "influx": ("/api/v2/write?precision=ns", "text/plain; charset=utf-8"),
@@ -157,19 +158,22 @@ def load_instance(instance: Instance, wish: Wish, bars: Progress) -> dict[str, A
 
 def target_of(instance: Instance, wish: Wish, key: str) -> Target:
     """Where the load goes."""
+    told = instance.run
+    path, kind = PATHS[wish.form]
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": kind}
     if wish.form == "mqtt":
-        told = instance.run
         return Target(
             "127.0.0.1",
             told["mqtt_port"],
-            headers={"Authorization": f"Bearer {key}"},
+            told["port"],
+            path,
+            headers,
             user=f"{ORGANISATION}/bench",
             password=told["mqtt_password"],
             topic=f"{ORGANISATION}/devices/{{device}}/telemetry",
             window=wish.window,
         )
-    path, kind = PATHS[wish.form]
-    return Target("127.0.0.1", instance.port, path, {"Authorization": f"Bearer {key}", "Content-Type": kind})
+    return Target("127.0.0.1", told["port"], told["port"], path, headers)
 
 
 def figures_of(order: Order, outcome: Outcome, registered: int, spent: dict[str, float]) -> dict[str, Any]:

@@ -9,11 +9,12 @@ from kilowatch.cli.bench.load import Shape
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a load goes. `path` and `headers` are HTTP's, those from `user` on MQTT's."""
+    """Where a load goes. Devices are registered over HTTP in any case; those from `user` on are MQTT's."""
 
     host: str
     port: int
-    path: str = ""
+    http_port: int
+    path: str
     headers: dict[str, str] = field(default_factory=dict)
     user: str = ""
     password: str = ""

@@ -113,7 +113,7 @@ def measure(wish: Wish, folder: Path | None = None) -> dict[str, Any]:
 def fill(instance: Instance, filling: Filling, headers: dict[str, str], bars: Progress) -> float:
     """Sends everything and waits until it is stored; returns the seconds that it took."""
     path, kind = PATHS["arrow"]
-    target = Target("127.0.0.1", instance.port, path, {**headers, "Content-Type": kind})
+    target = Target("127.0.0.1", instance.port, instance.port, path, {**headers, "Content-Type": kind})
     bar = bars.add_task("filling", total=filling.readings, said="")
     with Client(Order(target, filling.shape, 0.0, bodies=filling.bodies)) as client:
         client.wait_until_ready()
