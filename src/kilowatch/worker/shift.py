@@ -25,9 +25,9 @@ from kilowatch.stream.client import Client
 from kilowatch.stream.log import Log, LogMessage, Partition, PartitionTaken
 from kilowatch.stream.poison import keep_unreadable
 from kilowatch.wire.frame import Frame, FrameError
-from kilowatch.wire.live import VALUES_SUBJECT, newest_per_series
 from kilowatch.worker.blocking import to_the_end
 from kilowatch.worker.books import Books
+from kilowatch.worker.display import Display
 from kilowatch.worker.ledger import Outcome, Span, ledger_table, values_per_row
 from kilowatch.worker.letters import Origin, buried_letters, unsettled_letters, write_letters
 from kilowatch.worker.numbering import in_slots, unknown_devices
@@ -116,6 +116,7 @@ class Shift:
     _taken: dict[int, int] = field(default_factory=dict)
     _open: dict[int, Partition] = field(default_factory=dict)
     _settlement: Settlement = field(init=False)
+    _display: Display = field(init=False)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until `stop` is set, then finishes what has arrived.
@@ -126,10 +127,13 @@ class Shift:
             Unsettled: if a batch failed; the suspects say which.
         """
         await self._begin()
+        self._display = Display(self.places.client)
         try:
             async with asyncio.TaskGroup() as tasks:
+                showing = tasks.create_task(self._display.run())
                 fetchers = [tasks.create_task(self._fetch(number, stop)) for number in self.numbers]
                 await self._settle_until(fetchers)
+                showing.cancel()
         finally:
             for partition in self._open.values():
                 await partition.close()
@@ -191,17 +195,9 @@ class Shift:
         if self._rows >= HELD_ROWS_FACTOR * self.pace.commit_rows:
             self._room.clear()
         self._wake.set()
-        frames = [one.frame for one in arrivals]
-        if len({tuple(frame.metrics) for frame in frames}) == 1:
-            await self._show([Frame.concat(frames)])
-        else:
-            await self._show(frames)
-
-    async def _show(self, frames: list[Frame]) -> None:
-        """Sends the newest values to whoever watches."""
-        for frame in frames:
-            newest = newest_per_series(frame)
-            await self.places.client.publish(VALUES_SUBJECT, newest.encode())
+        for one in arrivals:
+            if len(one.frame):
+                self._display.add(one.frame)
 
     async def _settle_until(self, fetchers: Sequence[asyncio.Task[None]]) -> None:
         """Commits what arrives until every fetcher is done and nothing is left."""
