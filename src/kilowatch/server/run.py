@@ -4,9 +4,11 @@ Keeps true that open WebSockets and event streams do not hold up the end: they a
 that tells clients to come back, and what is still open after a few seconds is cut off.
 """
 
+import asyncio
 import socket
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from typing import Any, Literal
 
 import uvicorn
 
@@ -26,6 +28,13 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._before_end = before_end
 
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Ends the server at a signal, but not the process: what is gathered is still to be stored."""
+        with super().capture_signals():
+            yield
+            self._captured_signals.clear()
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Closes what is live, then everything."""
         await self._before_end()
@@ -39,13 +48,17 @@ def make_server(
     port: int = 0,
     ping_s: float = PING_S,
     silence_s: float = SILENCE_S,
+    http: type[asyncio.Protocol] | Literal["httptools"] = "httptools",
 ) -> Server:
-    """A server for `app`; `before_end` is `Application.stop`. Serve it with `await server.serve(sockets)`."""
+    """A server for `app`; `before_end` is `Application.stop`, `http` the connection that speaks HTTP.
+
+    Serve it with `await server.serve(sockets)`.
+    """
     config = uvicorn.Config(
         app,
         host=host,
         port=port,
-        http="httptools",
+        http=http,
         ws="websockets-sansio",
         ws_max_size=MESSAGE_BYTES,
         ws_ping_interval=ping_s,
