@@ -8,9 +8,10 @@ the worker's commits go on beside it.
 from dataclasses import dataclass
 
 import duckdb
+import pyarrow as pa
 
 from kilowatch.lake.connection import engine_errors
-from kilowatch.lake.layout import ROLLUP_SCHEMA, ROLLUPS, TABLES
+from kilowatch.lake.layout import LEDGER, ROLLUPS, TABLES, LakeTable
 from kilowatch.lake.writing import LakeWriter
 
 MIB = 1024 * 1024
@@ -55,59 +56,129 @@ def consolidate_rollups(writer: LakeWriter, since_us: int) -> int:
 
     Rows committed meanwhile stay as further partial rows: sums of parts are sums, whoever adds them.
     """
-    gone = 0
-    for table in ROLLUPS.values():
-        with engine_errors():
-            row = writer.connection.execute(
-                f"SELECT count(*), count(DISTINCT (series_no, bucket)) FROM lake.{table.name} "
-                "WHERE bucket >= make_timestamp(?)",
-                [since_us],
-            ).fetchone()
-        rows, buckets = row if row else (0, 0)
-        if rows < 2 * buckets or rows == buckets:
-            continue
-        columns = ", ".join(f'"{field.name}"' for field in ROLLUP_SCHEMA)
+    since = f"bucket >= make_timestamp({since_us:d})"
+    keys = "series_no, bucket"
+    return sum(_consolidate(writer, table, keys, ROLLUP_PARTS, since) for table in ROLLUPS.values())
 
-        def rewrite(
-            connection: duckdb.DuckDBPyConnection, name: str = table.name, columns: str = columns
-        ) -> None:
-            connection.execute(
-                f"CREATE OR REPLACE TEMP TABLE consolidated AS SELECT series_no, bucket, "
-                "sum(count)::BIGINT AS count, sum(sum) AS sum, min(min) AS min, max(max) AS max, "
-                "arg_min(first, first_ts) AS first, min(first_ts) AS first_ts, "
-                "arg_max(last, last_ts) AS last, max(last_ts) AS last_ts, "
-                f"sum(covered_us)::BIGINT AS covered_us FROM lake.{name} "
-                "WHERE bucket >= make_timestamp($1) GROUP BY series_no, bucket",
-                [since_us],
-            )
-            connection.execute(f"DELETE FROM lake.{name} WHERE bucket >= make_timestamp($1)", [since_us])
-            connection.execute(
-                f"INSERT INTO lake.{name} ({columns}) SELECT {columns} FROM consolidated "
-                "ORDER BY series_no, bucket"
-            )
-            connection.execute("DROP TABLE consolidated")
 
-        writer.commit({}, rewrite)
-        gone += rows - buckets
-    return gone
+def consolidate_ledger(writer: LakeWriter, from_us: int, to_us: int) -> int:
+    """Rewrites the ledger of commits between two full hours as one row per hour, key and device; returns how
+    many rows went. What it says of any full hour, and the last position, stay what they were."""
+    span = f"committed_at >= make_timestamp({from_us:d}) AND committed_at < make_timestamp({to_us:d})"
+    keys = "log_us, partition, date_trunc('hour', committed_at), key_no, device_no"
+    return _consolidate(writer, LEDGER, keys, LEDGER_PARTS, span)
+
+
+ROLLUP_PARTS = {
+    "series_no": "series_no",
+    "bucket": "bucket",
+    "count": "sum(count)::BIGINT",
+    "sum": "sum(sum)",
+    "min": "min(min)",
+    "max": "max(max)",
+    "first": "arg_min(first, first_ts)",
+    "first_ts": "min(first_ts)",
+    "last": "arg_max(last, last_ts)",
+    "last_ts": "max(last_ts)",
+    "covered_us": "sum(covered_us)::BIGINT",
+}
+LEDGER_PARTS = {
+    "log_us": "log_us",
+    "partition": "partition",
+    "first_seq": "min(first_seq)",
+    "last_seq": "max(last_seq)",
+    "committed_at": "max(committed_at)",
+    "key_no": "key_no",
+    "device_no": "device_no",
+} | {
+    name: f"sum({name})::BIGINT"
+    for name in (
+        "messages",
+        "readings",
+        "accepted",
+        "stored",
+        "replaced",
+        "repeats",
+        "dead_letters",
+        "forgotten",
+    )
+}
+"""How parts become one row, column by column."""
+
+
+def _consolidate(writer: LakeWriter, table: LakeTable, keys: str, parts: dict[str, str], where: str) -> int:
+    """Makes one row of those with equal keys, where that at least halves them; returns how many rows went."""
+    with engine_errors():
+        row = writer.connection.execute(
+            f"SELECT count(*), count(DISTINCT ({keys})) FROM lake.{table.name} WHERE {where}"
+        ).fetchone()
+    rows, merged = row if row else (0, 0)
+    if rows < 2 * merged or rows == merged:
+        return 0
+    made = ", ".join(f'{part} AS "{name}"' for name, part in parts.items())
+    order = ", ".join(table.order)
+
+    def rewrite(connection: duckdb.DuckDBPyConnection) -> None:
+        connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE consolidated AS SELECT {made} FROM lake.{table.name} "
+            f"WHERE {where} GROUP BY {keys}"
+        )
+        connection.execute(f"DELETE FROM lake.{table.name} WHERE {where}")
+        connection.execute(f"INSERT INTO lake.{table.name} BY NAME FROM consolidated ORDER BY {order}")
+        connection.execute("DROP TABLE consolidated")
+
+    writer.commit({}, rewrite)
+    return int(rows - merged)
 
 
 def forget(writer: LakeWriter, table: str, column: str, before_us: int, series_nos: list[int] | None) -> None:
     """Retention: deletes rows whose time lies before `before_us`, of some series or (None) of all."""
+    where = f"{column} < make_timestamp({before_us:d})"
+    if series_nos is not None:
+        where += " AND list_contains($1::INTEGER[], series_no)"
+    parameters = [] if series_nos is None else [series_nos]
 
     def delete(connection: duckdb.DuckDBPyConnection) -> None:
-        sql = f"DELETE FROM lake.{table} WHERE {column} < make_timestamp($1)"
-        if series_nos is None:
-            connection.execute(sql, [before_us])
-        else:
-            connection.execute(sql + " AND list_contains($2::INTEGER[], series_no)", [before_us, series_nos])
+        connection.execute(f"DELETE FROM lake.{table} WHERE {where}", parameters)
 
     with engine_errors():
         row = writer.connection.execute(
-            f"SELECT count(*) FROM lake.{table} WHERE {column} < make_timestamp(?)", [before_us]
+            f"SELECT count(*) FROM lake.{table} WHERE {where}", parameters
         ).fetchone()
     if row and row[0]:
         writer.commit({}, delete)
+
+
+def forget_days(writer: LakeWriter, before_us: int, now_us: int, owners: pa.Table) -> None:
+    """Retention of the last tier, with a word to the ledger: what goes here is known nowhere afterwards.
+
+    owners: (series_no, device_no) of the series whose samples count; others go without a word.
+    """
+
+    told = {"committed_at", "device_no", "forgotten"}
+    zeros = ", ".join(f"0 AS {name}" for name in LEDGER.schema.names if name not in told)
+
+    def note(connection: duckdb.DuckDBPyConnection) -> None:
+        connection.register("owners", owners)
+        connection.execute(
+            f"INSERT INTO lake.ledger BY NAME SELECT {zeros}, make_timestamp($1) AS committed_at, device_no, "
+            "sum(count)::BIGINT AS forgotten FROM lake.rollups_1d JOIN owners USING (series_no) "
+            "WHERE bucket < make_timestamp($2) GROUP BY device_no",
+            [now_us, before_us],
+        )
+        connection.execute(
+            "DELETE FROM lake.rollups_1d WHERE bucket < make_timestamp($1) "
+            "AND series_no IN (SELECT series_no FROM owners)",
+            [before_us],
+        )
+        connection.unregister("owners")
+
+    with engine_errors():
+        row = writer.connection.execute(
+            "SELECT count(*) FROM lake.rollups_1d WHERE bucket < make_timestamp($1)", [before_us]
+        ).fetchone()
+    if row and row[0]:
+        writer.commit({}, note)
 
 
 def clean_up(writer: LakeWriter, keep_minutes: int) -> None:

@@ -24,7 +24,7 @@ from kilowatch.settings import Settings
 from kilowatch.stream.client import Client
 from kilowatch.stream.log import PartitionTaken
 from kilowatch.wire.live import REGISTRY_SUBJECT
-from kilowatch.worker.blocking import to_the_end
+from kilowatch.worker.blocking import to_the_end, wait_for
 from kilowatch.worker.shift import Pace, Places, Shift, Suspects, Unsettled
 
 log = structlog.get_logger()
@@ -105,16 +105,6 @@ class Worker:
             writer = LakeWriter(self.engines.lake, connection.cursor())
             reader = LakeReader(self.engines.lake, connection)
             yield Places(database, client, writer, reader, leases, self.clock)
-
-
-async def wait_for(stop: asyncio.Event, timeout_s: float) -> bool:
-    """Whether `stop` was set within the time."""
-    try:
-        async with asyncio.timeout(timeout_s):
-            await stop.wait()
-    except TimeoutError:
-        return False
-    return True
 
 
 def leaves(group: BaseExceptionGroup[Exception]) -> list[Exception]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import text
 
 from kilowatch.postgres.engine import Connection, Database
+from kilowatch.telemetry.metric import ENERGY
 from kilowatch.telemetry.store import device_sources, list_series
 from kilowatch.worker.registry import DeviceFact, SeriesFact
 
@@ -20,26 +21,31 @@ RETENTION = text(
 
 RETENTIONS = text(
     "SELECT o.retention_raw_days, o.retention_hourly_days, o.retention_daily_days,"
-    " coalesce(array_agg(s.series_no) FILTER (WHERE s.series_no IS NOT NULL), '{}') AS series"
-    " FROM kilowatch.organisations o LEFT JOIN kilowatch.series s ON s.organisation_id = o.id"
+    " array_agg(s.series_no ORDER BY s.series_no), array_agg(s.device_no ORDER BY s.series_no),"
+    " array_agg(m.name = :energy ORDER BY s.series_no)"
+    " FROM kilowatch.organisations o JOIN kilowatch.series s ON s.organisation_id = o.id"
+    " JOIN kilowatch.metrics m ON m.metric_no = s.metric_no"
     " GROUP BY 1, 2, 3"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long each tier is kept, in days, and the series that it holds for."""
+    """How long each tier is kept, in days, and the series that it holds for: their devices, and whether they
+    are energy, which is made here and counted nowhere."""
 
     raw_days: int
     hourly_days: int
     daily_days: int
     series: list[int]
+    devices: list[int]
+    is_energy: list[bool]
 
 
 async def list_retentions(database: Database) -> list[Retention]:
     """Every retention that some organisation has, with the series of those organisations."""
     async with database.unscoped() as connection:
-        return [Retention(*row) for row in await connection.execute(RETENTIONS)]
+        return [Retention(*row) for row in await connection.execute(RETENTIONS, {"energy": ENERGY})]
 
 
 async def learn_devices(

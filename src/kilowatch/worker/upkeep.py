@@ -12,7 +12,9 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
+import numpy as np
 import procrastinate
+import pyarrow as pa
 import structlog
 
 from kilowatch.clock import MICROSECONDS, Clock, to_datetime
@@ -27,13 +29,16 @@ from kilowatch.settings import Settings
 from kilowatch.stream.client import Client
 from kilowatch.stream.log import Log
 from kilowatch.telemetry.store import forget_responses
+from kilowatch.worker.blocking import finish, wait_for
 from kilowatch.worker.store import Retention, list_retentions
 
 log = structlog.get_logger()
 
 BEHIND_S = 5.0
 """While the oldest reading waits longer than this, merging can wait too."""
-DAY_US = 86_400 * MICROSECONDS
+HOUR_US = 3600 * MICROSECONDS
+DAY_US = 24 * HOUR_US
+MARGIN_DAYS = 2
 OPEN_DAYS = 3
 """Roll-ups of the last days still grow; those are consolidated by the hour."""
 NICENESS = 15
@@ -78,6 +83,8 @@ class Upkeep:
     def _tidy(self, writer: LakeWriter, now_us: int, retentions: list[Retention]) -> None:
         apply_retention(writer, now_us, retentions)
         upkeep.consolidate_rollups(writer, now_us - OPEN_DAYS * DAY_US)
+        hour_us = now_us // HOUR_US * HOUR_US
+        upkeep.consolidate_ledger(writer, hour_us - OPEN_DAYS * DAY_US, hour_us)
         upkeep.merge_files(writer, upkeep.GROWN_BYTES)
         upkeep.clean_up(writer, self.settings.snapshot_keep_minutes)
 
@@ -85,14 +92,21 @@ class Upkeep:
         state = await Log(self.client).state()
         return state.lag_s(self.clock.now_us()) > BEHIND_S
 
-    async def _keep(self, task: Task) -> None:
-        """Runs a task on the lake, alone, in the background."""
+    async def merge_all(self) -> bool:
+        """Merges everything that can be merged, however far behind the worker is; False when another process
+        does upkeep just now."""
+        return await self._keep(lambda writer: upkeep.merge_files(writer, upkeep.GROWN_BYTES))
+
+    async def _keep(self, task: Task) -> bool:
+        """Runs a task on the lake, alone, in the background; False when another process does so."""
         async with await Leases.connect(self.postgres_url) as leases:
             if not await leases.take(UPKEEP):
-                return
+                return False
             if self._thread is None:
                 self._thread = ThreadPoolExecutor(1, "upkeep", lower_priority)
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._run, task)
+            working = asyncio.get_running_loop().run_in_executor(self._thread, self._run, task)
+            await finish(working)
+            return True
 
     def _run(self, task: Task) -> None:
         writer = LakeWriter(replace(self.place, threads=1))
@@ -134,19 +148,28 @@ async def quietly(job: Callable[[], Awaitable[None]]) -> None:
 
 
 def apply_retention(writer: LakeWriter, now_us: int, retentions: list[Retention]) -> None:
-    """Forgets what is older than its organisation keeps. Samples stay a day longer than promised, so that
-    whatever the worker takes for kept is there."""
+    """Forgets what is older than its organisation keeps.
+
+    Samples stay two days longer than promised: whatever the worker takes for kept is there, with the whole
+    local day around it (up to 25 hours), from which a replaced value's roll-ups are made again.
+    """
     alone = len(retentions) == 1
     for retention in retentions:
         series = None if alone else retention.series
         days = {
-            "samples": ("ts", retention.raw_days + 1),
-            "rollups_1m": ("bucket", retention.raw_days + 1),
+            "samples": ("ts", retention.raw_days + MARGIN_DAYS),
+            "rollups_1m": ("bucket", retention.raw_days + MARGIN_DAYS),
             "rollups_15m": ("bucket", retention.hourly_days),
             "rollups_1h": ("bucket", retention.hourly_days),
             "rollups_1d": ("bucket", retention.daily_days),
             "corrections": ("ts", retention.daily_days),
         }
+        counted = ~np.array(retention.is_energy)
+        owners = {
+            "series_no": np.array(retention.series)[counted],
+            "device_no": np.array(retention.devices)[counted],
+        }
+        upkeep.forget_days(writer, now_us - retention.daily_days * DAY_US, now_us, pa.table(owners))
         for table, (column, kept) in days.items():
             upkeep.forget(writer, table, column, now_us - kept * DAY_US, series)
 
@@ -158,7 +181,7 @@ async def run_jobs(jobs: Upkeep, stop: asyncio.Event) -> None:
             await _run_schedule(jobs.app(), stop)
         except Exception as error:  # whatever ended the schedule, readings must not wait for it
             log.warning("the schedule begins again", error=repr(error))
-            await asyncio.wait({asyncio.create_task(stop.wait())}, timeout=AGAIN_S)
+            await wait_for(stop, AGAIN_S)
 
 
 async def _run_schedule(app: procrastinate.App, stop: asyncio.Event) -> None:
@@ -173,5 +196,7 @@ async def _run_schedule(app: procrastinate.App, stop: asyncio.Event) -> None:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        for task in done:
+            task.result()
         for task in done:
             task.result()
