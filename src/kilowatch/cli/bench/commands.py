@@ -111,6 +111,50 @@ def accounting(
         raise typer.Exit(1)
 
 
+@app.command()
+def peers(
+    devices: Devices = 10_000,
+    metrics: Metrics = 4,
+    seconds: Seconds = 20.0,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each system is loaded.")] = 1,
+    connections: Annotated[int, typer.Option(min=1)] = 8,
+    folder: Folder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Sends the same line protocol to VictoriaMetrics, InfluxDB and Kilowatch, and prints the ratio."""
+    from kilowatch.cli.bench import peers as bench
+    from kilowatch.cli.bench.ingest import Wish
+
+    wish = Wish("influx", devices, metrics, connections=connections, seconds=seconds)
+    _report("Peers", lambda: bench.measure(wish, rounds, folder), bench.rows_of, as_json)
+
+
+@app.command()
+def idle(
+    seconds: Seconds = 30.0,
+    settle: Annotated[float, typer.Option(min=0, help="Seconds to wait before, once it is live.")] = 20.0,
+    folder: Folder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Starts the demo and measures what it needs while it plays: time to start, memory, CPU."""
+    from kilowatch.cli.bench import idle as bench
+
+    _report("Idle demo", lambda: bench.measure(seconds, settle, folder), bench.rows_of, as_json)
+
+
+@app.command("all")
+def run_all(seconds: Seconds = 5.0, folder: Folder = None, as_json: AsJson = False) -> None:
+    """Runs everything, each for about the given time: a short look by default, a measurement with 60."""
+    from kilowatch.cli.bench import suite as bench
+
+    def tell(name: str) -> None:
+        sys.stderr.write(f"{name} ...\n")
+
+    result = _report("Everything", lambda: bench.measure(seconds, folder, tell), bench.rows_of, as_json)
+    if not result["right"]:
+        raise typer.Exit(1)
+
+
 def _report(
     title: str,
     measure: Callable[[], dict[str, Any]],

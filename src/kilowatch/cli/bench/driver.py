@@ -11,6 +11,7 @@ import os
 import resource
 import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -102,8 +103,9 @@ async def _report(tally: Tally) -> None:
 
 def _give_up(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """A callback that raises is a fault of the client; without this its connection would fall silent."""
-    what = context.get("exception") or context["message"]
-    say({"event": "done", "failures": [f"the client failed: {what!r}"]})
+    error = context.get("exception")
+    what = "".join(traceback.format_exception(error)) if error else context["message"]
+    say({"event": "done", "failures": [f"the client failed: {what}"]})
     os._exit(1)
 
 

@@ -37,6 +37,7 @@ class Publisher(asyncio.Protocol):
         self._login, self._singles, self._tally, self._more = login, singles, tally, more
         self._topics = [len(topic).to_bytes(2, "big") + topic for topic in topics]
         self._window = window
+        self._started = False
         self._in_flight = 0
         self._packet_id = 0
         self._sent_at = [0.0] * (PACKET_IDS + 1)
@@ -55,6 +56,7 @@ class Publisher(asyncio.Protocol):
 
     def start(self, delay_s: float = 0.0) -> None:
         """Fills the window, now or later."""
+        self._started = True
         asyncio.get_running_loop().call_later(delay_s, self._fill)
 
     def data_received(self, data: bytes) -> None:
@@ -77,7 +79,7 @@ class Publisher(asyncio.Protocol):
             self._acknowledged(now)
             at += 4
         self._pending = data[whole:]
-        if self._in_flight < self._window and self.ready.done():
+        if self._started and self._in_flight < self._window:
             self._fill()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -100,6 +102,8 @@ class Publisher(asyncio.Protocol):
         self._tally.last_at = now
 
     def _fill(self) -> None:
+        if self.done.done():
+            return
         packets: list[bytes] = []
         now = time.monotonic()
         while self._in_flight < self._window and self._more():
