@@ -18,7 +18,7 @@ from kilowatch.telemetry.step import Kind, Source
 from kilowatch.wire.frame import Frame
 from kilowatch.worker.books import METERED_GAP_US, Books
 from kilowatch.worker.ledger import Span
-from kilowatch.worker.registry import DeviceFact, Registry, SeriesFact
+from kilowatch.worker.registry import DeviceFact, Registry, SeriesFacts
 from kilowatch.worker.repeats import CONFLICT
 from kilowatch.worker.settle import Settled, Settlement
 
@@ -89,11 +89,13 @@ class Shelf:
 
 def registry(time_zone: str = "Europe/Berlin") -> Registry:
     known = Registry()
-    series = [
-        SeriesFact(100 * device + metric, device, metric, name)
-        for device in DEVICES
-        for metric, name in METRICS.items()
-    ]
+    pairs = [(device, metric) for device in DEVICES for metric in METRICS]
+    series = SeriesFacts(
+        np.array([100 * device + metric for device, metric in pairs], np.int32),
+        np.array([device for device, _ in pairs], np.int32),
+        np.array([metric for _, metric in pairs], np.int32),
+        METRICS,
+    )
     devices = [
         DeviceFact(device, ORGANISATION, f"D{device}", time_zone, 90, None, *DEVICES[device], 1000 + device)
         for device in DEVICES

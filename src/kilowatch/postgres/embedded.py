@@ -162,6 +162,7 @@ class EmbeddedPostgres:
         kept = self.home / "socket-folder"
         if kept.exists() and (known := kept.read_text().strip()):
             return Path(known)
+        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(prefix="kilowatch-"))
         kept.write_text(str(made))
         return made

@@ -23,7 +23,7 @@ from kilowatch.postgres.lease import Leases
 from kilowatch.settings import Settings
 from kilowatch.stream.client import Client
 from kilowatch.stream.log import PartitionTaken
-from kilowatch.wire.live import REGISTRY_SUBJECT
+from kilowatch.wire.live import REGISTRY_SUBJECT, RegistryChange
 from kilowatch.worker.blocking import to_the_end, wait_for
 from kilowatch.worker.shift import Pace, Places, Shift, Suspects, Unsettled
 
@@ -76,9 +76,12 @@ class Worker:
                     self.settings.gap_max_s * 1_000_000,
                     self.suspects,
                 )
-                changed = await places.client.subscribe(
-                    REGISTRY_SUBJECT, lambda _subject, _data: shift.forget_devices()
-                )
+
+                def note(_subject: str, message: bytes) -> None:
+                    if RegistryChange.decode(message).kind != "keys":
+                        shift.forget_devices()
+
+                changed = await places.client.subscribe(REGISTRY_SUBJECT, note)
                 log.info("the worker is at work", partitions=list(self.numbers))
                 try:
                     await shift.run(stop)

@@ -42,13 +42,19 @@ class DeviceFact:
 
 
 @dataclass(frozen=True, slots=True)
-class SeriesFact:
-    """One series: its number, device, and its metric's number and name."""
+class SeriesFacts:
+    """Series in columns: their numbers, devices and metrics; and the name of each metric number."""
 
-    series_no: int
-    device_no: int
-    metric_no: int
-    metric: str
+    series_no: Int32s
+    device_no: Int32s
+    metric_no: Int32s
+    names: dict[int, str]
+
+    @classmethod
+    def none(cls) -> "SeriesFacts":
+        """No series."""
+        nothing = np.empty(0, np.int32)
+        return cls(nothing, nothing, nothing, {})
 
 
 @dataclass(slots=True)
@@ -91,27 +97,25 @@ class Registry:
             slot = self.slot_of_metric[metric_no] = self._slot(f"metric {metric_no}")
         return slot
 
-    def learn(self, devices: list[DeviceFact], series: list[SeriesFact]) -> None:
+    def learn(self, devices: list[DeviceFact], series: SeriesFacts) -> None:
         """Takes in what PostgreSQL answered about devices; replaces what was known of them."""
         highest = max((fact.device_no for fact in devices), default=0)
+        highest = max(highest, int(series.device_no.max(initial=0)))
         if highest >= len(self.known):
             self._grow(highest + 1)
-        for one in series:
-            slot = self._slot(one.metric)
-            self.slot_of_metric[one.metric_no] = slot
-            if one.device_no >= len(self.known):
-                self._grow(one.device_no + 1)
-            self.series[slot][one.device_no] = one.series_no
-            self.highest_series = max(self.highest_series, one.series_no)
+        self.highest_series = max(self.highest_series, int(series.series_no.max(initial=0)))
+        for metric_no, name in series.names.items():
+            slot = self.slot_of_metric[metric_no] = self._slot(name)
+            mine = series.metric_no == metric_no
+            self.series[slot][series.device_no[mine]] = series.series_no[mine]
         for fact in devices:
             self._learn_device(fact)
         more = self.highest_series + 1 - len(self.zone_of_series)
         if more > 0:
             self.zone_of_series = np.concatenate([self.zone_of_series, np.zeros(more + 1024, np.int16)])
-        for one in series:
-            self.zone_of_series[one.series_no] = self.zone[one.device_no]
-        for fact in devices:
-            self.zone_of_series[self.energy_series[fact.device_no]] = self.zone[fact.device_no]
+        self.zone_of_series[series.series_no] = self.zone[series.device_no]
+        numbers = np.array([fact.device_no for fact in devices], np.intp)
+        self.zone_of_series[self.energy_series[numbers]] = self.zone[numbers]
 
     def metric_names(self) -> dict[int, str]:
         """Slot -> name of the metric."""

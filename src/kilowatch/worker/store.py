@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from sqlalchemy import text
 
 from kilowatch.postgres.engine import Connection, Database
 from kilowatch.telemetry.metric import ENERGY
-from kilowatch.telemetry.store import device_sources, list_series
-from kilowatch.worker.registry import DeviceFact, SeriesFact
+from kilowatch.telemetry.store import device_sources
+from kilowatch.worker.registry import DeviceFact, SeriesFacts
 
 DEVICES_AT_ONCE = 20_000
 
@@ -48,31 +49,85 @@ async def list_retentions(database: Database) -> list[Retention]:
         return [Retention(*row) for row in await connection.execute(RETENTIONS, {"energy": ENERGY})]
 
 
+OWNED = text(
+    "SELECT s.series_no, s.device_no, d.id AS device, m.name AS metric, o.slug AS organisation,"
+    " o.retention_raw_days AS raw_days, o.retention_hourly_days AS hourly_days,"
+    " o.retention_daily_days AS daily_days"
+    " FROM kilowatch.series s"
+    " JOIN kilowatch.devices d ON d.device_no = s.device_no"
+    " JOIN kilowatch.metrics m ON m.metric_no = s.metric_no"
+    " JOIN kilowatch.organisations o ON o.id = s.organisation_id"
+    " WHERE (CAST(:organisation AS text) IS NULL OR o.slug = :organisation)"
+    " AND (CAST(:device AS text) IS NULL OR d.id = :device)"
+    " ORDER BY s.series_no"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedSeries:
+    """A series with the names of what it belongs to, and how long its tiers are kept, in days."""
+
+    series_no: int
+    device_no: int
+    device: str
+    metric: str
+    organisation: str
+    raw_days: int
+    hourly_days: int
+    daily_days: int
+
+    @property
+    def is_energy(self) -> bool:
+        """Whether it is a device's canonical energy, which has roll-ups only."""
+        return self.metric == ENERGY
+
+
+async def list_owned_series(
+    database: Database, organisation: str | None = None, device: str | None = None
+) -> list[OwnedSeries]:
+    """All series, or those of an organisation (by slug) or of devices called so."""
+    async with database.unscoped() as connection:
+        given = {"organisation": organisation, "device": device}
+        return [OwnedSeries(**row) for row in (await connection.execute(OWNED, given)).mappings()]
+
+
+SERIES = text(
+    "SELECT series_no, device_no, metric_no FROM kilowatch.series"
+    " WHERE device_no = ANY(CAST(:devices AS integer[]))"
+)
+METRIC_NAMES = text(
+    "SELECT metric_no, name FROM kilowatch.metrics WHERE metric_no = ANY(CAST(:metrics AS integer[]))"
+)
+
+
 async def learn_devices(
     database: Database, device_nos: Sequence[int]
-) -> tuple[list[DeviceFact], list[SeriesFact]]:
+) -> tuple[list[DeviceFact], SeriesFacts]:
     """The facts of the given devices; a device that is gone has none.
 
     Raises:
         EngineUnavailable: if PostgreSQL is away.
     """
     devices: list[DeviceFact] = []
-    series: list[SeriesFact] = []
-    for start in range(0, len(device_nos), DEVICES_AT_ONCE):
-        async with database.unscoped() as connection:
-            some_devices, some_series = await _learn(connection, device_nos[start : start + DEVICES_AT_ONCE])
-        devices += some_devices
-        series += some_series
-    return devices, series
+    rows: list[Sequence[int]] = []
+    async with database.unscoped() as connection:
+        for start in range(0, len(device_nos), DEVICES_AT_ONCE):
+            some = list(device_nos[start : start + DEVICES_AT_ONCE])
+            devices += await _learn(connection, some)
+            found = await connection.execute(SERIES, {"devices": some})
+            rows += [tuple(row) for row in found]
+        columns = np.array(rows, np.int32).reshape(-1, 3)
+        metrics = np.unique(columns[:, 2]).tolist()
+        named = await connection.execute(METRIC_NAMES, {"metrics": metrics})
+        names = {row.metric_no: row.name for row in named}
+    return devices, SeriesFacts(columns[:, 0], columns[:, 1], columns[:, 2], names)
 
 
-async def _learn(
-    connection: Connection, device_nos: Sequence[int]
-) -> tuple[list[DeviceFact], list[SeriesFact]]:
+async def _learn(connection: Connection, device_nos: Sequence[int]) -> list[DeviceFact]:
     sources = await device_sources(connection, device_nos)
     found = await connection.execute(RETENTION, {"devices": list(device_nos)})
     retention = {row.device_no: row.retention_raw_days for row in found}
-    devices = [
+    return [
         DeviceFact(
             source.device_no,
             source.organisation_id,
@@ -87,8 +142,3 @@ async def _learn(
         )
         for source in sources
     ]
-    series = [
-        SeriesFact(one.series_no, one.device_no, one.metric_no, one.metric)
-        for one in await list_series(connection, device_nos)
-    ]
-    return devices, series
