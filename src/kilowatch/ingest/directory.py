@@ -178,7 +178,7 @@ class Directory:
                 found |= await register_devices(connection, known.organisation_id, missing)
         known.add_devices(found)
         if made:
-            await self._announce(known, "devices")
+            await self._announce(known)
 
     async def ensure_metrics(self, known: Known, names: Sequence[str]) -> None:
         """Takes in these metrics, making those that are not there while the organisation has room for more.
@@ -193,7 +193,7 @@ class Directory:
                 found |= await ensure_metrics(connection, known.organisation_id, missing)
         known.metrics.update(found)
         if missing:
-            await self._announce(known, "metrics")
+            await self._announce(known)
 
     async def ensure_series(self, known: Known, pairs: Sequence[tuple[int, int]]) -> set[int]:
         """Makes those series that are not there. Returns the devices that cannot have them, because they were
@@ -232,11 +232,9 @@ class Directory:
                 del self._known[next(iter(self._known))]
             self._known[organisation_id] = task.result()
 
-    async def _announce(self, known: Known, kind: str) -> None:
+    async def _announce(self, known: Known) -> None:
         """Tells everybody else. The word comes back to us, and our own copy holds the change already."""
-        word = msgspec.convert(
-            {"organisation": str(known.organisation_id), "kind": kind}, RegistryChange
-        ).encode()
+        word = RegistryChange(str(known.organisation_id), "arrivals").encode()
         self._echoes[word] += 1
         try:
             await self._client.publish(REGISTRY_SUBJECT, word)

@@ -53,8 +53,8 @@ class RegistryChange(msgspec.Struct, frozen=True):
 
     organisation: str
     """UUID of the organisation."""
-    kind: Literal["organisations", "keys", "sites", "devices", "metrics"]
-    """Which rows."""
+    kind: Literal["organisations", "keys", "sites", "devices", "metrics", "arrivals"]
+    """Which rows; `arrivals` are devices and metrics that are new, while nothing that was there changed."""
 
     def encode(self) -> bytes:
         """The change as one JSON document."""

@@ -78,7 +78,7 @@ class Worker:
                 )
 
                 def note(_subject: str, message: bytes) -> None:
-                    if RegistryChange.decode(message).kind != "keys":
+                    if RegistryChange.decode(message).kind not in ("keys", "arrivals"):
                         shift.forget_devices()
 
                 changed = await places.client.subscribe(REGISTRY_SUBJECT, note)
