@@ -119,6 +119,35 @@ def doctor(data: Data = None, as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
+@app.command()
+def verify(
+    data: Data = None,
+    start: Annotated[str | None, typer.Option(help="From this time on; without it from the first.")] = None,
+    end: Annotated[str | None, typer.Option(help="Up to this time; without it up to now.")] = None,
+    organisation: Annotated[str | None, typer.Option(help="Only this organisation, by its slug.")] = None,
+    device: Annotated[str | None, typer.Option(help="Only devices with this id.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Proves that everything accepted is stored once, a repeat or a dead letter, and that all tiers agree."""
+    from kilowatch.cli import verify as proof
+
+    scope = proof.Scope(proof.read_span(start, end), organisation, device)
+    if not proof.verify(load_settings(data=data), scope, as_json):
+        raise typer.Exit(1)
+
+
+@app.command()
+def storage(
+    data: Data = None,
+    merge: Annotated[bool, typer.Option("--merge", help="Merge small files first.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Shows what the lake weighs: rows, files and bytes per table, bytes per sample, samples per metric."""
+    from kilowatch.cli.storage import show_storage
+
+    show_storage(load_settings(data=data), merge=merge, as_json=as_json)
+
+
 @keys.command("create")
 def create_key(
     organisation: Annotated[str, typer.Option(help="Slug of the organisation.")],

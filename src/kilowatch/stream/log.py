@@ -133,6 +133,16 @@ class Log:
             int(state["last_seq"]),
         )
 
+    async def count_settled(self, partition: int, last: int) -> int:
+        """How many messages of a partition are in the log up to the sequence `last`: when that is committed,
+        they only have not been acknowledged yet."""
+        count = 0
+        found = await _oldest_sequence(self._client, STREAM, subject_of(partition))
+        while 0 < found <= last:
+            count += 1
+            found = await _oldest_sequence(self._client, STREAM, subject_of(partition), found + 1)
+        return count
+
     async def open_partition(self, partition: int, *, max_unacknowledged: int = 10_000) -> "Partition":
         """Takes the partition: everything in it that is not acknowledged is handed out again, at once.
 
@@ -302,9 +312,9 @@ async def ensure_stream(client: Client, config: dict[str, Any]) -> None:
         await client.request_json(f"$JS.API.STREAM.UPDATE.{name}", config)
 
 
-async def _oldest_sequence(client: Client, stream: str, subject: str) -> int:
-    """Sequence of the oldest message on `subject`, 0 when there is none."""
-    wish = {"seq": 1, "next_by_subj": subject, "no_hdr": True}
+async def _oldest_sequence(client: Client, stream: str, subject: str, start: int = 1) -> int:
+    """Sequence of the oldest message on `subject` from `start` on, 0 when there is none."""
+    wish = {"seq": start, "next_by_subj": subject, "no_hdr": True}
     try:
         answer = await client.request_json(f"$JS.API.STREAM.MSG.GET.{stream}", wish)
     except ApiError as error:
