@@ -238,6 +238,16 @@ def test_a_meter_that_comes_a_little_early_or_late_has_no_gap() -> None:
     assert coverage(hourly, T0, DAY_END, QUARTER_US) == 1.0
 
 
+def test_readings_by_the_second_leave_the_hourly_ones_before_them_covered() -> None:
+    seconds = np.arange(T0 + 20 * HOUR_US, DAY_END, 1_500_000, dtype=np.int64)
+    hourly = np.arange(T0, T0 + 20 * HOUR_US, HOUR_US, dtype=np.int64)
+    assert coverage(np.concatenate([hourly, seconds]), T0, DAY_END, 1) == pytest.approx(1.0, abs=1e-4)
+    lonely = np.array([T0 + 22 * HOUR_US], np.int64)
+    gap = seconds[(seconds < T0 + 21 * HOUR_US) | (seconds >= T0 + 23 * HOUR_US)]
+    broken = np.sort(np.concatenate([hourly, gap, lonely]))
+    assert coverage(broken, T0, DAY_END, 1) == pytest.approx(22 / 24, abs=1e-4)
+
+
 def test_coverage_counts_only_what_lies_in_the_range() -> None:
     assert coverage(int64s(T0), T0 + MINUTE_US, T0 + QUARTER_US, QUARTER_US) == 1.0
     assert coverage(int64s(T0), T0, T0 + HOUR_US, QUARTER_US) == 0.25

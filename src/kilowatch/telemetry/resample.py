@@ -263,8 +263,9 @@ def coverage(
     `bucket_us` are the ascending starts of the non-empty buckets, `bucket_ends` their ends or one width.
     A bucket stands for the time up to the next one, but for no more than one and a half slots, and for
     one slot when the next is farther; a slot is the bucket's length or the usual spacing of the data
-    (`spacing_us`, else the median), whichever is longer. So an hourly meter looked at by the quarter hour
-    is fully covered, and a gap lowers the share.
+    around (`spacing_us`, else what four neighbouring spacings say), whichever is longer. So an hourly meter
+    looked at by the quarter hour is fully covered, also where readings by the second follow, and a gap
+    lowers the share.
     """
     if bucket_us.size == 0 or end_us <= start_us:
         return 0.0
@@ -272,19 +273,30 @@ def coverage(
         bucket_us
     )
     spacings = np.diff(bucket_us)
-    if spacing_us is None and spacings.size:
-        spacing_us = int(np.partition(spacings, (spacings.size - 1) // 2)[(spacings.size - 1) // 2])
-    usual = spacing_us or 0
+    usual = _usual_spacings(spacings) if spacing_us is None else np.full_like(bucket_us, spacing_us)
     slots = np.maximum(lengths, usual)
     reach = bucket_us + slots
     following = bucket_us[1:]
     near = (following <= reach[:-1]) | (2 * spacings <= 3 * slots[:-1])
     reach[:-1] = np.where(near, following, reach[:-1])
     begins = bucket_us.copy()
-    if usual > lengths[0] and bucket_us[0] - usual < start_us:
+    if usual[0] > lengths[0] and bucket_us[0] - usual[0] < start_us:
         begins[0] = start_us  # the reading that stands for the head of the span lies before it
     covered = np.minimum(reach, end_us) - np.maximum(begins, start_us)
     return float(np.maximum(covered, 0).sum() / (end_us - start_us))
+
+
+def _usual_spacings(spacings: Int64s) -> Int64s:
+    """Per bucket (one more than there are spacings) how far away its next one usually is: the second largest
+    of the two spacings before and the two after its own, so that one gap beside it makes no difference."""
+    if spacings.size == 0:
+        return np.zeros(1, np.int64)
+    middle = (spacings.size - 1) // 2
+    edge = np.full(2, np.partition(spacings, middle)[middle])
+    padded = np.concatenate([edge, spacings, edge])
+    around = np.stack([padded[:-4], padded[1:-3], padded[3:-1], padded[4:]])
+    usual: Int64s = np.partition(around, 2, axis=0)[2]
+    return np.append(usual, usual[-1])
 
 
 def time_coverage(covered_us: Int64s, start_us: int, end_us: int) -> float:
