@@ -84,13 +84,15 @@ def query(
 def live(
     rate: Annotated[float, typer.Option(min=1, help="Readings per second meanwhile.")] = 100_000.0,
     seconds: Seconds = 30.0,
+    devices: Devices = 10_000,
     folder: Folder = None,
     as_json: AsJson = False,
 ) -> None:
     """Measures how long a reading takes from its sender to a WebSocket client, under load."""
     from kilowatch.cli.bench import live as bench
 
-    _report("Live", lambda: bench.measure(rate, seconds, folder), bench.rows_of, as_json)
+    wish = bench.Wish(rate, seconds, devices)
+    _report("Live", lambda: bench.measure(wish, folder), bench.rows_of, as_json)
 
 
 @app.command()

@@ -160,7 +160,11 @@ async def _register(order: Order, tally: Tally) -> None:
     shape, target = order.shape, order.target
     form = "json" if shape.form in ("single", "mqtt") else shape.form
     everybody = replace(
-        before_the_load(shape), form=form, devices=shape.used_devices, batch=WARM_ROWS, connections=1
+        before_the_load(shape),
+        form=form,
+        devices=shape.used_devices,
+        batch=min(WARM_ROWS, shape.used_devices),
+        connections=1,
     )
     first = replace(order, shape=everybody, target=replace(target, port=target.http_port), pace=0.0)
     (sender,) = _prepare_http(first, tally, lambda: Times(everybody.parts))

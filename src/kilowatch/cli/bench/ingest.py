@@ -64,6 +64,8 @@ class Wish:
     every_ms: int = 10
     window: int = 200
     pace: float = 0.0
+    first_device: int = 0
+    """Number of the first device: two loads of one instance need devices of their own."""
 
     def shape(self) -> Shape:
         """The load, ending about now."""
@@ -76,6 +78,7 @@ class Wish:
             min(self.devices, CONNECTIONS[self.form] if self.connections is None else self.connections),
             (SystemClock().now_us() - int(span_us)) // 1_000_000 * 1_000_000,
             self.every_ms * 1000,
+            first_device=self.first_device,
         )
 
 

@@ -145,8 +145,18 @@ async def watch(socket: ClientConnection, marks: Marks) -> None:
                 marks.see(sent)
 
 
-def measure(rate: float, seconds: float, folder: Path | None = None) -> dict[str, Any]:
-    """Starts an instance, loads it at `rate`, and watches.
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the options say."""
+
+    rate: float = 100_000.0
+    """Readings per second of the load."""
+    seconds: float = 30.0
+    devices: int = 10_000
+
+
+def measure(wish: Wish, folder: Path | None = None) -> dict[str, Any]:
+    """Starts an instance, loads it, and watches.
 
     Raises:
         BenchFailed: if a marked reading was refused or never seen.
@@ -156,14 +166,15 @@ def measure(rate: float, seconds: float, folder: Path | None = None) -> dict[str
         starting = bars.add_task("starting an instance", total=None, said="")
         with running_instance(place) as instance:
             bars.remove_task(starting)
-            result = asyncio.run(_measure(instance, rate, seconds, bars))
+            result = asyncio.run(watch_instance(instance, wish, bars))
     return {"bench": "live", **result, "machine": machine}
 
 
-async def _measure(instance: Instance, rate: float, seconds: float, bars: Progress) -> dict[str, Any]:
-    wish = ingest.Wish("json", seconds=seconds, pace=rate, batch=1250)
+async def watch_instance(instance: Instance, wish: Wish, bars: Progress) -> dict[str, Any]:
+    """The load, the marked readings and the watcher on a running instance."""
+    load = ingest.Wish("json", wish.devices, seconds=wish.seconds, pace=wish.rate, batch=1250)
     key = instance.create_key()
-    order = Order(ingest.target_of(instance, wish, key), wish.shape(), seconds, rate)
+    order = Order(ingest.target_of(instance, load, key), load.shape(), wish.seconds, wish.rate)
     headers = {"Authorization": f"Bearer {key}"}
     bar = bars.add_task("registering devices", total=None, said="")
     with Client(order) as client:
@@ -173,7 +184,7 @@ async def _measure(instance: Instance, rate: float, seconds: float, bars: Progre
             marker = Marker(http, f"{instance.url}/api/v1/readings", marks)
             await _register(marker)
             await asyncio.to_thread(instance.wait_until_stored)
-            bars.update(bar, description="live", total=seconds)
+            bars.update(bar, description="live", total=wish.seconds)
             address = f"ws://127.0.0.1:{instance.port}/api/v1/live"
             async with connect(address, additional_headers=headers, max_size=None) as socket:
                 await _join(socket, marks)
@@ -189,7 +200,7 @@ async def _measure(instance: Instance, rate: float, seconds: float, bars: Progre
         raise BenchFailed(f"{missing} of {len(marks.kind)} marked readings were accepted and never seen")
     spent = spent_between(before, instance.cpu_seconds())
     return {
-        "asked_readings_per_s": rate,
+        "asked_readings_per_s": wish.rate,
         "readings_per_s": round(outcome.rate),
         "seconds": round(outcome.seconds, 2),
         "refused": outcome.refused,

@@ -114,6 +114,6 @@ def read_device(
     return times, rows.column("value").to_numpy()
 
 
-def agree(verified: dict[str, Any]) -> bool:
-    """Whether `kw verify` found every account in order."""
-    return bool(verified.get("ok"))
+def agree(verified: dict[str, Any], stored: int) -> bool:
+    """Whether `kw verify` finds everything in order and counts as many stored values as were read back."""
+    return bool(verified["ok"]) and verified["totals"]["stored"] == stored

@@ -35,6 +35,7 @@ def steps(seconds: float, folder: Path | None) -> list[Step]:
         return lambda: ingest.measure(wish, folder)
 
     samples = int(min(SAMPLES_MOST, SAMPLES_PER_S * seconds))
+    account = accounting.Wish(seconds, min(5.0, seconds / 3))
     devices = min(1000, max(8, samples // 100_000))
     return [
         Step("JSON batches", load("json"), _tell_load),
@@ -43,10 +44,10 @@ def steps(seconds: float, folder: Path | None) -> list[Step]:
         Step("single, 64 connections", load("single", 64), _tell_load),
         Step("single, 256 connections", load("single", 256), _tell_load),
         Step("MQTT QoS 1, 4 clients", load("mqtt"), _tell_load),
-        Step("live at 100,000/s", lambda: live.measure(100_000, seconds, folder), _tell_live),
+        Step("live at 100,000/s", lambda: live.measure(live.Wish(seconds=seconds), folder), _tell_live),
         Step("reading back", lambda: query.measure(query.Wish(samples, devices), folder), _tell_query),
         Step("idle demo", lambda: idle.measure(min(seconds, 30.0), min(seconds, 20.0), folder), _tell_idle),
-        Step("accounting", lambda: accounting.measure(accounting.Wish(seconds), folder), _tell_account),
+        Step("accounting", lambda: accounting.measure(account, folder), _tell_account),
         Step("peers", lambda: peers.measure(ingest.Wish("influx", seconds=seconds), 1, folder), _tell_peers),
     ]
 
