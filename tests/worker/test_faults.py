@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from kilowatch.errors import EngineUnavailable
+from kilowatch.worker.shift import KILLING_OPENS
 from tests.worker.house import SECOND_US, WITHIN_S, House, Reading, until
 
 DEVICES = [f"D{number}" for number in range(20)]
@@ -150,3 +151,30 @@ async def test_a_second_worker_waits_for_the_first(house: House) -> None:
         await house.settled()
     expect_all(house, base_us, 200)
     assert house.ledger()["repeats"] == 0
+
+
+async def test_a_message_that_kills_its_workers_becomes_dead_letters(house: House) -> None:
+    await house.add(DEVICES, ["power"])
+    base_us = recent_us()
+    house.clock.advance((base_us - house.clock.now_us()) / SECOND_US + 3600)
+    for k in range(3):
+        await house.send(numbered(base_us, 10 * k, 10))
+    for _ in range(KILLING_OPENS):
+        await house.log.open_partition(0)  # and never a word again, as of a process that was killed
+    async with house.working():
+        await house.settled()
+    ledger = house.ledger()
+    assert (ledger["messages"], ledger["stored"], ledger["dead_letters"]) == (3, 20, 10)
+    assert {letter.code for letter in await house.letters()} == {"poison"}
+
+
+async def test_workers_that_end_in_order_make_nothing_suspicious(house: House) -> None:
+    await house.add(DEVICES, ["power"])
+    base_us = recent_us()
+    house.clock.advance((base_us - house.clock.now_us()) / SECOND_US + 3600)
+    await house.send(numbered(base_us, 0, 10))
+    for _ in range(KILLING_OPENS):
+        await (await house.log.open_partition(0)).close()
+    async with house.working():
+        await house.settled()
+    expect_all(house, base_us, 10)

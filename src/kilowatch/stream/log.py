@@ -11,6 +11,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -245,11 +246,14 @@ class Partition:
         return int(info["num_pending"]) + int(info["num_ack_pending"])
 
     async def close(self) -> None:
-        """Lets go of the partition; what was not acknowledged comes again to the next reader."""
+        """Lets go of the partition; what was not acknowledged comes again to the next reader. Who closes has
+        not died, so `stalled_opens` begins anew (unless the log is away)."""
         if self._subscription is not None:
             self._forget()
             await self._subscription.stop()
             self._subscription = None
+            with suppress(EngineUnavailable):
+                await _delete_consumer(self._client, self._stream, self._consumer)
 
     async def _pull(self, wish: dict[str, Any], count: int, timeout_s: float) -> None:
         """Asks for messages and returns when `count` are there, the server says that there are no more, or

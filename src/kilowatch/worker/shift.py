@@ -49,6 +49,9 @@ CELLS_PER_BATCH = 64_000_000
 """Readings x metrics in one batch; readings whose metrics differ widely make sparse columns."""
 TRIES = 5
 """How often a message is tried by itself before it becomes dead letters."""
+WARY_OPENS, KILLING_OPENS = 3, 8
+"""After so many workers that died at the same oldest message: go on one by one; take that message for the
+killer."""
 LAST_TRIES = 3
 """How often making dead letters of it is tried before the whole message is set aside."""
 
@@ -115,6 +118,7 @@ class Shift:
     _committed: dict[int, int] = field(default_factory=dict)
     _taken: dict[int, int] = field(default_factory=dict)
     _open: dict[int, Partition] = field(default_factory=dict)
+    _wary: set[int] = field(default_factory=set)
     _settlement: Settlement = field(init=False)
     _display: Display = field(init=False)
 
@@ -162,6 +166,8 @@ class Shift:
         self._room.set()
         for number in self.numbers:
             self._open[number] = await readings.open_partition(number)
+            if self._open[number].stalled_opens > WARY_OPENS:
+                self._wary.add(number)
 
     async def _fetch(self, number: int, stop: asyncio.Event) -> None:
         partition = self._open[number]
@@ -172,11 +178,24 @@ class Shift:
             if done := [one for one in messages if one.sequence <= committed]:
                 await partition.acknowledge(done)
             fresh = [one for one in messages if one.sequence > taken]
+            if fresh and number in self._wary:
+                self._wary.remove(number)
+                self._suspect(number, fresh, partition.stalled_opens)
             if fresh:
                 self._taken[number] = fresh[-1].sequence
             arrivals = [await self._read(number, one) for one in fresh]
             await self._take_in(arrivals)
         self._wake.set()
+
+    def _suspect(self, number: int, fresh: Sequence[LogMessage], deaths: int) -> None:
+        """Has messages tried one by one that workers before this one may have died of; beyond a number of
+        deaths the oldest is not tried any more."""
+        log.error("workers died at this message", partition=number, sequence=fresh[0].sequence, deaths=deaths)
+        for message in fresh:
+            self.suspects.setdefault((number, message.sequence), 0)
+        if deaths > KILLING_OPENS:
+            tries = TRIES if deaths <= KILLING_OPENS + LAST_TRIES else TRIES + LAST_TRIES
+            self.suspects[number, fresh[0].sequence] = tries
 
     async def _read(self, number: int, message: LogMessage) -> Arrival:
         """The message's readings; one that cannot be read is kept aside and brings none."""
