@@ -2,7 +2,7 @@
 # PYTHON=python3.12 chooses another Python, WORKERS=0 runs the tests in one process, BENCH="..." what to measure.
 
 WORKERS ?= 2
-BENCH ?= ingest --form json --devices 10000 --seconds 10
+BENCH ?= all
 BIN := .venv/bin
 
 export PYTHON
@@ -14,7 +14,7 @@ help:
 	@echo "make install  create .venv with all that Kilowatch needs"
 	@echo "make test     lint and run every test"
 	@echo "make lint     ruff, mypy, import order"
-	@echo "make bench    measure ingestion (BENCH=\"query --samples 1000000\" for others)"
+	@echo "make bench    measure everything for a short while (BENCH=\"ingest --form arrow\" for one thing)"
 	@echo "make format   let ruff write the code its way"
 	@echo "make lock     write the constraints files anew"
 	@echo "make clean    remove .venv and all caches; ./data stays"

@@ -1,12 +1,10 @@
 """Numbered readings: each says which it is, and the account tells what became of it."""
 
-import io
 import json
 from collections.abc import Callable
 
 import httpx
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from kilowatch.cli.bench.numbered import (
@@ -21,7 +19,7 @@ from kilowatch.cli.bench.numbered import (
     encode,
     problem_code,
 )
-from kilowatch.cli.bench.proof import Account, agree, audit
+from kilowatch.cli.bench.proof import Account, agree, judge
 from kilowatch.clock import rfc3339
 
 START_US = 1_795_219_200_000_000
@@ -77,26 +75,6 @@ def test_the_code_of_a_refusal_is_found(document: dict[str, str], code: str) -> 
 Stored = dict[str, list[tuple[int, float]]]
 
 
-def audited(door: Door, stored: Stored) -> Account:
-    """The account of a door whose devices hold these rows."""
-
-    def read(request: httpx.Request) -> httpx.Response:
-        device = request.url.path.split("/")[4]
-        if device not in stored:
-            return httpx.Response(404)
-        far = request.url.params["end"] > "2090"
-        rows = [row for row in stored[device] if (row[0] > FAR_US // 2) == far]
-        times = pa.array([ts_us for ts_us, _ in rows], pa.timestamp("us", tz="UTC"))
-        table = pa.table({"ts": times, "value": pa.array([value for _, value in rows], pa.float64())})
-        sink = io.BytesIO()
-        with pa.ipc.new_stream(sink, table.schema) as writer:
-            writer.write_table(table)
-        return httpx.Response(200, content=sink.getvalue())
-
-    with httpx.Client(transport=httpx.MockTransport(read)) as http:
-        return audit(door, http, "http://bench", {})
-
-
 def nothing(_stored: Stored) -> None:
     """Changes nothing."""
 
@@ -110,7 +88,11 @@ def filled(change: Callable[[Stored], object] = nothing) -> Account:
     for number in np.flatnonzero(door.states[: door.next] == ACCEPTED).tolist():
         stored[door.device(number)].append((door.time_us(number), float(number)))
     change(stored)
-    return audited(door, stored)
+    columns = {
+        device: (np.array([ts_us for ts_us, _ in rows]), np.array([value for _, value in rows]))
+        for device, rows in stored.items()
+    }
+    return judge(door, columns)
 
 
 def test_what_is_stored_once_is_right() -> None:

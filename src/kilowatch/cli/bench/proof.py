@@ -52,26 +52,40 @@ class Account:
             setattr(self, name, getattr(self, name) + value)
 
 
+Rows = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]
+"""Times and values."""
+
+
 def audit(door: Door, http: httpx.Client, url: str, headers: dict[str, str]) -> Account:
     """The account of a door, from what can be read back.
 
     Raises:
         BenchFailed: if a device cannot be read.
     """
+    near = (door.start_us - DAY_US, door.time_us(door.next) + DAY_US)
+    far = (FAR_US - DAY_US, FAR_US + DAY_US)
+    stored: dict[str, Rows] = {}
+    for device in door.devices():
+        parts = [read_device(http, url, headers, device, span) for span in (near, far)]
+        stored[device] = (
+            np.concatenate([times for times, _ in parts]),
+            np.concatenate([values for _, values in parts]),
+        )
+    return judge(door, stored)
+
+
+def judge(door: Door, stored: dict[str, Rows]) -> Account:
+    """The account of a door, from all rows of its devices."""
     states = door.states[: door.next]
     seen = np.zeros(door.next, np.int64)
     wrong = 0
-    for device in door.devices():
-        span = (door.start_us - DAY_US, door.time_us(door.next) + DAY_US)
-        times, values = read_device(http, url, headers, device, span)
+    for device, (times, values) in stored.items():
         numbers = (times - door.start_us) // STEP_US
         right = (numbers >= 0) & (numbers < door.next) & (values == numbers)
         right &= times == door.start_us + numbers * STEP_US
         right &= np.array([door.device(number) == device for number in numbers.tolist()], np.bool_)
         wrong += int((~right).sum())
         np.add.at(seen, numbers[right], 1)
-        far, _ = read_device(http, url, headers, device, (FAR_US - DAY_US, FAR_US + DAY_US))
-        wrong += len(far)
     return Account(
         sent=door.next,
         accepted=int((states == ACCEPTED).sum()),
@@ -88,7 +102,7 @@ def audit(door: Door, http: httpx.Client, url: str, headers: dict[str, str]) -> 
 
 def read_device(
     http: httpx.Client, url: str, headers: dict[str, str], device: str, span: tuple[int, int]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+) -> Rows:
     """Times and values of all that a device has stored in a span; nothing if there is no such device.
 
     Raises:
