@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import aiomqtt
 import httpx
 import psutil
 from rich.progress import Progress
@@ -148,6 +149,7 @@ async def _send_and_kill(
     bars: Progress,
 ) -> None:
     """Sends over all doors until the time is up, and then until every request is settled."""
+    asyncio.get_running_loop().set_exception_handler(_overlook_broken_connections)
     end = time.monotonic() + wish.seconds
     bar = bars.add_task("sending and killing", total=wish.seconds, said="")
 
@@ -173,6 +175,12 @@ async def _send_and_kill(
         except ExceptionGroup as failures:
             raise BenchFailed(str(failures.exceptions[0])) from failures
     bars.remove_task(bar)
+
+
+def _overlook_broken_connections(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """The MQTT library keeps a future for each connection that nobody asks for once the connection broke."""
+    if not isinstance(context.get("exception"), aiomqtt.MqttError):
+        loop.default_exception_handler(context)
 
 
 def _senders(

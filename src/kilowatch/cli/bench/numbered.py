@@ -8,6 +8,7 @@ only when every answer promised that nothing of it was taken.
 
 import asyncio
 import json
+import logging
 import random
 import uuid
 from collections.abc import Callable
@@ -44,6 +45,9 @@ CERTAIN_REFUSALS = frozenset({"log_full", "disk_full", "worker_behind"})
 ANSWER_WITHIN_S = 10.0
 RETRY_S = 0.2
 UNSENT, ACCEPTED, REFUSED, UNKNOWN = 0, 1, 2, 3
+_quiet = logging.getLogger(__name__)
+"""The MQTT library tells of every broken connection, and breaking them is what we do."""
+_quiet.disabled = True
 States = npt.NDArray[np.uint8]
 
 
@@ -219,7 +223,12 @@ class MqttSender:
     async def _publish(self, is_over: Until) -> None:
         user = f"{self._organisation}/{self._door.devices()[0]}"
         async with aiomqtt.Client(
-            "127.0.0.1", self._port, username=user, password=self._password, timeout=ANSWER_WITHIN_S
+            "127.0.0.1",
+            self._port,
+            username=user,
+            password=self._password,
+            timeout=ANSWER_WITHIN_S,
+            logger=_quiet,
         ) as mqtt:
             while self._open is not None or not is_over():
                 numbers = self._open = self._open if self._open is not None else self._door.take()
