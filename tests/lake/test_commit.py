@@ -1,6 +1,7 @@
 """What a commit promises: all of it or nothing, on disk first, and readable in every form."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
@@ -9,8 +10,8 @@ import psycopg
 import pytest
 
 from kilowatch.errors import EngineUnavailable
-from kilowatch.lake import writing
-from kilowatch.lake.connection import LakePlace, LostRace, prepare_lake
+from kilowatch.lake import reading, writing
+from kilowatch.lake.connection import LakePlace, LostRace, open_lake, prepare_lake
 from kilowatch.lake.reading import LakeReader
 from kilowatch.lake.writing import LakeWriter
 from tests.conftest import wait_until
@@ -159,3 +160,29 @@ def test_stored_values_and_their_neighbours_are_found(writer: LakeWriter, reader
         *((1, 100.0 + k) for k in range(3)),
         *((3, 300.0 + k) for k in range(2, 9)),
     ]
+
+
+def test_a_worn_reader_renews_itself_under_way(
+    place: LakePlace, writer: LakeWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "RENEW_AFTER_S", 0.0)
+    monkeypatch.setattr(reading, "RENEW_AFTER_QUERIES", 3)
+    writer.commit({"samples": samples(ROWS)})
+    reader = LakeReader(place)
+    first = reader._connection
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(lambda _: read_back(reader, 1, 2, 7), range(24)))
+    assert answers == [ROWS] * 24
+    assert reader._connection is not first
+    reader.close()
+
+
+def test_a_renewed_writer_goes_on_with_its_reader(place: LakePlace) -> None:
+    connection = open_lake(place)
+    writer, shared = LakeWriter(place, connection.cursor()), LakeReader(place, connection)
+    writer.commit({"samples": samples(ROWS[:2])})
+    writer.renew(shared)
+    writer.commit({"samples": samples(ROWS[2:])})
+    assert read_back(shared, 1, 2, 7) == ROWS
+    writer.close()
+    shared.close()

@@ -52,7 +52,7 @@ async def house(own_postgres: PostgresProcess, own_nats: NatsServer, tmp_path: P
             if error.code not in NOT_FOUND_CODES:
                 raise
     await Log(client).ensure(max_bytes=LOG_BYTES)
-    yield House(
+    house = House(
         own_postgres,
         own_nats,
         place,
@@ -62,5 +62,7 @@ async def house(own_postgres: PostgresProcess, own_nats: NatsServer, tmp_path: P
         await make_organisation(database),
         load_settings(data=tmp_path, commit_s=0.05),
     )
+    yield house
+    house.reader.close()
     await client.close()
     await database.close()

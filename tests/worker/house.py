@@ -9,6 +9,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,11 @@ class House:
     metrics: dict[str, int] = field(default_factory=dict)
     series: dict[tuple[str, str], int] = field(default_factory=dict)
 
+    @cached_property
+    def reader(self) -> LakeReader:
+        """For looking at what is stored."""
+        return LakeReader(self.place)
+
     @property
     def engines(self) -> Engines:
         return Engines(self.worker_url, self.nats.embedded.url, self.place)
@@ -162,12 +168,8 @@ class House:
 
     def rows(self, sql: str) -> Rows:
         """The answer of a query on the lake."""
-        reader = LakeReader(self.place)
-        try:
-            found: Rows = reader.query(sql).to_pylist()
-            return found
-        finally:
-            reader.close()
+        found: Rows = self.reader.query(sql).to_pylist()
+        return found
 
     def samples(self) -> dict[tuple[str, str], dict[int, float]]:
         """All samples by series and time; fails when a series has two of one time."""
@@ -181,11 +183,7 @@ class House:
 
     def rollups(self, tier: str, device: str, metric: str) -> Rows:
         """The merged roll-ups of a series, ordered."""
-        reader = LakeReader(self.place)
-        try:
-            found: Rows = reader.rollups(tier, [self.series[device, metric]], 0, 1 << 52).to_pylist()
-        finally:
-            reader.close()
+        found: Rows = self.reader.rollups(tier, [self.series[device, metric]], 0, 1 << 52).to_pylist()
         return [{name: value for name, value in row.items() if name != "series_no"} for row in found]
 
     def books(self, device: str, metric: str) -> dict[str, Rows]:

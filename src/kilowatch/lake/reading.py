@@ -4,6 +4,8 @@ Keeps true that partial roll-ups always leave merged, one row per series and buc
 microseconds UTC; ranges include their start and exclude their end. Methods block: run them in a thread.
 """
 
+import threading
+import time
 from collections.abc import Mapping, Sequence
 
 import duckdb
@@ -26,16 +28,43 @@ MERGED = """
 """
 
 
+RENEW_AFTER_S = 300.0
+RENEW_AFTER_QUERIES = 200
+"""DuckLake keeps some 100 kB of every snapshot that a connection has looked at, for as long as that lives."""
+
+
 class LakeReader:
-    """Reads through one shared DuckDB instance; every call has its own cursor, so threads may share it."""
+    """Reads through one shared DuckDB instance; every call has its own cursor, so threads may share it.
+
+    An instance of its own is replaced now and then, so that its memory stays what it is; one that was given
+    is its owner's to replace (`use`).
+    """
 
     def __init__(self, place: LakePlace, connection: duckdb.DuckDBPyConnection | None = None) -> None:
         self._place = place
-        self._connection = connection or open_lake(place, read_only=True)
+        self._is_own = connection is None
+        self._renewing = threading.Lock()
+        self.use(connection or open_lake(place, read_only=True))
+
+    def use(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Reads through `connection` from now on. The one before is left to queries that still run."""
+        self._connection = connection
+        self._queries = 0
+        self._since = time.monotonic()
 
     def close(self) -> None:
         """Closes the shared instance."""
         self._connection.close()
+
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        self._queries += 1
+        worn = self._queries > RENEW_AFTER_QUERIES and time.monotonic() - self._since > RENEW_AFTER_S
+        if worn and self._is_own and self._renewing.acquire(blocking=False):
+            try:
+                self.use(open_lake(self._place, read_only=True))
+            finally:
+                self._renewing.release()
+        return self._connection.cursor()
 
     def query(
         self, sql: str, parameters: Sequence[object] | Mapping[str, object] = (), **tables: pa.Table
@@ -45,7 +74,7 @@ class LakeReader:
         Raises:
             EngineUnavailable: if the catalog is away.
         """
-        cursor = self._connection.cursor()
+        cursor = self._cursor()
         try:
             for name, rows in tables.items():
                 cursor.register(name, rows)

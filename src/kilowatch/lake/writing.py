@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from kilowatch.lake.connection import LakePlace, engine_errors, open_lake, quoted
 from kilowatch.lake.layout import TABLES
+from kilowatch.lake.reading import LakeReader
 
 CATALOG = "__ducklake_metadata_lake"
 """The name by which DuckDB knows the catalog's database."""
@@ -32,6 +33,14 @@ class LakeWriter:
     def __init__(self, place: LakePlace, connection: duckdb.DuckDBPyConnection | None = None) -> None:
         self.place = place
         self.connection = connection or open_lake(place)
+
+    def renew(self, reader: LakeReader) -> None:
+        """Opens the lake anew, for itself and a reader that shares the instance. To be done now and then
+        between commits: an instance keeps something of every commit for as long as it lives."""
+        connection = open_lake(self.place)
+        self.connection.close()
+        self.connection = connection.cursor()
+        reader.use(connection)
 
     def close(self) -> None:
         """Closes the connection; a transaction that is open is rolled back."""

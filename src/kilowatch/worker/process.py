@@ -104,9 +104,10 @@ class Worker:
             client = await Client.connect(self.engines.nats_url, name="worker")
             opened.push_async_callback(client.close)
             connection = await to_the_end(open_lake, self.engines.lake)
-            opened.push_async_callback(to_the_end, connection.close)
             writer = LakeWriter(self.engines.lake, connection.cursor())
             reader = LakeReader(self.engines.lake, connection)
+            opened.push_async_callback(to_the_end, reader.close)
+            opened.push_async_callback(to_the_end, writer.close)
             yield Places(database, client, writer, reader, leases, self.clock)
 
 

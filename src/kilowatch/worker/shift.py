@@ -49,6 +49,8 @@ CELLS_PER_BATCH = 64_000_000
 """Readings x metrics in one batch; readings whose metrics differ widely make sparse columns."""
 TRIES = 5
 """How often a message is tried by itself before it becomes dead letters."""
+RENEW_COMMITS = 500
+"""Commits after which the lake is opened anew: each leaves some 60 kB in the connection."""
 WARY_OPENS, KILLING_OPENS = 3, 8
 """After so many workers that died at the same oldest message: go on one by one; take that message for the
 killer."""
@@ -119,6 +121,7 @@ class Shift:
     _taken: dict[int, int] = field(default_factory=dict)
     _open: dict[int, Partition] = field(default_factory=dict)
     _wary: set[int] = field(default_factory=set)
+    _commits: int = 0
     _settlement: Settlement = field(init=False)
     _display: Display = field(init=False)
 
@@ -300,6 +303,9 @@ class Shift:
         await to_the_end(self._write, settled)
         self._settlement.committed(settled)
         await self._acknowledge(batch, spans)
+        self._commits += 1
+        if self._commits % RENEW_COMMITS == 0:
+            await to_the_end(self.places.writer.renew, self.places.reader)
         metrics.COMMITS.inc()
         metrics.SAMPLES_STORED.inc(settled.tables["samples"].num_rows)
 
