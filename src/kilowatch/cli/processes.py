@@ -5,7 +5,6 @@ engines are away ends with a clear line, so that whoever watches it starts it ag
 """
 
 import asyncio
-import gc
 import os
 import signal
 import sys
@@ -16,6 +15,7 @@ from typing import Any
 
 from kilowatch.cli.demo import make_demo_keys, read_demo_key
 from kilowatch.cli.instance import ADDRESSES, Addresses
+from kilowatch.cli.memory import keep_freed_memory, settle_memory
 from kilowatch.cli.places import find_addresses, find_lake
 from kilowatch.clock import SystemClock
 from kilowatch.errors import EngineUnavailable
@@ -28,7 +28,6 @@ from kilowatch.stream.mqtt import MqttInbox
 INBOX_MAX_BYTES = 1024**3
 ENGINES_WITHIN_S = 60.0
 RETRY_S = 0.05
-COLLECT_AFTER = (100_000, 50, 50)
 
 
 def run_loop(main: Coroutine[Any, Any, None]) -> None:
@@ -91,6 +90,7 @@ def serve(settings: Settings, *, doors_only: bool, demo: bool) -> None:
     from kilowatch.server import app, run  # noqa: F401
 
     configure_logging(settings.log_level)
+    keep_freed_memory()
     addresses = find_addresses(settings)
     run_loop(_serve(settings, addresses, doors_only=doors_only, demo=demo))
 
@@ -164,14 +164,6 @@ async def _application(
     return app.create_app(parts)
 
 
-def settle_memory() -> None:
-    """Takes what was loaded out of the collector's sight: it never becomes garbage, and looking through it
-    again and again would hold up every request behind it."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*COLLECT_AFTER)
-
-
 async def _nothing() -> None:
     """Ends nothing: the doors alone have no live connections."""
 
@@ -181,6 +173,7 @@ def work(settings: Settings, numbers: list[int], *, with_jobs: bool) -> None:
     from kilowatch.worker import process, upkeep  # noqa: F401 - loaded while a supervisor still prepares
 
     configure_logging(settings.log_level)
+    keep_freed_memory()
     run_loop(_work(settings, find_addresses(settings), numbers, with_jobs=with_jobs))
 
 
@@ -188,6 +181,7 @@ async def _work(settings: Settings, addresses: Addresses, numbers: list[int], *,
     from kilowatch.worker.process import Engines, Worker
 
     stop = until_told()
+    settle_memory()
     engines = Engines(addresses.worker_url, addresses.nats_url, find_lake(settings, addresses))
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(Worker(engines, settings, numbers).run(stop))

@@ -28,7 +28,6 @@ Kind = Literal["fixed", "skip", "device", "time", "metric", "whole"]
 VALUES = ("metric", "whole")
 CHUNK_BYTES = 1 << 19
 SHORTEST_BODY = 4096
-_KEPT_BYTES = 24 << 20
 
 _FULL = np.uint64((1 << 64) - 1)
 
@@ -174,10 +173,6 @@ class _Scratch(threading.local):
     """Memory that every chunk uses again: fresh memory of this size costs more than the work in it."""
 
     def __init__(self) -> None:
-        # The same holds for the arrays of a chunk. Once a block of this size has been freed, glibc keeps
-        # smaller ones for the next call, instead of giving them back to the kernel. Its pages are never
-        # touched.
-        np.empty(_KEPT_BYTES, np.uint8)
         self.text = np.empty(0, np.uint8)
         self.mask = np.empty(0, np.bool_)
 

@@ -113,6 +113,14 @@ class LakeReader:
             parameters,
         )
 
+    def ask(self) -> None:
+        """Asks the catalog for its newest snapshot, which is little work.
+
+        Raises:
+            EngineUnavailable: if the catalog is away.
+        """
+        self.query("FROM lake.current_snapshot()")
+
     def newest(self) -> pa.Table:
         """The newest time of every series that has samples: (series_no, ts int64 us)."""
         return self.query(

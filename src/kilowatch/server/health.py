@@ -78,10 +78,10 @@ def probe_postgres(database: Database) -> Probe:
 
 
 def probe_lake(lake: Lake) -> Probe:
-    """Asks the lake for the newest value of a series that does not exist."""
+    """Asks the lake's catalog for an answer."""
 
     async def ask() -> dict[str, Any]:
-        await asyncio.to_thread(lake.latest, [0])
+        await asyncio.to_thread(lake.ask)
         return {}
 
     return ask

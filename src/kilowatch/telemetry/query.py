@@ -56,6 +56,8 @@ class Lake(Protocol):
 
     def latest(self, series_nos: Sequence[int]) -> pa.Table: ...
 
+    def ask(self) -> None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class SeriesRef:

@@ -5,6 +5,7 @@ the newest of each series before it is sent. Nothing here is kept; what is store
 """
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 
 from kilowatch.stream.client import Client
@@ -13,6 +14,10 @@ from kilowatch.wire.live import VALUES_SUBJECT, newest_per_series
 
 BEAT_S = 0.04
 """A reading that comes after a pause of this length is sent at once; the next ones wait for the beat."""
+REST_PER_WORK = 24.0
+SLOWEST_BEAT_S = 0.2
+"""The more there is to thin, the longer the beat: the rest is so many times the work before it, so that
+showing readings leaves the processor to storing them. Beyond the slowest beat nothing would seem live."""
 
 
 @dataclass(slots=True)
@@ -37,11 +42,17 @@ class Display:
         while True:
             await self._arrived.wait()
             self._arrived.clear()
-            frames, self._frames = self._frames, []
-            alike: dict[tuple[int, ...], list[Frame]] = {}
-            for frame in frames:
-                alike.setdefault(tuple(frame.metrics), []).append(frame)
-            for some in alike.values():
-                newest = newest_per_series(Frame.concat(some))
-                await self.client.publish(VALUES_SUBJECT, newest.encode())
-            await asyncio.sleep(BEAT_S)
+            began_s = time.thread_time()
+            messages = self._thin()
+            worked_s = time.thread_time() - began_s
+            for message in messages:
+                await self.client.publish(VALUES_SUBJECT, message)
+            await asyncio.sleep(min(SLOWEST_BEAT_S, max(BEAT_S, REST_PER_WORK * worked_s)))
+
+    def _thin(self) -> list[bytes]:
+        """The newest of what was added, one message for all readings with the same metrics."""
+        frames, self._frames = self._frames, []
+        alike: dict[tuple[int, ...], list[Frame]] = {}
+        for frame in frames:
+            alike.setdefault(tuple(frame.metrics), []).append(frame)
+        return [newest_per_series(Frame.concat(some)).encode() for some in alike.values()]

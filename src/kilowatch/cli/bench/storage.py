@@ -11,10 +11,12 @@ from typing import Any
 
 from kilowatch.cli.places import find_addresses, find_lake
 from kilowatch.lake import upkeep
+from kilowatch.lake.connection import LostRace
 from kilowatch.lake.writing import LakeWriter
 from kilowatch.settings import load_settings
 
 ALL_BYTES = 1 << 40
+TRIES = 10
 
 
 def weigh_merged(data: Path) -> dict[str, Any]:
@@ -22,8 +24,7 @@ def weigh_merged(data: Path) -> dict[str, Any]:
     settings = load_settings(data=data)
     writer = LakeWriter(find_lake(settings, find_addresses(settings)))
     try:
-        while upkeep.merge_files(writer, ALL_BYTES):
-            continue
+        merge_all(writer)
         weights = {weight.table: weight for weight in upkeep.weigh(writer.connection)}
     finally:
         writer.close()
@@ -35,6 +36,19 @@ def weigh_merged(data: Path) -> dict[str, Any]:
         "bytes_per_sample": round(samples.bytes / max(1, samples.rows), 3),
         "bytes_per_sample_with_all_tables": round(everything / max(1, samples.rows), 3),
     }
+
+
+def merge_all(writer: LakeWriter) -> None:
+    """Merges until nothing is left to merge; the instance's own upkeep may be at the same files."""
+    left = TRIES
+    while True:
+        try:
+            if not upkeep.merge_files(writer, ALL_BYTES):
+                return
+        except LostRace:
+            left -= 1
+            if not left:
+                raise
 
 
 if __name__ == "__main__":
