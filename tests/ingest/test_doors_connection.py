@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import socket
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ import httptools
 import msgspec
 import pytest
 import uvicorn
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from kilowatch.accounts.store import list_api_keys, revoke_api_key
 from kilowatch.ingest.connection import connection_class
@@ -134,6 +137,62 @@ async def test_a_request_may_come_in_pieces(sender: Sender, port: int) -> None:
     whole = request(sender, one())
     pieces = [whole[place : place + 7] for place in range(0, len(whole), 7)]
     assert [answer.status for answer in await talk(port, *pieces)] == [202]
+
+
+async def converse(port: int, *requests: bytes) -> list[Heard]:
+    """Sends each request once the one before it is answered."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    listener = _Listener()
+    async with asyncio.timeout(20):
+        for place, data in enumerate(requests):
+            writer.write(data)
+            while len(listener.heard) <= place:
+                answer = await reader.read(65_536)
+                assert answer, "the server closed the connection"
+                listener.parser.feed_data(answer)
+    writer.close()
+    await writer.wait_closed()
+    return listener.heard
+
+
+async def test_a_head_that_is_known_again_changes_nothing(sender: Sender, client: Client, port: int) -> None:
+    stranger = Sender(
+        sender.http, sender.organisation, sender.database, "kw_" + "x" * (len(sender.secret) - 3)
+    )
+    requests = [
+        (202, request(sender, one(1))),
+        (202, request(sender, one(2))),
+        (400, request(sender, b"{broken")),
+        (202, request(sender, one(3))),
+        (422, request(sender, msgspec.json.encode(reading("D9", 4)))),
+        (401, request(stranger, one(4))),
+        (202, request(sender, one(4), "Idempotency-Key: k")),
+        (202, request(sender, one(4), "Idempotency-Key: k")),
+        (202, request(sender, one(5))),
+        (202, request(sender, one(6), "X-Request-Id: mine")),
+        (202, request(sender, one(7), "X-Request-Id: mine")),
+        (202, request(sender, one(8)) + b"\r\n"),
+        (202, request(sender, one(9))),
+    ]
+    heard = await converse(port, *(data for _, data in requests))
+    assert [answer.status for answer in heard] == [status for status, _ in requests]
+    assert [answer.headers["x-request-id"] for answer in heard[9:11]] == ["mine", "mine"]
+    assert len({answer.headers["x-request-id"] for answer in heard}) == len(requests) - 1
+    assert sum(map(len, await logged(client))) == 9
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(cuts=st.lists(st.integers(1, 2000), max_size=12), count=st.integers(2, 6))
+async def test_requests_may_be_cut_anywhere(sender: Sender, port: int, cuts: list[int], count: int) -> None:
+    """However the bytes of equal requests are cut into packets, each gets its own answer."""
+    requests = [request(sender, one(place, power=float(place))) for place in range(count)]
+    (first,) = await converse(port, requests[0])
+    assert first.status == 202
+    whole = b"".join(requests)
+    places = sorted({0, *(cut % len(whole) for cut in cuts), len(whole)})
+    parts = [whole[begin:end] for begin, end in itertools.pairwise(places)]
+    heard = await talk(port, *parts, answers=count)
+    assert [answer.status for answer in heard] == [202] * count
 
 
 @pytest.mark.parametrize("headers", [("Transfer-Encoding: chunked",), ("Expect: 100-continue",)])

@@ -173,7 +173,7 @@ class ClosedLake:
     def _refuse(self, *_: object, **__: object) -> NoReturn:
         raise EngineUnavailable("the lake is not open")
 
-    samples = rollups = latest = _refuse
+    samples = rollups = latest = ask = _refuse
 
 
 def _without_subject(take: Callable[[bytes], None]) -> Callable[[str, bytes], None]:
