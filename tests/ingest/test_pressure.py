@@ -10,7 +10,7 @@ from kilowatch.accounts.store import Organisation
 from kilowatch.clock import SystemClock
 from kilowatch.errors import EngineUnavailable, Problem
 from kilowatch.ingest.doors import Doors, create_doors
-from kilowatch.ingest.pressure import LOG, Pressure, probe_disk, refusal_of_log
+from kilowatch.ingest.pressure import HELD_AT_MOST_S, LOG, Pressure, held_back_s, probe_disk, refusal_of_log
 from kilowatch.postgres.engine import Database
 from kilowatch.settings import Settings
 from kilowatch.sites.store import register_devices
@@ -145,6 +145,15 @@ def test_what_the_state_of_the_log_means() -> None:
     assert late is not None
     assert full is not None
     assert (late.code, full.code, late.status, full.status) == ("worker_behind", "log_full", 503, 503)
+
+
+def test_senders_are_slowed_down_only_when_the_worker_is_behind() -> None:
+    lags = [0.0, 1.0, 2.5, 3.0, 5.0, 60.0, 1e6]
+    held = [held_back_s(lag_s, 1.0) for lag_s in lags]
+    assert held[:3] == [0.0] * 3
+    assert held == sorted(held)
+    assert 0 < held[3] < held[4] < held[5] == held[6] == HELD_AT_MOST_S
+    assert held_back_s(11.0, 10.0) == 0.0
 
 
 async def test_an_error_in_use_counts_until_the_probe_succeeds() -> None:

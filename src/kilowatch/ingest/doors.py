@@ -43,7 +43,16 @@ from kilowatch.ingest.gather import Awaited, Gatherer, Parcel
 from kilowatch.ingest.idempotency import Idempotency, fingerprint_of, mark_of
 from kilowatch.ingest.intake import Intake, Taken
 from kilowatch.ingest.mqtt import MqttDoor
-from kilowatch.ingest.pressure import DISK, LOG, POSTGRES, Pressure, probe_disk, probe_log, probe_postgres
+from kilowatch.ingest.pressure import (
+    DISK,
+    LOG,
+    POSTGRES,
+    Brake,
+    Pressure,
+    probe_disk,
+    probe_log,
+    probe_postgres,
+)
 from kilowatch.ingest.request import Request, on_conflict, parameters
 from kilowatch.postgres.engine import Database
 from kilowatch.settings import Settings
@@ -369,13 +378,13 @@ def create_doors(
     authenticator = authenticator or Authenticator(database, clock)
     directory = Directory(database, client)
     directory.on_keys_changed(authenticator.invalidate)
-    pressure = Pressure(
-        {
-            POSTGRES: probe_postgres(database),
-            LOG: probe_log(log, clock, settings.lag_max_s),
-            DISK: probe_disk(settings.data, settings.disk_full_percent),
-        }
-    )
+    brake = Brake()
+    probes = {
+        POSTGRES: probe_postgres(database),
+        LOG: probe_log(log, clock, settings, brake),
+        DISK: probe_disk(settings.data, settings.disk_full_percent),
+    }
+    pressure = Pressure(probes, brake=brake)
     intake = Intake(log, database, directory, pressure, clock, settings)
     idempotency = Idempotency(database, pressure, clock, settings.idempotency_hours)
     mqtt = None if inbox is None else MqttDoor(inbox, intake, clock)

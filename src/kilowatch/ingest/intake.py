@@ -127,6 +127,7 @@ class Intake:
             raise self.pressure.note(error, POSTGRES) from error
         key = np.full(len(accepted), caller.key_no, np.int32)
         await self._publish(frame_of(accepted, key, terms, received_us), accepted.index, mark)
+        await self.pressure.brake.hold()
         return Taken(len(accepted), batch.rejects)
 
     async def take_parcels(self, terms: Terms, parcels: list[Parcel]) -> None:

@@ -1,14 +1,18 @@
 """Whether readings can be taken just now: the disk, the log, the worker and the two engines.
 
 Keeps true that a reading is refused before anything of it is accepted, and that taking goes on by itself once
-the cause is gone. Each probe runs by itself about once a second, so that one engine's time-out does not hide
+the cause is gone. Each probe runs by itself about twice a second, so that one engine's time-out does not hide
 another; an error met in use counts at once and holds until its probe succeeds again.
+
+Long before anything must be refused, senders that outrun the worker are slowed down: what waits in the log is
+seen by nobody, so answers to whole batches are held back a little, the more the further the worker is behind.
 """
 
 import asyncio
 import contextlib
 import shutil
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -16,25 +20,51 @@ import structlog
 from kilowatch.clock import Clock
 from kilowatch.errors import EngineUnavailable, Problem
 from kilowatch.postgres.engine import Database
+from kilowatch.settings import Settings
 from kilowatch.stream.log import Log, LogFull, LogState
 
 Probe = Callable[[], Awaitable[Problem | None]]
 """Looks once; returns why readings must be refused, or None. `EngineUnavailable` counts as a refusal too."""
 
 POSTGRES, LOG, DISK = "postgres", "log", "disk"
-EVERY_S = 1.0
+EVERY_S = 0.5
 PROBE_WITHIN_S = 10.0
 """An engine that is gone says so at once; one that is only slow on a busy machine is given this long."""
 LOG_NEARLY_FULL = 0.95
 AWAY_RETRY_S, FULL_RETRY_S, DISK_RETRY_S = 2, 5, 30
 
+HELD_PER_S = 0.08
+HELD_AT_MOST_S = 0.5
+LAG_LEEWAY_S = 1.5
+"""Answers are held back by this part of what the lag exceeds the time between commits and the leeway."""
+
 _log = structlog.get_logger(__name__)
+
+
+def held_back_s(lag_s: float, commit_s: float) -> float:
+    """For how long an answer is held back when the oldest reading in the log has waited for `lag_s`."""
+    return min(HELD_AT_MOST_S, max(0.0, lag_s - commit_s - LAG_LEEWAY_S) * HELD_PER_S)
+
+
+@dataclass(slots=True)
+class Brake:
+    """How long answers are held back now, so that senders do not outrun the worker."""
+
+    held_s: float = 0.0
+
+    async def hold(self) -> None:
+        """Waits that long."""
+        if self.held_s:
+            await asyncio.sleep(self.held_s)
 
 
 class Pressure:
     """The present refusals, by the name of their probe. `start` has looked at everything when it returns."""
 
-    def __init__(self, probes: Mapping[str, Probe], every_s: float = EVERY_S) -> None:
+    def __init__(
+        self, probes: Mapping[str, Probe], every_s: float = EVERY_S, brake: Brake | None = None
+    ) -> None:
+        self.brake = brake or Brake()
         self._probes = dict(probes)
         self._every_s = every_s
         self._refusals: dict[str, Problem] = {}
@@ -153,11 +183,14 @@ def probe_disk(folder: Path, full_percent: float) -> Probe:
     return look
 
 
-def probe_log(log: Log, clock: Clock, lag_max_s: float) -> Probe:
-    """Refuses while the log is away, nearly full, or its oldest message waits for more than `lag_max_s`."""
+def probe_log(log: Log, clock: Clock, settings: Settings, brake: Brake) -> Probe:
+    """Refuses while the log is away, nearly full, or its oldest message waits for too long; sets the brake
+    before it comes to that."""
 
     async def look() -> Problem | None:
-        return refusal_of_log(await log.state(), clock.now_us(), lag_max_s)
+        state, now_us = await log.state(), clock.now_us()
+        brake.held_s = held_back_s(state.lag_s(now_us), settings.commit_s)
+        return refusal_of_log(state, now_us, settings.lag_max_s)
 
     return look
 
