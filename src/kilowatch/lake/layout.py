@@ -103,7 +103,7 @@ OPTIONS: Final = {
     "parquet_row_group_size": ("491520", "491520"),
     "target_file_size": ("64MB", "64000000"),
     "sort_on_insert": ("false", "false"),
-    "data_inlining_row_limit": ("0", "0"),
+    "data_inlining_row_limit": ("491520", "491520"),
 }
 
 

@@ -140,6 +140,8 @@ async def change_metric(connection: Connection, organisation_id: uuid.UUID, metr
 
 
 # Existing pairs are left out before the insert, because a conflict uses up a number.
+# Series of one metric get neighbouring numbers: merged files are sorted by number, and values of one metric
+# share a smaller dictionary than those of several (1.7 instead of 2.0 bytes a sample in `kw bench`).
 ADD_SERIES = text("""
     INSERT INTO kilowatch.series (organisation_id, device_no, metric_no)
     SELECT DISTINCT d.organisation_id, d.device_no, m.metric_no
@@ -149,7 +151,7 @@ ADD_SERIES = text("""
     WHERE NOT EXISTS (
         SELECT FROM kilowatch.series s WHERE s.device_no = pair.device_no AND s.metric_no = pair.metric_no
     )
-    ORDER BY d.device_no, m.metric_no
+    ORDER BY m.metric_no, d.device_no
     ON CONFLICT (device_no, metric_no) DO NOTHING
 """)
 NUMBER_SERIES = text("""
