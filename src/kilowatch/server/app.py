@@ -44,7 +44,7 @@ log = structlog.get_logger()
 BODY_BYTES = 1024 * 1024
 """Longest body of a request that is no reading."""
 GZIP_FROM_BYTES = 4096
-GZIP_LEVEL = 4
+GZIP_LEVEL = 1
 
 
 @dataclass(slots=True)

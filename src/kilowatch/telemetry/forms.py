@@ -11,10 +11,13 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from kilowatch.telemetry.query import Lake, Points, SeriesPlan, Span, pieces_of, read_points
+
+DATE_CHARS: Final = len("2026-10-25")
 
 Form = Literal["json", "csv", "arrow", "parquet"]
 
@@ -66,8 +69,13 @@ def _weight(parameters: str) -> float:
 
 def format_times(ts_us: npt.NDArray[np.int64]) -> list[str]:
     """RFC 3339 of each time, with a fraction only where there is one."""
-    texts: list[str] = np.datetime_as_string(ts_us.astype("datetime64[us]"), unit="us").tolist()
-    return [text.rstrip("0").rstrip(".") + "Z" for text in texts]
+    texts = pa.array(ts_us).view(pa.timestamp("us")).cast(pa.string())
+    apart = pc.binary_replace_slice(texts.cast(pa.binary()), DATE_CHARS, DATE_CHARS + 1, b"T").cast(
+        pa.string()
+    )
+    short = pc.utf8_rtrim(pc.utf8_rtrim(apart, "0"), ".")
+    formatted: list[str] = pc.binary_join_element_wise(short, "Z", "").to_pylist()
+    return formatted
 
 
 def show_values(points: Points) -> Sequence[float | str]:
