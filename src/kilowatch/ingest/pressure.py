@@ -33,9 +33,9 @@ PROBE_WITHIN_S = 10.0
 LOG_NEARLY_FULL = 0.95
 AWAY_RETRY_S, FULL_RETRY_S, DISK_RETRY_S = 2, 5, 30
 
-HELD_PER_S = 0.08
+HELD_PER_S = 0.1
 HELD_AT_MOST_S = 0.5
-LAG_LEEWAY_S = 1.5
+LAG_LEEWAY_S = 1.2
 """Answers are held back by this part of what the lag exceeds the time between commits and the leeway."""
 
 _log = structlog.get_logger(__name__)
