@@ -1,0 +1,167 @@
+"""The walls between organisations, for every operation of the OpenAPI document: a stranger with all rights in
+an organisation of their own, who knows every identifier of somebody else's, sees and changes nothing."""
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+
+from kilowatch.postgres.engine import Database
+from kilowatch.telemetry.dead_letter import NewDeadLetter
+from kilowatch.telemetry.store import keep_dead_letters
+from tests.server.conftest import House, Member
+
+HEARD_ELSEWHERE = {"get_stream"}
+"""Streams do not end by themselves; tests/server/test_live.py listens to them."""
+STARTS, ENDS = "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"
+
+
+@dataclass(frozen=True)
+class Belongings:
+    """Identifiers of the owner's things, and a word that only the owner's things hold."""
+
+    site_id: str
+    device_id: str
+    key_id: str
+    letter_id: str
+    metric: str
+    word: str
+
+    def values(self) -> dict[str, str]:
+        """What parameters of these names are filled with."""
+        return {
+            "site_id": self.site_id,
+            "device_id": self.device_id,
+            "device": self.device_id,
+            "key_id": self.key_id,
+            "letter_id": self.letter_id,
+            "name": self.metric,
+            "start": STARTS,
+            "end": ENDS,
+            "resolution": "1h",
+        }
+
+    def bodies(self) -> dict[tuple[str, str], Any]:
+        """What a stranger sends to reach the owner's things, by method and path."""
+        return {
+            ("POST", "/api/v1/api-keys"): {"name": "mine", "scopes": ["read"]},
+            ("POST", "/api/v1/devices"): {"id": "MINE", "site_id": self.site_id},
+            ("PATCH", "/api/v1/devices/{device_id}"): {"name": "taken over"},
+            ("PUT", "/api/v1/metrics/{name}"): {"unit": "", "kind": "gauge"},
+            ("POST", "/api/v1/session"): {"key": "kw_guessed"},
+            ("POST", "/api/v1/sites"): {"kind": "home", "name": "Mine"},
+            ("PATCH", "/api/v1/sites/{site_id}"): {"name": "taken over"},
+        }
+
+
+@pytest.fixture
+async def owned(house: House, member: Member, database: Database) -> Belongings:
+    """The owner's things."""
+    word = f"kettle{uuid.uuid4().hex[:12]}"
+    async with httpx.AsyncClient(base_url=house.url, headers=member.bearer("admin")) as http:
+        site = (await http.post("/api/v1/sites", json={"kind": "home", "name": word})).json()["id"]
+        device = {"id": f"{word}-1", "site_id": site, "name": word, "metadata": {"note": word}}
+        assert (await http.post("/api/v1/devices", json=device)).status_code == 201
+        key = (await http.post("/api/v1/api-keys", json={"name": word, "scopes": ["read"]})).json()["id"]
+        metric = f"{word}_w"
+        await http.put(f"/api/v1/metrics/{metric}", json={"unit": "W", "kind": "gauge"})
+        letter = NewDeadLetter(
+            member.organisation.id, device["id"], "http", "conflict", word, {"note": word}, datetime.now(UTC)
+        )
+        async with database.scope(member.organisation.id) as connection:
+            await keep_dead_letters(connection, [letter])
+        (kept,) = (await http.get("/api/v1/dead-letters")).json()["items"]
+    return Belongings(site, device["id"], key, kept["id"], metric, word)
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Method, path and description of every operation that this application answers with credentials."""
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            if method != "parameters" and path.startswith("/api/v1/"):
+                yield method.upper(), path, operation
+
+
+def request_of(method: str, path: str, operation: dict[str, Any], owned: Belongings) -> dict[str, Any]:
+    """The arguments of a request that names the owner's things wherever it can."""
+    values = owned.values()
+    query: dict[str, str] = {}
+    for parameter in operation.get("parameters", []):
+        name = parameter["name"]
+        if parameter["in"] == "path":
+            path = path.replace(f"{{{name}}}", values[name])
+        elif parameter["in"] == "query" and name in values:
+            query[name] = values[name]
+    return {"method": method, "url": path, "params": query}
+
+
+async def everything(house: House, member: Member) -> dict[str, Any]:
+    """All that the owner sees."""
+    paths = ("api-keys", "devices", "sites", "metrics", "dead-letters", "readings/latest", "whoami")
+    async with httpx.AsyncClient(base_url=house.url, headers=member.bearer("admin")) as http:
+        return {path: (await http.get(f"/api/v1/{path}")).json() for path in paths}
+
+
+async def test_no_operation_opens_the_walls(
+    house: House, member: Member, stranger: Member, owned: Belongings
+) -> None:
+    before = await everything(house, member)
+    bodies = owned.bodies()
+    asked = 0
+    async with httpx.AsyncClient(base_url=house.url, headers=stranger.bearer("admin")) as http:
+        for method, path, operation in operations(house.application.app.openapi()):
+            if operation["operationId"] in HEARD_ELSEWHERE:
+                continue
+            request = request_of(method, path, operation, owned)
+            if "requestBody" in operation:
+                assert (method, path) in bodies, f"say what a stranger would send to {method} {path}"
+                request["json"] = bodies[method, path]
+            answer = await http.request(**request)
+            said = f"{method} {path}: {answer.status_code} {answer.text[:400]}"
+            assert answer.status_code < 500, said
+            if answer.is_success:
+                ids = (owned.site_id, owned.device_id, owned.key_id, owned.letter_id)
+                # A metric's name is the stranger's own to choose; all else is the owner's.
+                assert not any(one in answer.text for one in ids), said
+                assert owned.word not in answer.text.replace(owned.metric, ""), said
+            elif "{" in path:
+                assert answer.status_code in (403, 404), said
+            asked += 1
+    assert asked >= 20
+    assert await everything(house, member) == before
+
+
+async def test_a_path_with_the_owners_things_answers_as_if_they_were_not(
+    house: House, stranger: Member, owned: Belongings
+) -> None:
+    """Somebody else's thing and one that never was cannot be told apart."""
+    never = {
+        "device_id": "never-was",
+        "site_id": str(uuid.uuid4()),
+        "key_id": str(uuid.uuid4()),
+        "letter_id": str(uuid.uuid4()),
+    }
+    async with httpx.AsyncClient(base_url=house.url, headers=stranger.bearer("admin")) as http:
+        for method, path, operation in operations(house.application.app.openapi()):
+            places = [one["name"] for one in operation.get("parameters", []) if one["in"] == "path"]
+            if not places or places == ["name"]:
+                continue
+            body = owned.bodies().get((method, path))
+            answers = []
+            for values in (owned.values(), owned.values() | never):
+                url = path
+                for name in places:
+                    url = url.replace(f"{{{name}}}", values[name])
+                answer = await http.request(
+                    method, url, params={"start": STARTS, "end": ENDS, "resolution": "1h"}, json=body
+                )
+                document = answer.json()
+                text = str(document["detail"]).replace(values[places[0]], "...")
+                answers.append((answer.status_code, document["code"], text))
+            (theirs, none) = answers
+            assert theirs == none, f"{method} {path}"
+            assert theirs[0] in (403, 404), f"{method} {path}: {theirs}"
