@@ -15,7 +15,7 @@ from kilowatch.telemetry.dead_letter import NewDeadLetter
 from kilowatch.telemetry.store import keep_dead_letters
 from tests.server.conftest import House, Member
 
-HEARD_ELSEWHERE = {"get_stream"}
+HEARD_ELSEWHERE = {"stream"}
 """Streams do not end by themselves; tests/server/test_live.py listens to them."""
 STARTS, ENDS = "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"
 
