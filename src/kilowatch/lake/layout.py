@@ -96,8 +96,8 @@ SQL_TYPES: Final = {
 
 # A quarter of a million rows a group: large enough for the dictionaries that make two-decimal values small
 # (DuckDB makes one up to a fifth as many distinct values as rows: 1.6 bytes a value instead of 5.1), small
-# enough to read one series' day in milliseconds, and small enough that the times of a long series are too many
-# for a dictionary, which would cost 2.7 bytes each where differences cost nothing.
+# enough to read one series' day in milliseconds, and small enough that the times of a long series are too
+# many for a dictionary, which would cost 2.7 bytes each where differences cost nothing.
 # Each option: how it is set, and how the catalog shows it afterwards.
 OPTIONS: Final = {
     "parquet_compression": ("zstd", "zstd"),
