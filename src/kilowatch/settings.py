@@ -48,6 +48,19 @@ class Settings(BaseSettings):
         "info", description="Least severe log line that is written."
     )
 
+    # People
+    token_key: SecretStr | None = Field(
+        None,
+        min_length=32,
+        description="Key that signs access tokens; without it one is made in the data folder.",
+    )
+    smtp_url: SecretStr | None = Field(
+        None,
+        description="Mail server, smtp(s)://user:password@host:port; without it mail is kept as files.",
+    )
+    mail_from: str = Field("Kilowatch <kilowatch@localhost>", description="Sender of the mail to people.")
+    session_days: int = Field(30, ge=1, le=366, description="How long somebody stays signed in, in days.")
+
     # The doors
     body_max_bytes: int = Field(32 * MIB, ge=1024, description="Largest request body, in bytes, unpacked.")
     gather_ms: float = Field(

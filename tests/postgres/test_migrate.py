@@ -27,8 +27,7 @@ UNPROTECTED = """
         AND NOT (c.relrowsecurity AND c.relforcerowsecurity AND EXISTS (
             SELECT FROM pg_policies p WHERE p.schemaname = 'kilowatch' AND p.tablename = c.relname
                 AND p.roles = ARRAY['kilowatch_app'::name] AND p.cmd = 'ALL'
-                AND p.qual LIKE '%kilowatch.organisation_id%'
-                AND p.with_check LIKE '%kilowatch.organisation_id%'
+                AND p.qual ~ 'kilowatch[.](organisation|user)_id' AND p.with_check = p.qual
         ))
 """
 TABLES = "SELECT relname FROM pg_class WHERE relnamespace = 'kilowatch'::regnamespace AND relkind = 'r'"

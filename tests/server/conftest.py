@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
+from kilowatch.accounts.mail import FolderMail
 from kilowatch.accounts.store import Organisation, create_api_key
 from kilowatch.clock import SystemClock
 from kilowatch.lake.connection import LakePlace, prepare_lake
@@ -235,6 +236,7 @@ def parts(database: Database, lake: LakeReader, stream: Client, tmp_path: Path) 
         lake=lake,
         stream=stream,
         clock=clock,
+        mail=FolderMail(tmp_path / "mail", "Kilowatch <kilowatch@localhost>"),
         probes={
             "postgres": health.probe_postgres(database),
             "lake": health.probe_lake(lake),

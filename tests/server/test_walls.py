@@ -53,6 +53,22 @@ class Belongings:
             ("PATCH", "/api/v1/devices/{device_id}"): {"name": "taken over"},
             ("PUT", "/api/v1/metrics/{name}"): {"unit": "", "kind": "gauge"},
             ("POST", "/api/v1/session"): {"key": "kw_guessed"},
+            ("POST", "/api/v1/auth/signup"): {"email": "x@example.org", "password": self.word, "name": "X"},
+            ("POST", "/api/v1/auth/verify"): {"email": "x@example.org", "code": "000000"},
+            ("POST", "/api/v1/auth/login"): {"email": "x@example.org", "password": "guessed"},
+            ("POST", "/api/v1/auth/refresh"): {"refresh_token": "kwr_guessed"},
+            ("POST", "/api/v1/auth/logout"): {"refresh_token": "kwr_guessed"},
+            ("POST", "/api/v1/auth/forgot-password"): {"email": "x@example.org"},
+            ("POST", "/api/v1/auth/reset-password"): {
+                "email": "x@example.org",
+                "code": "000000",
+                "password": "a long enough guess",
+            },
+            ("POST", "/api/v1/auth/change-password"): {
+                "old_password": "guessed",
+                "password": "a long enough guess",
+            },
+            ("PATCH", "/api/v1/me"): {"name": "taken over"},
             ("POST", "/api/v1/sites"): {"kind": "home", "name": "Mine"},
             ("PATCH", "/api/v1/sites/{site_id}"): {"name": "taken over"},
         }

@@ -23,5 +23,7 @@ class Access:
     """A dependency that lets callers with the scope `read` pass."""
     admin: Callable[..., Awaitable[Caller]]
     """A dependency that lets callers with the scope `admin` pass."""
+    anybody: Callable[..., Awaitable[Caller]]
+    """A dependency that lets every caller with valid credentials pass."""
     announce: Callable[[uuid.UUID, Rows], Awaitable[None]]
     """Says that rows of an organisation changed; call it after the transaction has ended."""

@@ -1,29 +1,39 @@
 """Who is calling: from the `Authorization` header to an organisation and what may be done in it.
 
-Keeps true: a revoked key stops working within `ttl_s` (a second), at once in a process that was told; an
-expired one at its very moment. Every door asks here. A caller is an API key; people come in beside it.
+Keeps true: a revoked key and an ended session stop working within `ttl_s` (a second), a key at once in a
+process that was told; what has expired, at its very moment. Every door asks here. A caller is an API key,
+or a person who has signed in, in one of their organisations.
 """
 
 import asyncio
 import uuid
 from dataclasses import dataclass
 
-from kilowatch.accounts.store import find_api_key
+from kilowatch.accounts.access_token import BEGINNING, AccessTokens, Bearer
+from kilowatch.accounts.store import find_api_key, is_session_open, list_memberships
 from kilowatch.clock import MICROSECONDS, Clock, to_us
 from kilowatch.errors import Problem
 from kilowatch.ids import hash_secret
 from kilowatch.postgres.engine import Database
 
 SCHEMES = ("bearer", "token")
-SECRET_MAX = 512
+SECRET_MAX = 1024
+ROLE_SCOPES = {
+    "admin": frozenset(("read", "control", "admin")),
+    "operator": frozenset(("read", "control")),
+    "viewer": frozenset(("read",)),
+    "customer": frozenset[str](),
+}
+"""What people may do by their role. Readings come in by keys only, never by a person."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Somebody who showed valid credentials.
 
-    key_no: number of the API key, which the ledger counts by; scopes: what the caller may do; auto_register:
-    whether devices that are not known are made when this caller sends for them.
+    key_no: number of the API key, which the ledger counts by, 0 for a person; scopes: what they may do;
+    auto_register: whether devices that are not known are made when this caller sends for them;
+    user_id, session_id: of a person.
     """
 
     organisation_id: uuid.UUID
@@ -31,6 +41,8 @@ class Caller:
     key_no: int
     scopes: frozenset[str]
     auto_register: bool
+    user_id: uuid.UUID | None = None
+    session_id: uuid.UUID | None = None
 
 
 @dataclass(slots=True)
@@ -41,31 +53,42 @@ class _Known:
 
 
 class Authenticator:
-    """Resolves keys through PostgreSQL and remembers each answer, good or bad, for `ttl_s`.
+    """Resolves keys and sessions through PostgreSQL and remembers each answer, good or bad, for `ttl_s`.
 
     Concurrent requests with one unknown key ask once. Belongs to one event loop.
     """
 
-    def __init__(self, database: Database, clock: Clock, ttl_s: float = 1.0, size: int = 10_000) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        ttl_s: float = 1.0,
+        size: int = 10_000,
+        tokens: AccessTokens | None = None,
+    ) -> None:
         self._database = database
         self._clock = clock
+        self._tokens = tokens
         self._ttl_us = round(ttl_s * MICROSECONDS)
         self._size = size
         self._known: dict[bytes, _Known] = {}
         self._asking: dict[bytes, asyncio.Task[_Known]] = {}
 
-    async def authenticate(self, authorization: str | None) -> Caller:
-        """The caller behind an `Authorization` header (`Bearer <key>` or `Token <key>`).
+    async def authenticate(self, authorization: str | None, organisation: str | None = None) -> Caller:
+        """The caller behind an `Authorization` header (`Bearer <key>` or `Token <key>`). A person may name
+        one of their `organisation`s by slug or id; without it they are in their own.
 
         Raises:
-            Problem: 401.
+            Problem: 401; 403 for a person who is no member there.
             EngineUnavailable: if the key is not remembered and PostgreSQL does not answer.
         """
-        secret_hash = hash_secret(_secret_of(authorization))
+        secret = _secret_of(authorization)
+        bearer = self._tokens.read(secret) if self._tokens and secret.startswith(BEGINNING) else None
+        place = hash_secret(secret) if bearer is None else hash_secret(f"{secret} {organisation or ''}")
         now_us = self._clock.now_us()
-        known = self._known.get(secret_hash)
+        known = self._known.get(place)
         if known is None or not 0 <= now_us - known.read_us < self._ttl_us:
-            known = await self._ask(secret_hash)
+            known = await self._ask(place, bearer, organisation)
         if known.caller is None or (known.expires_us is not None and known.expires_us <= now_us):
             raise Problem(401, "bad_credentials", "This key is not known, or was revoked, or has expired.")
         return known.caller
@@ -87,10 +110,11 @@ class Authenticator:
         self._known.clear()
         self._asking.clear()
 
-    async def _ask(self, secret_hash: bytes) -> _Known:
+    async def _ask(self, secret_hash: bytes, bearer: Bearer | None, organisation: str | None) -> _Known:
         task = self._asking.get(secret_hash)
         if task is None:
-            task = asyncio.create_task(self._read(secret_hash))
+            reading = self._read(secret_hash) if bearer is None else self._read_person(bearer, organisation)
+            task = asyncio.create_task(reading)
             self._asking[secret_hash] = task
             task.add_done_callback(lambda done: self._asked(secret_hash, done))
         # One waiter's end (a closed connection) must not take the answer from the others.
@@ -118,6 +142,22 @@ class Authenticator:
             rights.organisation_id, rights.slug, rights.key_no, frozenset(rights.scopes), rights.auto_register
         )
         return _Known(caller, None if rights.expires_at is None else to_us(rights.expires_at), read_us)
+
+    async def _read_person(self, bearer: Bearer, organisation: str | None) -> _Known:
+        read_us = self._clock.now_us()
+        async with self._database.person(bearer.user_id) as connection:
+            is_open = await is_session_open(connection, bearer.session_id)
+            memberships = await list_memberships(connection) if is_open else []
+        if not memberships:
+            return _Known(None, None, read_us)
+        named = [one for one in memberships if organisation in (None, one.slug, str(one.id))]
+        if not named:
+            raise Problem(403, "no_member", f"You are no member of an organisation {organisation!r}.")
+        chosen = named[0]
+        caller = Caller(
+            chosen.id, chosen.slug, 0, ROLE_SCOPES[chosen.role], False, bearer.user_id, bearer.session_id
+        )
+        return _Known(caller, bearer.expires_us, read_us)
 
 
 def require_scope(caller: Caller, scope: str) -> None:

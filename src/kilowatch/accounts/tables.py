@@ -1,4 +1,5 @@
-"""Tables of organisations and API keys. A key's secret is kept as its SHA-256 and nothing else."""
+"""Tables of organisations, API keys and people. Secrets are kept as hashes and nothing else: SHA-256 of keys,
+tokens and codes, Argon2id of passwords."""
 
 from sqlalchemy import (
     ARRAY,
@@ -7,6 +8,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     ForeignKey,
+    ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
@@ -59,4 +61,65 @@ api_keys = Table(
         "cardinality(scopes) > 0 AND scopes <@ ARRAY['ingest', 'read', 'control', 'admin']", name="scopes"
     ),
     Index("ix_api_keys_organisation_id_created_at", "organisation_id", "created_at"),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("email", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("password_hash", Text, nullable=False),
+    Column("verified_at", DateTime(timezone=True)),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    CheckConstraint("email = lower(email) AND length(email) BETWEEN 3 AND 254", name="email"),
+    CheckConstraint("length(name) BETWEEN 1 AND 200", name="name"),
+)
+
+user_codes = Table(
+    "user_codes",
+    metadata,
+    Column("user_id", Uuid, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("purpose", Text, primary_key=True),
+    Column("code_hash", LargeBinary, nullable=False),
+    Column("tries", Integer, nullable=False, server_default=text("0")),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    CheckConstraint("purpose IN ('verify', 'reset')", name="purpose"),
+    CheckConstraint("octet_length(code_hash) = 32", name="code_hash"),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("user_id", Uuid, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    Column("ended_at", DateTime(timezone=True)),
+    UniqueConstraint("user_id", "id"),
+)
+
+refresh_tokens = Table(
+    "refresh_tokens",
+    metadata,
+    Column("token_hash", LargeBinary, primary_key=True),
+    Column("user_id", Uuid, nullable=False),
+    Column("session_id", Uuid, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("used_at", DateTime(timezone=True)),
+    ForeignKeyConstraint(["user_id", "session_id"], [sessions.c.user_id, sessions.c.id], ondelete="CASCADE"),
+    CheckConstraint("octet_length(token_hash) = 32", name="token_hash"),
+    Index("ix_refresh_tokens_user_id_session_id", "user_id", "session_id"),
+)
+
+memberships = Table(
+    "memberships",
+    metadata,
+    Column("organisation_id", Uuid, ForeignKey("organisations.id", ondelete="CASCADE"), primary_key=True),
+    Column("user_id", Uuid, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("role", Text, nullable=False),
+    Column("is_personal", Boolean, nullable=False, server_default=text("false")),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    CheckConstraint("role IN ('admin', 'operator', 'viewer', 'customer')", name="role"),
+    Index("ix_memberships_user_id", "user_id"),
 )

@@ -148,6 +148,18 @@ def storage(
     show_storage(load_settings(data=data), merge=merge, as_json=as_json)
 
 
+@app.command()
+def mail(
+    data: Data = None,
+    all_letters: Annotated[bool, typer.Option("--all", help="Show every letter, not the last one.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Shows the mail to people that was written to the data folder, where no mail server is set."""
+    from kilowatch.cli.mail import show_mail
+
+    show_mail(load_settings(data=data), all_letters=all_letters, as_json=as_json)
+
+
 @keys.command("create")
 def create_key(
     organisation: Annotated[str, typer.Option(help="Slug of the organisation.")],

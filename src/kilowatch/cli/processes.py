@@ -96,6 +96,7 @@ def serve(settings: Settings, *, doors_only: bool, demo: bool) -> None:
 
 
 async def _serve(settings: Settings, addresses: Addresses, *, doors_only: bool, demo: bool) -> None:
+    from kilowatch.accounts.access_token import AccessTokens, find_token_key
     from kilowatch.accounts.identity import Authenticator
     from kilowatch.ingest.connection import connection_class
     from kilowatch.ingest.doors import create_doors
@@ -106,13 +107,16 @@ async def _serve(settings: Settings, addresses: Addresses, *, doors_only: bool, 
     database = Database(addresses.app_url)
     client = await Client.connect(addresses.nats_url, name="server")
     inbox = MqttInbox(addresses.mqtt_nats_url, "server", clock)
-    authenticator = Authenticator(database, clock)
+    tokens = AccessTokens(find_token_key(settings), clock)
+    authenticator = Authenticator(database, clock, tokens=tokens)
     try:
         if doors_only:
             beyond, before_end = None, _nothing
         else:
             key = await make_demo_keys(settings, database) if demo else None
-            application = await _application(settings, addresses, database, client, authenticator, key)
+            application = await _application(
+                settings, addresses, database, client, (authenticator, tokens), key
+            )
             beyond, before_end = application.app, application.stop
         doors = create_doors(
             settings, clock, database, client, authenticator=authenticator, inbox=inbox, beyond=beyond
@@ -134,22 +138,27 @@ async def _application(
     addresses: Addresses,
     database: Any,
     client: Client,
-    authenticator: Any,
+    identity: Any,
     demo_key: str | None,
 ) -> Any:
     """The API, the live feed and the page."""
     from kilowatch import server
+    from kilowatch.accounts.mail import choose_mail
     from kilowatch.ingest.documented import PATHS
     from kilowatch.lake.reading import LakeReader
     from kilowatch.server import app, health
 
     clock = SystemClock()
+    authenticator, tokens = identity
     lake = await asyncio.to_thread(LakeReader, find_lake(settings, addresses))
     parts = app.Parts(
         database=database,
         lake=lake,
         stream=client,
         authenticator=authenticator,
+        tokens=tokens,
+        mail=choose_mail(settings),
+        session_days=settings.session_days,
         clock=clock,
         probes={
             "postgres": health.probe_postgres(database),

@@ -67,6 +67,25 @@ class Database:
             yield connection
 
     @asynccontextmanager
+    async def person(
+        self, user_id: uuid.UUID, organisation_id: uuid.UUID | None = None
+    ) -> AsyncIterator[Connection]:
+        """One transaction that sees this person's own rows, and those of one organisation where it is named.
+
+        Raises:
+            EngineUnavailable: as `scope`.
+        """
+        async with self.unscoped() as connection:
+            await connection.execute(
+                text(
+                    "SELECT set_config('kilowatch.user_id', :user, true),"
+                    " set_config('kilowatch.organisation_id', :organisation, true)"
+                ),
+                {"user": str(user_id), "organisation": str(organisation_id or "")},
+            )
+            yield connection
+
+    @asynccontextmanager
     async def unscoped(self) -> AsyncIterator[Connection]:
         """One transaction without an organisation. The worker's role then sees every organisation, the
         application's none: for it only the look-ups that come before the organisation is known."""

@@ -4,6 +4,7 @@ The composition root gives it its parts and serves it (see `run.py`). Keeps true
 out only after the change stands, and that this process hears its own changes even while NATS is away.
 """
 
+import secrets
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -19,7 +20,11 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from kilowatch import __version__
 from kilowatch.accounts.access import Access, Rows
+from kilowatch.accounts.access_token import AccessTokens
 from kilowatch.accounts.identity import Authenticator
+from kilowatch.accounts.mail import Mail, NoMail
+from kilowatch.accounts.people import People
+from kilowatch.accounts.routes import make_people_routes
 from kilowatch.accounts.routes import make_routes as make_account_routes
 from kilowatch.clock import Clock, SystemClock
 from kilowatch.errors import EngineUnavailable
@@ -34,6 +39,7 @@ from kilowatch.server.live.registry import HouseRegistry
 from kilowatch.server.openapi import describe, write_document
 from kilowatch.server.problems import add_problem_handlers
 from kilowatch.sites.routes import make_routes as make_site_routes
+from kilowatch.sites.store import create_organisation_with_home
 from kilowatch.stream.client import Client, Subscription
 from kilowatch.telemetry.query import Lake
 from kilowatch.telemetry.routes import make_routes as make_telemetry_routes
@@ -57,6 +63,11 @@ class Parts:
     """None: this process hears no live values and tells nobody of changes."""
     authenticator: Authenticator | None = None
     """The one of this process, where the doors share it."""
+    tokens: AccessTokens | None = None
+    """Makes and reads the access tokens of people; without it with a key of this process alone."""
+    mail: Mail | None = None
+    """Where mail to people goes; without it whoever would need it is told that it cannot be had."""
+    session_days: int = 30
     clock: Clock = field(default_factory=SystemClock)
     probes: Mapping[str, health.Probe] = field(default_factory=dict)
     """What `/readyz` asks, by name; see `health.probe_*`."""
@@ -117,8 +128,9 @@ class Application:
 
 def create_app(parts: Parts) -> Application:
     """The application over its parts. Whoever serves it need not start it: its lifespan does."""
+    tokens = parts.tokens or AccessTokens(secrets.token_bytes(32), parts.clock)
     if parts.authenticator is None:
-        parts.authenticator = Authenticator(parts.database, parts.clock)
+        parts.authenticator = Authenticator(parts.database, parts.clock, tokens=tokens)
     credentials = Credentials(parts.authenticator)
     hub = Hub(HouseRegistry(parts.database, parts.lake, parts.clock), pace=parts.pace)
 
@@ -143,9 +155,14 @@ def create_app(parts: Parts) -> Application:
     )
     application = Application(parts, hub, app)
     announce = _announcer(parts, application._hear_change)
-    access = Access(parts.database, credentials.reader, credentials.admin, announce)
+    access = Access(parts.database, credentials.reader, credentials.admin, credentials.anybody, announce)
     api = APIRouter(prefix="/api/v1")
     api.include_router(make_account_routes(access))
+    mail = parts.mail or NoMail()
+    people = People(
+        parts.database, tokens, mail, parts.clock, parts.session_days, create_organisation_with_home
+    )
+    api.include_router(make_people_routes(access, people))
     api.include_router(credentials.make_routes())
     api.include_router(make_site_routes(access))
     api.include_router(make_telemetry_routes(access, parts.lake, parts.clock))

@@ -14,7 +14,11 @@ from fastapi.openapi.utils import get_openapi
 
 from kilowatch.server.problems import PROBLEM_TYPE
 
-OPEN_PATHS = ("/healthz", "/readyz", "/metrics", "/ping", "/health", "/api/v1/session")
+WAYS_IN = ("signup", "verify", "login", "refresh", "logout", "forgot-password", "reset-password")
+OPEN_PATHS = (
+    *("/healthz", "/readyz", "/metrics", "/ping", "/health", "/api/v1/session"),
+    *(f"/api/v1/auth/{way}" for way in WAYS_IN),
+)
 """Paths that need no credentials."""
 
 FAULT = {

@@ -2,8 +2,9 @@
 
 Keeps true: the application's role sees and changes rows of one organisation only, the one that its
 transaction named in `kilowatch.organisation_id`; without a name it sees nothing. The worker's role is
-bound by a name in the same way and sees every organisation without one. The owner, whose functions look up
-keys before the organisation is known, sees all.
+bound by a name in the same way and sees every organisation without one. A person's own rows are seen by whom
+the transaction names in `kilowatch.user_id`. The owner, whose functions look up keys and people before either
+is known, sees all.
 """
 
 from alembic import op
@@ -13,6 +14,7 @@ from kilowatch.postgres.schema import SCHEMA
 
 # In a sub-select, so that it is worked out once a statement and not once a row.
 CURRENT = "(SELECT NULLIF(current_setting('kilowatch.organisation_id', true), '')::uuid)"
+CURRENT_USER = "(SELECT NULLIF(current_setting('kilowatch.user_id', true), '')::uuid)"
 
 
 def protect(table: str, column: str = "organisation_id") -> None:
@@ -29,5 +31,18 @@ def protect(table: str, column: str = "organisation_id") -> None:
         f" USING ({CURRENT} IS NULL OR {column} = {CURRENT})"
         f" WITH CHECK ({CURRENT} IS NULL OR {column} = {CURRENT})"
     )
+    op.execute(f"CREATE POLICY owner ON {name} TO CURRENT_USER USING (true) WITH CHECK (true)")
+    op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {name} TO {APP}, {WORKER}")
+
+
+def protect_personal(table: str, column: str = "user_id") -> None:
+    """The same for a table whose rows are one person's: the application's role sees those of the user that
+    its transaction named in `kilowatch.user_id`."""
+    name = f"{SCHEMA}.{table}"
+    op.execute(f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY")
+    op.execute(f"ALTER TABLE {name} FORCE ROW LEVEL SECURITY")
+    mine = f"{column} = {CURRENT_USER}"
+    op.execute(f"CREATE POLICY person ON {name} TO {APP} USING ({mine}) WITH CHECK ({mine})")
+    op.execute(f"CREATE POLICY every_person ON {name} TO {WORKER} USING (true) WITH CHECK (true)")
     op.execute(f"CREATE POLICY owner ON {name} TO CURRENT_USER USING (true) WITH CHECK (true)")
     op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {name} TO {APP}, {WORKER}")

@@ -78,7 +78,7 @@ def make_routes(hub: Hub, credentials: Credentials) -> APIRouter:
 
 
 def _rights(caller: Caller) -> KeyRights:
-    return KeyRights(str(caller.organisation_id), caller.key_no)
+    return KeyRights(str(caller.organisation_id), caller.key_no, caller.user_id, caller.session_id)
 
 
 # --- WebSocket -------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ Owns the copy of the registry that readings are named from. Keeps true: a device
 has no name and is told to nobody, so a device of another organisation can never be shown.
 """
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -17,10 +18,12 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class KeyRights:
-    """By what right a client listens: the API key that it came with."""
+    """By what right a client listens: the API key that it came with, or the session of a person."""
 
     organisation: str
     key_no: int
+    user_id: uuid.UUID | None = None
+    session_id: uuid.UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

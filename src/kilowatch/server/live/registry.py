@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kilowatch.accounts.store import ApiKey, list_api_keys
+from kilowatch.accounts.identity import ROLE_SCOPES
+from kilowatch.accounts.store import ApiKey, is_session_open, list_api_keys, list_memberships
 from kilowatch.clock import Clock, to_us
 from kilowatch.postgres.engine import Connection, Database
 from kilowatch.postgres.page import LIMIT_MAX
@@ -59,15 +60,26 @@ class HouseRegistry:
         return [_frame(metric_no, found) for metric_no, found in rows.items()]
 
     async def find_withdrawn(self, rights: Iterable[KeyRights]) -> set[KeyRights]:
-        """Those whose key was revoked, has expired, or may no longer read."""
+        """Those whose key was revoked, has expired, or may no longer read; people whose session is over, or
+        who may no longer read there."""
         asked: defaultdict[str, set[KeyRights]] = defaultdict(set)
-        for right in rights:
-            asked[right.organisation].add(right)
         withdrawn: set[KeyRights] = set()
+        for right in rights:
+            if right.user_id is None or right.session_id is None:
+                asked[right.organisation].add(right)
+            elif not await self._is_welcome(right.user_id, right.session_id, right.organisation):
+                withdrawn.add(right)
         for organisation, of_keys in asked.items():
             valid = await self._valid_keys(uuid.UUID(organisation))
             withdrawn.update(right for right in of_keys if right.key_no not in valid)
         return withdrawn
+
+    async def _is_welcome(self, user_id: uuid.UUID, session_id: uuid.UUID, organisation: str) -> bool:
+        async with self.database.person(user_id) as connection:
+            if not await is_session_open(connection, session_id):
+                return False
+            members = await list_memberships(connection)
+        return any(str(one.id) == organisation and "read" in ROLE_SCOPES[one.role] for one in members)
 
     async def _valid_keys(self, organisation_id: uuid.UUID) -> set[int]:
         now_us = self.clock.now_us()

@@ -1,0 +1,111 @@
+"""Mail to people: through an SMTP server, or as files in the data folder where none is set.
+
+Keeps true: whoever runs an instance without a mail server can still read every code, with `kw mail`.
+"""
+
+import asyncio
+import smtplib
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+
+from kilowatch.errors import EngineUnavailable
+from kilowatch.settings import Settings
+
+TIMEOUT_S = 10.0
+
+
+class Mail(Protocol):
+    """Where mail goes."""
+
+    async def send(self, to: str, subject: str, text: str) -> None:
+        """Sends a letter.
+
+        Raises:
+            EngineUnavailable: if it cannot be handed over now.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class FolderMail:
+    """Writes each letter as a file `*.eml`."""
+
+    folder: Path
+    sender: str
+
+    async def send(self, to: str, subject: str, text: str) -> None:
+        """Writes the letter, readable by this user only."""
+        await asyncio.to_thread(self._write, _letter(self.sender, to, subject, text))
+
+    def _write(self, letter: EmailMessage) -> None:
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self.folder / f"{time.time_ns()}-{uuid.uuid4().hex[:8]}.eml"
+        unready = path.with_suffix(".part")
+        unready.touch(mode=0o600)
+        unready.write_bytes(letter.as_bytes())
+        unready.rename(path)
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpMail:
+    """Hands letters to an SMTP server: `smtp://user:password@host:port`; `smtps://` is TLS from the start."""
+
+    url: str
+    sender: str
+
+    async def send(self, to: str, subject: str, text: str) -> None:
+        """Sends the letter."""
+        try:
+            await asyncio.to_thread(self._send, _letter(self.sender, to, subject, text))
+        except (OSError, smtplib.SMTPException) as error:
+            raise EngineUnavailable(f"the mail server does not take a letter: {error}") from error
+
+    def _send(self, letter: EmailMessage) -> None:
+        parts = urlsplit(self.url)
+        host, secure = parts.hostname or "localhost", parts.scheme == "smtps"
+        kind = smtplib.SMTP_SSL if secure else smtplib.SMTP
+        with kind(host, parts.port or (465 if secure else 25), timeout=TIMEOUT_S) as server:
+            if not secure and server.has_extn("starttls"):
+                server.starttls()
+            if parts.username:
+                server.login(unquote(parts.username), unquote(parts.password or ""))
+            server.send_message(letter)
+
+
+class NoMail:
+    """Nowhere: whoever needs a letter is told that none can be sent."""
+
+    async def send(self, *_: str) -> None:
+        """Refuses."""
+        raise EngineUnavailable("no mail can be sent from here")
+
+
+def choose_mail(settings: Settings) -> Mail:
+    """The way that the settings name."""
+    if settings.smtp_url is not None:
+        return SmtpMail(settings.smtp_url.get_secret_value(), settings.mail_from)
+    return FolderMail(mail_folder(settings), settings.mail_from)
+
+
+def mail_folder(settings: Settings) -> Path:
+    """Where letters lie when there is no mail server."""
+    return settings.data / "mail"
+
+
+def read_letters(folder: Path) -> Iterator[EmailMessage]:
+    """The letters that were written, oldest first."""
+    for path in sorted(folder.glob("*.eml")):
+        yield message_from_bytes(path.read_bytes(), policy=policy.default)
+
+
+def _letter(sender: str, to: str, subject: str, text: str) -> EmailMessage:
+    letter = EmailMessage()
+    letter["From"], letter["To"], letter["Subject"] = sender, to, subject
+    letter.set_content(text)
+    return letter

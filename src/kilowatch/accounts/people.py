@@ -1,0 +1,256 @@
+"""People: signing up, in and out, and what concerns their own account.
+
+Keeps true: no answer tells whether an address is known to whoever does not read its mail; a refresh token
+works once, and one that comes a second time ends its session, since one of the two holders stole it.
+"""
+
+import re
+import secrets
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from kilowatch.accounts import store
+from kilowatch.accounts.access_token import LIFE_S, AccessTokens
+from kilowatch.accounts.mail import Mail
+from kilowatch.accounts.password import hash_password, is_password, password_faults
+from kilowatch.clock import Clock, to_datetime
+from kilowatch.errors import Fault, Problem
+from kilowatch.ids import new_id
+from kilowatch.postgres.engine import Connection, Database
+
+EMAIL = re.compile(r"[^\s@<>\"(),:;\\\[\]]{1,64}@[^\s@<>\"(),:;\\\[\]]{1,189}")
+REFRESH_PREFIX = "kwr_"
+OpenHousehold = Callable[[Connection, uuid.UUID, str, str], Awaitable[object]]
+"""Makes an organisation (id, slug, name) with its default home."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What somebody gets who has signed in."""
+
+    access_token: str
+    refresh_token: str
+    expires_in: int = LIFE_S
+
+
+@dataclass(slots=True)
+class People:
+    """All that people do with their accounts."""
+
+    database: Database
+    tokens: AccessTokens
+    mail: Mail
+    clock: Clock
+    session_days: int
+    open_household: OpenHousehold
+
+    async def sign_up(self, email: str, password: str, name: str) -> None:
+        """Makes a user with a personal organisation and a home, and sends a code to the address. For an
+        address that is known, its owner is told instead; the answer is the same.
+
+        Raises:
+            Problem: 422 with all that is wrong.
+            EngineUnavailable: if the mail cannot be sent.
+        """
+        email = email.strip().lower()
+        faults = [] if EMAIL.fullmatch(email) else [_email_fault()]
+        faults += store.name_faults(name) + password_faults(password, email, name)
+        if faults:
+            raise Problem(422, "invalid", faults[0].detail, faults)
+        password_hash = await hash_password(password)
+        async with self.database.unscoped() as connection:
+            known = await store.find_user(connection, email)
+        if known is not None and known.verified_at is not None:
+            await self.mail.send(email, "You have an account", _ALREADY.format(name=known.name))
+            return
+        code = new_code()
+        user_id = new_id() if known is None else known.id
+        if known is None and not await self._make(user_id, email, name, password_hash, code):
+            await self.sign_up(email, password, name)  # somebody else was first, a moment ago
+            return
+        if known is not None:
+            # Nobody has shown yet that the address is theirs, so the newest wish counts.
+            async with self.database.person(user_id) as connection:
+                await store.change_user(connection, user_id, name=name, password_hash=password_hash)
+                await store.set_code(connection, user_id, "verify", code)
+        await self.mail.send(email, f"Your code: {code}", _VERIFY.format(name=name, code=code))
+
+    async def _make(self, user_id: uuid.UUID, email: str, name: str, password_hash: str, code: str) -> bool:
+        organisation_id = new_id()
+        async with self.database.person(user_id, organisation_id) as connection:
+            if not await store.create_user(connection, user_id, email, name, password_hash):
+                return False
+            await store.set_code(connection, user_id, "verify", code)
+            slug = f"home-{organisation_id.hex[:12]}"
+            await self.open_household(connection, organisation_id, slug, name)
+            await store.add_member(connection, organisation_id, user_id, "admin", is_personal=True)
+        return True
+
+    async def verify(self, email: str, code: str) -> Tokens:
+        """Signs somebody in who has read the code.
+
+        Raises:
+            Problem: 401 `bad_code`.
+        """
+        user = await self._with_code(email, "verify", code)
+        async with self.database.person(user.id) as connection:
+            await store.change_user(connection, user.id, verified_at=self._now())
+        return await self._start_session(user.id)
+
+    async def log_in(self, email: str, password: str) -> Tokens:
+        """A new session.
+
+        Raises:
+            Problem: 401 `bad_login`; 403 `not_verified` to who knows the password.
+        """
+        async with self.database.unscoped() as connection:
+            user = await store.find_user(connection, email.strip())
+        right = await is_password(password, None if user is None else user.password_hash)
+        if user is None or not right:
+            raise Problem(401, "bad_login", "Address or password are wrong.")
+        if user.verified_at is None:
+            raise Problem(
+                403, "not_verified", "First enter the code from our mail; sign up again for a new one."
+            )
+        return await self._start_session(user.id)
+
+    async def refresh(self, refresh_token: str) -> Tokens:
+        """A new pair for a refresh token, which is used up.
+
+        Raises:
+            Problem: 401 `session_over`; also when the token was used before, which ends its session.
+        """
+        async with self.database.unscoped() as connection:
+            shown = await store.find_refresh_token(connection, refresh_token)
+        over = Problem(401, "session_over", "This session is over; sign in again.")
+        if shown is None or shown.ended_at is not None or shown.expires_at <= self._now():
+            raise over
+        following = new_refresh_token()
+        async with self.database.person(shown.user_id) as connection:
+            first = await store.use_refresh_token(connection, refresh_token)
+            if first:
+                await store.add_refresh_token(connection, shown.user_id, shown.session_id, following)
+            else:
+                await store.end_sessions(connection, shown.user_id, only=shown.session_id)
+        if not first:
+            raise over
+        return Tokens(self.tokens.make(shown.user_id, shown.session_id), following)
+
+    async def log_out(self, refresh_token: str) -> None:
+        """Ends the token's session, if there is one."""
+        async with self.database.unscoped() as connection:
+            shown = await store.find_refresh_token(connection, refresh_token)
+        if shown is not None:
+            async with self.database.person(shown.user_id) as connection:
+                await store.end_sessions(connection, shown.user_id, only=shown.session_id)
+
+    async def forget_password(self, email: str) -> None:
+        """Sends a code to set a new password with, if there is such a user."""
+        async with self.database.unscoped() as connection:
+            user = await store.find_user(connection, email.strip())
+        if user is None:
+            return
+        code = new_code()
+        async with self.database.person(user.id) as connection:
+            await store.set_code(connection, user.id, "reset", code)
+        await self.mail.send(user.email, f"Your code: {code}", _RESET.format(name=user.name, code=code))
+
+    async def reset_password(self, email: str, code: str, password: str) -> None:
+        """Sets a new password and ends all sessions.
+
+        Raises:
+            Problem: 422 for a weak password, which costs no try; 401 `bad_code`.
+        """
+        _refuse_weak(password, email)
+        user = await self._with_code(email, "reset", code)
+        password_hash = await hash_password(password)
+        async with self.database.person(user.id) as connection:
+            # Whoever read the code has the address, so it counts as verified.
+            verified_at = user.verified_at or self._now()
+            await store.change_user(connection, user.id, password_hash=password_hash, verified_at=verified_at)
+            await store.end_sessions(connection, user.id)
+
+    async def change_password(self, user_id: uuid.UUID, session_id: uuid.UUID, old: str, new: str) -> None:
+        """Sets a new password and ends all other sessions.
+
+        Raises:
+            Problem: 401 `bad_login`, 422.
+        """
+        user = await self.confirm(user_id, old)
+        _refuse_weak(new, user.email, user.name)
+        password_hash = await hash_password(new)
+        async with self.database.person(user_id) as connection:
+            await store.change_user(connection, user_id, password_hash=password_hash)
+            await store.end_sessions(connection, user_id, but=session_id)
+
+    async def confirm(self, user_id: uuid.UUID, password: str) -> store.User:
+        """The user, who has shown the password once more.
+
+        Raises:
+            Problem: 401 `bad_login`.
+        """
+        async with self.database.person(user_id) as connection:
+            user = await store.get_user(connection, user_id)
+        if not await is_password(password, None if user is None else user.password_hash) or user is None:
+            raise Problem(401, "bad_login", "The password is wrong.")
+        return user
+
+    def _now(self) -> datetime:
+        return to_datetime(self.clock.now_us())
+
+    async def _with_code(self, email: str, purpose: store.Purpose, code: str) -> store.User:
+        async with self.database.unscoped() as connection:
+            user = await store.find_user(connection, email.strip())
+        right = False
+        if user is not None:
+            async with self.database.person(user.id) as connection:
+                right = await store.use_code(connection, user.id, purpose, code.strip())
+        if user is None or not right:
+            raise Problem(401, "bad_code", "The code is wrong or too old; ask for a new one.")
+        return user
+
+    async def _start_session(self, user_id: uuid.UUID) -> Tokens:
+        session_id, refresh_token = new_id(), new_refresh_token()
+        async with self.database.person(user_id) as connection:
+            await store.start_session(connection, user_id, session_id, self.session_days, refresh_token)
+        return Tokens(self.tokens.make(user_id, session_id), refresh_token)
+
+
+def new_code() -> str:
+    """Six random digits."""
+    return f"{secrets.randbelow(1_000_000):06d}"
+
+
+def new_refresh_token() -> str:
+    """A refresh token: 256 random bits."""
+    return REFRESH_PREFIX + secrets.token_urlsafe(32)
+
+
+def _refuse_weak(password: str, *own: str) -> None:
+    if faults := password_faults(password, *own):
+        raise Problem(422, "invalid", faults[0].detail, faults)
+
+
+def _email_fault() -> Fault:
+    return Fault("bad_email", "An address looks like name@example.org.", pointer="/email")
+
+
+_VERIFY = """Hello {name},
+
+your code is {code}. It is good for 15 minutes.
+
+If you did not sign up to Kilowatch, there is nothing to do.
+"""
+_RESET = """Hello {name},
+
+to set a new password, enter the code {code}. It is good for 15 minutes.
+
+If you did not ask for it, there is nothing to do; your password stays.
+"""
+_ALREADY = """Hello {name},
+
+somebody, perhaps you, signed up with this address. It has an account already: sign in, or ask for a new
+password if you have forgotten yours.
+"""
