@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from kilowatch.accounts.mail import FolderMail
 from kilowatch.cli.facts import list_settings
 from kilowatch.settings import load_settings
 from tests.cli.conftest import Instance, run_kw
@@ -38,6 +39,23 @@ def test_a_command_without_an_instance_says_so(tmp_path: Path) -> None:
     refused = run_kw("key", "create", "--organisation", "home", "--scopes", "read", "--data", str(tmp_path))
     assert refused.returncode == 1
     assert "No instance runs" in refused.stderr
+
+
+async def test_mail_shows_the_letters_that_were_written(tmp_path: Path) -> None:
+    none = run_kw("mail", "--data", str(tmp_path))
+    assert (none.returncode, "There is no mail" in none.stderr) == (1, True)
+    folder = FolderMail(tmp_path / "mail", "Kilowatch <kilowatch@localhost>")
+    await folder.send("ada@example.org", "First", "Grüße, Ada")
+    await folder.send("ben@example.org", "Second", "Hello Ben")
+    last = run_kw("mail", "--data", str(tmp_path))
+    assert last.returncode == 0
+    assert "Hello Ben" in last.stdout
+    assert "Grüße" not in last.stdout
+    every = json.loads(run_kw("mail", "--all", "--json", "--data", str(tmp_path)).stdout)
+    assert [(letter["to"], letter["text"].strip()) for letter in every] == [
+        ("ada@example.org", "Grüße, Ada"),
+        ("ben@example.org", "Hello Ben"),
+    ]
 
 
 def test_an_unknown_option_is_a_usage_error() -> None:
