@@ -3,6 +3,7 @@
 import signal
 import socket
 import stat
+import subprocess
 from functools import partial
 
 import psutil
@@ -83,3 +84,21 @@ def test_nothing_outlives_a_killed_supervisor(instance: Instance) -> None:
     wait_until(lambda: instance.processes() == [], START_WITHIN_S, "the end of all children")
     instance.start()
     wait_until(instance.is_ready, START_WITHIN_S, "readiness")
+
+
+def test_a_copy_of_a_stopped_folder_starts_elsewhere_with_all_it_had(instance: Instance) -> None:
+    instance.start()
+    wish = ["--organisation", "home", "--scopes", "read"]
+    made = run_kw("key", "create", *wish, "--create", "--data", str(instance.data))
+    assert made.returncode == 0, made.stderr
+    assert instance.stop() == 0
+    copy = Instance(instance.data.with_name("copy"))
+    subprocess.run(["cp", "-a", str(instance.data), str(copy.data)], check=True)
+    copy.start()
+    try:
+        again = run_kw("key", "create", *wish, "--data", str(copy.data))
+        verified = run_kw("verify", "--data", str(copy.data))
+    finally:
+        copy.stop()
+    assert again.returncode == 0, again.stderr
+    assert verified.returncode == 0, verified.stdout + verified.stderr

@@ -63,6 +63,13 @@ def test_another_order_of_adding_is_no_difference() -> None:
     assert tier_faults("1h", "rollups_15m", [row(sum=there, finer_sum=back)], NAMES) == []
 
 
+def test_energy_beyond_whole_doubles_may_differ_by_rounding_and_no_more() -> None:
+    there = row(largest=math.nan, sum=15_218_819_532_383_318.0, finer_sum=15_218_819_532_383_320.0)
+    assert tier_faults("1h", "rollups_15m", [there], NAMES) == []
+    less = row(largest=math.nan, sum=there["sum"], finer_sum=there["sum"] - 1e6)
+    assert len(tier_faults("1h", "rollups_15m", [less], NAMES)) == 1
+
+
 def test_a_moment_stored_twice_is_a_fault() -> None:
     assert repeated_faults([], NAMES) == []
     (fault,) = repeated_faults([{"series_no": 1, "times": 3}], NAMES)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from kilowatch.cli.bench.commands import app as bench
-from kilowatch.cli.options import AsJson, Data
+from kilowatch.cli.options import AsJson, Data, Page
 from kilowatch.cli.up import up
 from kilowatch.errors import EngineUnavailable, Problem, StartRefused
 from kilowatch.settings import load_settings
@@ -100,6 +100,14 @@ def openapi() -> None:
     from kilowatch.server.app import build_document
 
     typer.echo(build_document(PATHS), nl=False)
+
+
+@app.command()
+def reference(page: Annotated[Page, typer.Argument(help="Which page.")]) -> None:
+    """Prints a page of docs/reference as the code has it: settings, commands, or figures."""
+    from kilowatch.cli.reference import write_page
+
+    typer.echo(write_page(page, app), nl=False)
 
 
 @app.command()

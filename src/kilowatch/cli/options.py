@@ -1,7 +1,7 @@
-"""Options that several commands share."""
+"""Options that several places share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -9,3 +9,6 @@ Data = Annotated[
     Path | None, typer.Option("--data", help="Data folder of the instance (KILOWATCH_DATA, ./data).")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+Page = Literal["settings", "cli", "metrics"]
+"""The pages of docs/reference that `kw reference` writes."""

@@ -22,6 +22,8 @@ EXTENSIONS = {
     "postgres_scanner": "duckdb_extension_postgres_scanner",
     "ducklake": "duckdb_extension_ducklake",
 }
+CATALOG = "__ducklake_metadata_lake.lake.ducklake_metadata"
+"""The catalog's own table of facts, as DuckDB calls it."""
 REMOTE = ("s3://", "gs://", "http://", "https://")
 # Words of PostgreSQL's client library and of DuckDB when the catalog's connection is what failed.
 CONNECTION_WORDS = (
@@ -122,8 +124,11 @@ def object_store_options() -> str:
     return ", ".join(["PROVIDER config", *options])
 
 
-def open_lake(place: LakePlace, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
-    """A DuckDB connection with the lake attached as `lake`.
+def open_lake(
+    place: LakePlace, *, read_only: bool = False, anywhere: bool = False
+) -> duckdb.DuckDBPyConnection:
+    """A DuckDB connection with the lake attached as `lake`. `anywhere`: also where the catalog says that the
+    files are somewhere else.
 
     Raises:
         EngineUnavailable: if PostgreSQL does not answer.
@@ -144,13 +149,37 @@ def open_lake(place: LakePlace, *, read_only: bool = False) -> duckdb.DuckDBPyCo
     if not place.is_local:
         connection.execute(f"CREATE SECRET (TYPE s3, {object_store_options()})")
     connection.execute("SET TimeZone = 'UTC'")
-    mode = ", READ_ONLY" if read_only else ""
+    mode = (", READ_ONLY" if read_only else "") + (", OVERRIDE_DATA_PATH true" if anywhere else "")
     with engine_errors():
         connection.execute(
             f"ATTACH {quoted('ducklake:postgres:' + place.catalog)} AS lake "
-            f"(DATA_PATH {quoted(place.path.rstrip('/') + '/')}, METADATA_SCHEMA 'lake'{mode})"
+            f"(DATA_PATH {quoted(data_path(place))}, METADATA_SCHEMA 'lake'{mode})"
         )
     return connection
+
+
+def data_path(place: LakePlace) -> str:
+    """The place of the files as the catalog writes it."""
+    return place.path.rstrip("/") + "/"
+
+
+def follow_move(connection: duckdb.DuckDBPyConnection, place: LakePlace) -> None:
+    """Tells the catalog where its files are now, when a data folder was moved, renamed or copied. The
+    catalog names each file by its place below that one.
+
+    Raises:
+        StartRefused: if the files have not come along.
+    """
+    row = connection.execute(f"SELECT value FROM {CATALOG} WHERE key = 'data_path'").fetchone()
+    known, now = str(row[0]) if row else "", data_path(place)
+    if known == now:
+        return
+    if not (place.is_local and (Path(place.path) / "main").is_dir()):
+        raise StartRefused(
+            f"The lake's files were in {known}, and {now} does not hold them. Move the files there, or set "
+            "KILOWATCH_LAKE_PATH to where they are."
+        )
+    connection.execute(f"UPDATE {CATALOG} SET value = $1 WHERE key = 'data_path'", [now])
 
 
 def prepare_lake(place: LakePlace) -> None:
@@ -158,9 +187,10 @@ def prepare_lake(place: LakePlace) -> None:
     (the migration lock)."""
     if place.is_local:
         Path(place.path).mkdir(parents=True, exist_ok=True)
-    connection = open_lake(place)
+    connection = open_lake(place, anywhere=True)
     try:
         with engine_errors():
+            follow_move(connection, place)
             options = dict(connection.execute("SELECT option_name, value FROM lake.options()").fetchall())
             for option, (value, shown) in layout.OPTIONS.items():
                 if options.get(option) != shown:

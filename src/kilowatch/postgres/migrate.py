@@ -20,13 +20,20 @@ from sqlalchemy.pool import NullPool
 
 from kilowatch.errors import EngineUnavailable, StartRefused
 from kilowatch.postgres.engine import is_unavailable
-from kilowatch.postgres.roles import TAKEN_ROLES, sqlalchemy_url
+from kilowatch.postgres.roles import LAKE, TAKEN_ROLES, sqlalchemy_url
 from kilowatch.postgres.schema import SCHEMA, metadata
 
 LOCK = 4_915_062_016
 """Number of the advisory lock; any would do, as long as it stays."""
 OTHER_MIGRATOR_WAIT = "120s"
 STEP_LOCK_WAIT = "5s"
+
+LET_THE_LAKE_UPDATE = f"""DO $$ BEGIN
+    IF NOT has_database_privilege('{LAKE}', current_database(), 'TEMPORARY') THEN
+        EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO {LAKE}', current_database());
+    END IF;
+END $$"""
+"""DuckDB changes rows of the catalog by way of a temporary table."""
 
 
 def upgrade(url: str, revision: str = "head") -> str | None:
@@ -42,6 +49,7 @@ def upgrade(url: str, revision: str = "head") -> str | None:
         connection.commit()
         _refuse_unknown(connection)
         command.upgrade(_config(connection), revision)
+        connection.execute(text(LET_THE_LAKE_UPDATE))
         connection.commit()
         return _revision(connection)
 

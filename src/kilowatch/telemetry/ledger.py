@@ -11,6 +11,8 @@ from typing import Any, Final
 
 ROUNDING: Final = 1e-12
 """Sums of the same values in another order differ by no more than this part of count x largest value."""
+WHOLE: Final = 2.0**53
+"""Below this (9 GWh in micro-watt-hours) every whole number is a double, so sums of them are exact."""
 
 Row = Mapping[str, Any]
 Names = Mapping[int, str]
@@ -122,9 +124,12 @@ def tier_faults(tier: str, finer: str, rows: Iterable[Row], series_names: Names)
 
 def sums_agree(row: Row) -> bool:
     """Whether two sums of the same values are the same but for rounding; whole numbers (energy, which has no
-    largest value) without that allowance."""
+    largest value) without that allowance, as long as every whole number of their size can be written."""
     largest = row["largest"]
-    allowed = 0.0 if math.isnan(largest) else ROUNDING * row["count"] * largest
+    if math.isnan(largest):
+        allowed = 0.0 if abs(row["sum"]) < WHOLE else ROUNDING * abs(row["sum"])
+    else:
+        allowed = ROUNDING * row["count"] * largest
     difference = abs(row["sum"] - row["finer_sum"])
     return bool(difference <= allowed) or bool(math.isnan(difference))
 

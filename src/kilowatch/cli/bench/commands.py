@@ -119,7 +119,7 @@ def peers(
     metrics: Metrics = 4,
     seconds: Seconds = 20.0,
     rounds: Annotated[int, typer.Option(min=1, help="How often each system is loaded.")] = 1,
-    connections: Annotated[int, typer.Option(min=1)] = 8,
+    connections: Annotated[int, typer.Option(min=1, help="Connections to each system.")] = 8,
     folder: Folder = None,
     as_json: AsJson = False,
 ) -> None:

@@ -1,0 +1,139 @@
+"""The pages of `docs/reference` that are written from the code: settings, commands, figures.
+
+Keeps true that a page says what the code says and nothing else, the same text for the same code on every
+machine; so a test can compare the committed page with this one.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import typer
+from prometheus_client import Counter, Gauge, Histogram
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+
+from kilowatch.cli.options import Page
+from kilowatch.observe import metrics
+from kilowatch.settings import Settings
+
+MIB = 1024 * 1024
+KINDS: dict[type, str] = {int: "whole number", float: "number", Path: "folder", str: "text"}
+BOUNDS = {"ge": "from", "gt": "above", "le": "to", "lt": "below"}
+SUFFIXES = {"counter": "_total"}
+"""What Prometheus adds to the name of such a figure."""
+
+
+def write_page(page: Page, app: typer.Typer) -> str:
+    """The page as it is committed."""
+    writers = {"settings": _settings, "cli": lambda: _commands(app), "metrics": _metrics}
+    written = f"<!-- Written by `kw reference {page} > docs/reference/{page}.md`; not to be edited. -->"
+    return "\n".join([written, "", *writers[page]()]) + "\n"
+
+
+# --- settings --------------------------------------------------------------------------------------------
+
+
+def _settings() -> Iterator[str]:
+    prefix = Settings.model_config.get("env_prefix", "")
+    yield "# Settings"
+    yield ""
+    yield "Environment variables, read when a process starts. Options of a command win over them. A wrong"
+    yield "value stops the start and is named. `kw settings` shows what holds now."
+    yield ""
+    yield "| variable | value | default | meaning |"
+    yield "|---|---|---|---|"
+    for name, field in Settings.model_fields.items():
+        cells = (_code(f"{prefix}{name}".upper()), _kind(field), _default(name, field.default))
+        yield _row(*cells, field.description or "")
+
+
+def _kind(field: FieldInfo) -> str:
+    """Which values a setting takes."""
+    annotation: Any = field.annotation
+    if get_origin(annotation) is Literal:
+        return ", ".join(_code(choice) for choice in get_args(annotation))
+    kinds = set(get_args(annotation) or [annotation])
+    if SecretStr in kinds:
+        return "address, never shown"
+    kind = next(text for of, text in KINDS.items() if of in kinds)
+    bounds = [
+        f"{word} {getattr(bound, name):,}"
+        for name, word in BOUNDS.items()
+        for bound in field.metadata
+        if hasattr(bound, name)
+    ]
+    return " ".join([kind, *bounds])
+
+
+def _default(name: str, value: object) -> str:
+    if value is None:
+        return ""
+    if name.endswith("_bytes") and isinstance(value, int):
+        return f"{_code(value)} ({value // MIB:,} MiB)"
+    return _code(value)
+
+
+# --- commands --------------------------------------------------------------------------------------------
+
+
+def _commands(app: typer.Typer) -> Iterator[str]:
+    root: Any = typer.main.get_command(app)
+    yield "# Commands"
+    yield ""
+    yield root.help
+    yield "Exit code 1 means that a command could not do its work, and one message on standard error says"
+    yield "why, or that what it looked at is not as it must be; 2 means a wrong option. Each has `--help`."
+    for name, command in root.commands.items():
+        yield from _command(f"kw {name}", command)
+
+
+def _command(path: str, command: Any) -> Iterator[str]:
+    """A command, or a group and all of its commands."""
+    members = getattr(command, "commands", {})
+    yield ""
+    yield f"{'###' if path.count(' ') > 1 else '##'} `{path}`"
+    yield ""
+    yield command.help
+    context = command.make_context(path, [], resilient_parsing=True)
+    options = [one for one in command.get_params(context) if one.name != "help"]
+    if options and not members:
+        yield ""
+        yield "| option | meaning |"
+        yield "|---|---|"
+        for option in options:
+            yield _row(*_option(option, context))
+    for name, member in members.items():
+        yield from _command(f"{path} {name}", member)
+
+
+def _option(option: Any, context: Any) -> tuple[str, str]:
+    record: tuple[str, str] = option.get_help_record(context)
+    return _code(record[0]), record[1].replace("  [", " [")
+
+
+# --- figures ---------------------------------------------------------------------------------------------
+
+
+def _metrics() -> Iterator[str]:
+    yield "# Figures"
+    yield ""
+    yield "What `GET /metrics` tells Prometheus: the figures of the process that answers. A histogram has the"
+    yield "usual `_bucket`, `_sum` and `_count`; a figure with labels appears with its first value."
+    yield ""
+    yield "| name | kind | labels | meaning |"
+    yield "|---|---|---|---|"
+    for figure in vars(metrics).values():
+        if isinstance(figure, (Counter, Gauge, Histogram)):
+            family = next(iter(figure.describe()))
+            labels = ", ".join(_code(label) for label in figure._labelnames)
+            name = _code(f"{family.name}{SUFFIXES.get(family.type, '')}")
+            yield _row(name, family.type, labels, family.documentation)
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _code(value: object) -> str:
+    return f"`{value}`"
