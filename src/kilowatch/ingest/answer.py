@@ -12,6 +12,7 @@ import msgspec
 from kilowatch.errors import Fault, Problem, problem_document
 from kilowatch.ingest.batch import Reject
 from kilowatch.ingest.body import Receive
+from kilowatch.ingest.gather import Parcel
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Header = tuple[bytes, bytes]
@@ -87,6 +88,19 @@ def nothing_accepted(rejects: Sequence[Reject]) -> Problem:
     else:
         detail = f"none of {len(rejects)} readings is good; the first: {rejects[0].detail}"
     return Problem(422, code, detail, faults)
+
+
+def parcel_answer(parcel: Parcel) -> Answer:
+    """The account of a parcel that was taken.
+
+    Raises:
+        Problem: 422 when none of its readings was.
+    """
+    if not parcel.rejects:
+        return ACCEPTED_ONE if parcel.count == 1 else accepted_answer(parcel.count, ())
+    if len(parcel.rejects) == parcel.count:
+        raise nothing_accepted(parcel.rejects)
+    return accepted_answer(parcel.count - len(parcel.rejects), parcel.rejects)
 
 
 def problem_answer(problem: Problem, request_id: bytes) -> Answer:

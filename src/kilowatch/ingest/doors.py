@@ -19,7 +19,6 @@ from kilowatch.clock import Clock
 from kilowatch.errors import EngineUnavailable, Problem
 from kilowatch.ingest.accept import Terms
 from kilowatch.ingest.answer import (
-    ACCEPTED_ONE,
     JSON_TYPE,
     PONG,
     Answer,
@@ -29,6 +28,7 @@ from kilowatch.ingest.answer import (
     influx_answer,
     influx_problem_answer,
     nothing_accepted,
+    parcel_answer,
     problem_answer,
 )
 from kilowatch.ingest.batch import Batch, Limits
@@ -54,6 +54,7 @@ from kilowatch.ingest.pressure import (
     probe_postgres,
 )
 from kilowatch.ingest.request import Request, on_conflict, parameters
+from kilowatch.observe import metrics
 from kilowatch.postgres.engine import Database
 from kilowatch.settings import Settings
 from kilowatch.stream.client import Client
@@ -155,6 +156,7 @@ class Doors:
         await answer.send(send, request.id)
 
     def _refusal(self, request: Request, problem: Problem) -> Answer:
+        metrics.REQUESTS_REFUSED.labels(problem.code).inc()
         if request.path in INFLUX_WRITES:
             return influx_problem_answer(problem, request.id)
         return problem_answer(problem, request.id)
@@ -224,7 +226,7 @@ class Doors:
         self._set_times(plain)
         awaited = Awaited(caller, plain)
         self._gatherer.put(terms, awaited.parcel)
-        return _parcel_answer(await awaited.wait())
+        return parcel_answer(await awaited.wait())
 
     def take_quickly(self, authorization: bytes, body: bytes, request_id: bytes, respond: Respond) -> bool:
         """Takes a small body's readings without a task of their own and calls `respond` when the log has
@@ -257,9 +259,10 @@ class Doors:
         error = parcel.error
         try:
             if error is None:
-                return _parcel_answer(parcel)
+                return parcel_answer(parcel)
             raise error
         except Problem as problem:
+            metrics.REQUESTS_REFUSED.labels(problem.code).inc()
             return problem_answer(problem, request_id)
         except Exception:
             return self._fault_answer(READINGS, request_id)
@@ -268,6 +271,7 @@ class Doors:
         """500: logs the exception that is being handled under the request's id."""
         with structlog.contextvars.bound_contextvars(request_id=request_id.decode("ascii")):
             _log.exception("request_failed", path=path)
+        metrics.REQUESTS_REFUSED.labels("internal_error").inc()
         fault = Problem(500, "internal_error", "this is a fault of ours; its request id is in our log")
         return problem_answer(fault, request_id)
 
@@ -389,19 +393,6 @@ def create_doors(
     idempotency = Idempotency(database, pressure, clock, settings.idempotency_hours)
     mqtt = None if inbox is None else MqttDoor(inbox, intake, clock)
     return Doors(intake, authenticator, idempotency, settings, mqtt, beyond)
-
-
-def _parcel_answer(parcel: Parcel) -> Answer:
-    """The account of a parcel that was taken.
-
-    Raises:
-        Problem: 422 when none of its readings was.
-    """
-    if not parcel.rejects:
-        return ACCEPTED_ONE if parcel.count == 1 else accepted_answer(parcel.count, ())
-    if len(parcel.rejects) == parcel.count:
-        raise nothing_accepted(parcel.rejects)
-    return accepted_answer(parcel.count - len(parcel.rejects), parcel.rejects)
 
 
 def _pong() -> Answer:

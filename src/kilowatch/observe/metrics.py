@@ -3,6 +3,9 @@
 One registry per process and one place for the names, so that a figure is called the same on every page.
 """
 
+from collections import Counter as Counted
+from collections.abc import Iterable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
@@ -26,11 +29,16 @@ def _histogram(name: str, sentence: str, *labels: str) -> Histogram:
 
 # The doors
 READINGS_ACCEPTED = _counter("readings_accepted", "Readings acknowledged, in the log on disk.", "door")
-READINGS_REJECTED = _counter("readings_rejected", "Readings refused one by one, by code.", "code")
+READINGS_REJECTED = _counter("readings_rejected", "Readings refused one by one, by code.", "door", "code")
 REQUESTS_REFUSED = _counter("requests_refused", "Requests refused as a whole, by code.", "code")
-ACKNOWLEDGEMENT_SECONDS = _histogram(
-    "acknowledgement_seconds", "From the request's last byte to the answer.", "door"
+TAKING_SECONDS = _histogram(
+    "taking_seconds", "From decoded readings to their place in the log on disk, by message.", "door"
 )
+HELD_BACK_SECONDS = _gauge("held_back_seconds", "How long answers are held back, the worker being behind.")
+
+# The inbox of devices
+MQTT_MESSAGES = _gauge("mqtt_messages", "Messages of devices that wait to be put into the log.")
+MQTT_OLDEST_SECONDS = _gauge("mqtt_oldest_seconds", "Age of the oldest message of a device that waits.")
 MQTT_DROPPED = _counter("mqtt_dropped", "QoS 0 messages dropped because nobody took them in time.")
 
 # The log
@@ -40,15 +48,27 @@ WORKER_LAG_SECONDS = _gauge("worker_lag_seconds", "Age of the oldest frame that 
 
 # The worker
 COMMITS = _counter("commits", "Commits to the lake.")
-COMMIT_SECONDS = _histogram("commit_seconds", "From the first statement of a commit to its fsync.")
+COMMIT_SECONDS = _histogram("commit_seconds", "From the first statement of a commit to its place on disk.")
 SAMPLES_STORED = _counter("samples_stored", "Samples written to the lake.")
 SAMPLES_REPEATED = _counter("samples_repeated", "Samples that were stored already.")
-DEAD_LETTERS = _counter("dead_letters", "Readings set aside, by code.", "code")
+DEAD_LETTERS = _counter("dead_letters", "Dead letters that the worker wrote, by code.", "code")
 SHIFTS_BROKEN = _counter("shifts_broken", "Times that the worker had to start anew.")
 
 # Live
 LIVE_CLIENTS = _gauge("live_clients", "WebSocket and SSE clients that are connected.")
 LIVE_LAGGED = _counter("live_lagged", "Times that a client was told that it had lagged.")
+
+# Health
+PART_ABLE = _gauge("part_able", "1 when a part did its work as it was last asked, else 0.", "part")
+
+
+def count_readings(door: str, accepted: int, rejected_codes: Iterable[str], seconds: float) -> None:
+    """Counts the readings of a message that a door has taken in, which took so long."""
+    if accepted:
+        READINGS_ACCEPTED.labels(door).inc(accepted)
+    for code, count in Counted(rejected_codes).items():
+        READINGS_REJECTED.labels(door, code).inc(count)
+    TAKING_SECONDS.labels(door).observe(seconds)
 
 
 def render() -> bytes:

@@ -5,7 +5,6 @@ long; and that it tells strangers nothing but states and figures.
 """
 
 import asyncio
-import shutil
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,10 @@ from fastapi.responses import JSONResponse
 from kilowatch.clock import Clock
 from kilowatch.errors import EngineUnavailable
 from kilowatch.observe import metrics
+from kilowatch.observe.disk import look_at_disk
 from kilowatch.postgres.engine import Database
 from kilowatch.stream.log import Log
+from kilowatch.stream.mqtt import MqttInbox
 from kilowatch.telemetry.query import Lake
 
 Probe = Callable[[], Awaitable[dict[str, Any]]]
@@ -44,18 +45,25 @@ def make_routes(probes: Mapping[str, Probe]) -> APIRouter:
     @routes.get("/readyz", tags=["health"], responses={503: {"description": "A part is not able now."}})
     async def is_ready() -> Response:
         """Asks every engine, and shows the lag of the worker and the room on the disk."""
-        found = await asyncio.gather(*(_ask(name, probe) for name, probe in probes.items()))
-        parts = dict(zip(probes, found, strict=True))
+        parts = await _ask_all(probes)
         ready = all(part["ok"] for part in parts.values())
         body = {"status": "ready" if ready else "not ready", "parts": parts}
         return JSONResponse(body, 200 if ready else 503, None if ready else {"Retry-After": "2"})
 
     @routes.get("/metrics", tags=["health"], response_class=Response)
     async def get_figures() -> Response:
-        """Figures of this process in the format of Prometheus."""
+        """Figures of this process and of what waits in the engines, in the format of Prometheus."""
+        await _ask_all(probes)
         return Response(metrics.render(), media_type=metrics.CONTENT_TYPE)
 
     return routes
+
+
+async def _ask_all(probes: Mapping[str, Probe]) -> dict[str, dict[str, Any]]:
+    found = await asyncio.gather(*(_ask(name, probe) for name, probe in probes.items()))
+    for name, part in zip(probes, found, strict=True):
+        metrics.PART_ABLE.labels(name).set(part["ok"])
+    return dict(zip(probes, found, strict=True))
 
 
 async def _ask(name: str, probe: Probe) -> dict[str, Any]:
@@ -93,8 +101,24 @@ def probe_log(source: Log, clock: Clock, lag_max_s: float) -> Probe:
     async def ask() -> dict[str, Any]:
         state = await source.state()
         lag_s = round(state.lag_s(clock.now_us()), 3)
+        metrics.LOG_MESSAGES.set(state.messages)
+        metrics.LOG_BYTES.set(state.bytes)
+        metrics.WORKER_LAG_SECONDS.set(lag_s)
         shown = {"lag_s": lag_s, "messages": state.messages, "bytes": state.bytes}
         return {**shown, "ok": lag_s <= lag_max_s}
+
+    return ask
+
+
+def probe_inbox(inbox: MqttInbox, clock: Clock) -> Probe:
+    """Asks the inbox of devices how much waits in it, and for how long."""
+
+    async def ask() -> dict[str, Any]:
+        state = await inbox.state()
+        oldest_s = round(state.lag_s(clock.now_us()), 3)
+        metrics.MQTT_MESSAGES.set(state.messages)
+        metrics.MQTT_OLDEST_SECONDS.set(oldest_s)
+        return {"oldest_s": oldest_s, "messages": state.messages}
 
     return ask
 
@@ -103,8 +127,8 @@ def probe_disk(folder: Path, full_percent: float) -> Probe:
     """Looks how full the disk is, counted as `df` does."""
 
     async def ask() -> dict[str, Any]:
-        usage = shutil.disk_usage(folder)
-        percent = 100.0 * usage.used / max(1, usage.used + usage.free)
-        return {"used_percent": round(percent, 1), "free_bytes": usage.free, "ok": percent < full_percent}
+        use = look_at_disk(folder)
+        shown = {"used_percent": round(use.used_percent, 1), "free_bytes": use.free_bytes}
+        return {**shown, "ok": use.used_percent < full_percent}
 
     return ask
