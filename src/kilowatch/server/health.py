@@ -1,11 +1,14 @@
 """Health: whether the process lives, whether it can serve, and its figures for Prometheus.
 
-Keeps true that `/readyz` asks every engine now and names the one that does not answer; that it never waits
-long; and that it tells strangers nothing but states and figures.
+Keeps true that `/readyz` names the engine that does not answer; that it never waits long; that it tells
+strangers nothing but states and figures; and that however many of them ask, the engines are asked by one at
+a time and a few times a second.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +33,14 @@ Raises:
 """
 
 WITHIN_S = 3.0
+KEPT_S = 0.25
+"""For so long the answers to a round of questions serve whoever asks."""
 log = structlog.get_logger()
 
 
 def make_routes(probes: Mapping[str, Probe]) -> APIRouter:
     """`/healthz`, `/readyz` and `/metrics`."""
+    rounds = Rounds(probes)
     routes = APIRouter()
 
     @routes.get("/healthz", tags=["health"])
@@ -45,7 +51,7 @@ def make_routes(probes: Mapping[str, Probe]) -> APIRouter:
     @routes.get("/readyz", tags=["health"], responses={503: {"description": "A part is not able now."}})
     async def is_ready() -> Response:
         """Asks every engine, and shows the lag of the worker and the room on the disk."""
-        parts = await _ask_all(probes)
+        parts = (await rounds.ask()).parts
         ready = all(part["ok"] for part in parts.values())
         body = {"status": "ready" if ready else "not ready", "parts": parts}
         return JSONResponse(body, 200 if ready else 503, None if ready else {"Retry-After": "2"})
@@ -53,17 +59,46 @@ def make_routes(probes: Mapping[str, Probe]) -> APIRouter:
     @routes.get("/metrics", tags=["health"], response_class=Response)
     async def get_figures() -> Response:
         """Figures of this process and of what waits in the engines, in the format of Prometheus."""
-        await _ask_all(probes)
-        return Response(metrics.render(), media_type=metrics.CONTENT_TYPE)
+        return Response((await rounds.ask()).figures, media_type=metrics.CONTENT_TYPE)
 
     return routes
 
 
-async def _ask_all(probes: Mapping[str, Probe]) -> dict[str, dict[str, Any]]:
-    found = await asyncio.gather(*(_ask(name, probe) for name, probe in probes.items()))
-    for name, part in zip(probes, found, strict=True):
-        metrics.PART_ABLE.labels(name).set(part["ok"])
-    return dict(zip(probes, found, strict=True))
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a round of questions brought: the state of each part, and the figures as they were then."""
+
+    parts: dict[str, dict[str, Any]]
+    figures: bytes
+
+
+class Rounds:
+    """Asks all parts at once, one round at a time, for all who want to know at that time."""
+
+    def __init__(self, probes: Mapping[str, Probe]) -> None:
+        self._probes = dict(probes)
+        self._round: asyncio.Task[Found] | None = None
+        self._fresh_until = 0.0
+
+    async def ask(self) -> Found:
+        """The answers of the round that is under way or has just ended, or else of a new one."""
+        running = self._round
+        if running is None or (running.done() and not self._is_fresh(running)):
+            running = self._round = asyncio.create_task(self._ask_all(), name="health round")
+        # Who goes away meanwhile must not end the round for the others.
+        return await asyncio.shield(running)
+
+    def _is_fresh(self, ended: asyncio.Task[Found]) -> bool:
+        """Whether answers may still be told; a round that failed has none."""
+        failed = ended.cancelled() or ended.exception() is not None
+        return not failed and time.monotonic() < self._fresh_until
+
+    async def _ask_all(self) -> Found:
+        found = await asyncio.gather(*(_ask(name, probe) for name, probe in self._probes.items()))
+        for name, part in zip(self._probes, found, strict=True):
+            metrics.PART_ABLE.labels(name).set(part["ok"])
+        self._fresh_until = time.monotonic() + KEPT_S
+        return Found(dict(zip(self._probes, found, strict=True)), metrics.render())
 
 
 async def _ask(name: str, probe: Probe) -> dict[str, Any]:
