@@ -5,7 +5,6 @@ and that its answer comes after the log's. No framework stands on this path, bec
 is handled here tens of thousands of times a second.
 """
 
-import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from importlib.metadata import version
@@ -32,7 +31,15 @@ from kilowatch.ingest.answer import (
     problem_answer,
 )
 from kilowatch.ingest.batch import Batch, Limits
-from kilowatch.ingest.body import HeldBytes, Receive, SenderGone, read_body, unpack
+from kilowatch.ingest.body import (
+    DECODE_BESIDE_BYTES,
+    HeldBytes,
+    Receive,
+    SenderGone,
+    beside,
+    read_body,
+    unpack_beside,
+)
 from kilowatch.ingest.connection import Respond
 from kilowatch.ingest.dead import close_letter, decode_letter, open_letter
 from kilowatch.ingest.decode_influx import decode_influx
@@ -75,8 +82,6 @@ GATHERED_READINGS = 64
 """Requests of at most this many readings wait for company; others fill a message by themselves."""
 HELD_BODIES = 8
 """So many bodies of the largest size may be in work at the same time."""
-THREAD_BYTES = 256 * 1024
-"""Packed bodies from this size on are unpacked beside the event loop."""
 
 _log = structlog.get_logger(__name__)
 
@@ -103,7 +108,7 @@ class Doors:
         self._gatherer = Gatherer(intake.take_parcels, settings.gather_ms / 1000)
         self._posts: dict[str, Handler] = {READINGS: self._take_readings}
         self._posts |= dict.fromkeys(INFLUX_WRITES, self._take_influx)
-        self._gets: dict[str, Callable[[], Answer]] = {"/ping": _pong, "/health": self._health}
+        self._gets: dict[str, Callable[[], Answer]] = {"/ping": lambda: PONG, "/health": self._health}
 
     async def start(self) -> None:
         """Looks at the engines, listens for changes and begins to empty the devices' inbox."""
@@ -168,7 +173,7 @@ class Doors:
         held = len(body)
         try:
             if request.encoding:
-                body = await self._unpack(request, body)
+                body = await unpack_beside(body, request.encoding, self._most)
             small = len(body) <= GATHERED_BYTES and not request.keyed
             if small and request.media_type in JSON_TYPES:
                 plain = plain_readings(body)
@@ -190,7 +195,7 @@ class Doors:
         held = len(body)
         try:
             if request.encoding:
-                body = await self._unpack(request, body)
+                body = await unpack_beside(body, request.encoding, self._most)
             small = len(body) <= GATHERED_BYTES and not request.keyed
 
             def decode(body: bytes, limits: Limits, known: Known) -> Batch:
@@ -215,11 +220,6 @@ class Doors:
             require_scope(caller, "ingest")
         self._intake.pressure.check()
         return caller
-
-    async def _unpack(self, request: Request, body: bytes) -> bytes:
-        if len(body) < THREAD_BYTES:
-            return unpack(body, request.encoding, self._most)
-        return await asyncio.to_thread(unpack, body, request.encoding, self._most)
 
     async def _gather(self, caller: Caller, terms: Terms, plain: Sequence[Plain]) -> Answer:
         """Waits for company and for the log."""
@@ -289,7 +289,8 @@ class Doors:
         known = await self._intake.get_known(caller.organisation_id)
         if request.keyed:
             return await self._take_keyed(request, caller, body, terms, decode, known)
-        batch = decode(body, self._intake.limits(), known)
+        large = len(body) > DECODE_BESIDE_BYTES
+        batch = await beside(large, decode, body, self._intake.limits(), known)
         if not small or len(batch) + len(batch.rejects) > GATHERED_READINGS:
             return await self._intake.take_batch(caller, batch, known, terms)
         awaited = Awaited(caller, (), batch)
@@ -302,11 +303,12 @@ class Doors:
     async def _take_keyed(
         self, request: Request, caller: Caller, body: bytes, terms: Terms, decode: Decode, known: Known
     ) -> Taken:
-        key = request.idempotency_key
-        fingerprint = fingerprint_of(request.method, request.path, request.query, request.media_type, body)
+        key, large = request.idempotency_key, len(body) > DECODE_BESIDE_BYTES
+        said = (request.method, request.path, request.query, request.media_type, body)
+        fingerprint = await beside(large, fingerprint_of, *said)
 
         async def take() -> Taken:
-            batch = decode(body, self._intake.limits(), known)
+            batch = await beside(large, decode, body, self._intake.limits(), known)
             return await self._intake.take_batch(
                 caller, batch, known, terms, mark=mark_of(caller, key, fingerprint)
             )
@@ -393,7 +395,3 @@ def create_doors(
     idempotency = Idempotency(database, pressure, clock, settings.idempotency_hours)
     mqtt = None if inbox is None else MqttDoor(inbox, intake, clock)
     return Doors(intake, authenticator, idempotency, settings, mqtt, beyond)
-
-
-def _pong() -> Answer:
-    return PONG
