@@ -1,16 +1,20 @@
 """Health under a flood: however many strangers ask, the engines are asked by one at a time."""
 
 import asyncio
+import re
 import time
 from typing import Any
 
 import httpx
 import pytest
 
+from kilowatch.observe import metrics
+from kilowatch.observe.workers import FORGOTTEN_AFTER_S, Workers, take_down
 from kilowatch.server import health
 from kilowatch.server.app import Parts
 from kilowatch.stream.client import Client
-from tests.server.conftest import open_house, until
+from kilowatch.wire.figures import FIGURES_SUBJECT
+from tests.server.conftest import WITHIN_S, House, open_house, until
 
 REQUESTS = 300
 
@@ -92,3 +96,35 @@ async def test_a_bug_in_a_probe_is_not_kept() -> None:
         await rounds.ask()
     broken = False
     assert (await rounds.ask()).parts == {"part": {"ok": True}}
+
+
+async def test_the_figures_of_workers_show_until_they_are_not_heard_of(house: House) -> None:
+    declared = {found.name for found in metrics.WORKERS_OWN.collect()}
+    metrics.COMMITS.inc()
+    metrics.COMMIT_SECONDS.observe(0.02)
+    metrics.DEAD_LETTERS.labels("conflict").inc()
+    commits = metrics.WORKERS_OWN.get_sample_value("kilowatch_commits_total")
+    await house.stream.publish(FIGURES_SUBJECT, b"{broken")
+    for worker in ("0,1", "2,3"):
+        await house.stream.publish(FIGURES_SUBJECT, take_down(metrics.WORKERS_OWN, worker).encode())
+    async with httpx.AsyncClient(base_url=house.url) as http:
+        text = ""
+        async with asyncio.timeout(WITHIN_S):
+            while 'worker="2,3"' not in text:
+                text = (await http.get("/metrics")).text
+    for name in declared:
+        assert re.search(rf'^{name}\w*{{.*worker="0,1".*}} ', text, re.MULTILINE)
+    assert f'kilowatch_commits_total{{worker="2,3"}} {commits}' in text
+    assert 'kilowatch_dead_letters_total{code="conflict",worker="2,3"}' in text
+    assert "\nkilowatch_commits_total " not in text
+
+
+def test_a_worker_that_is_gone_shows_nothing() -> None:
+    now_s = 0.0
+    workers = Workers(metrics.WORKERS_OWN, lambda: now_s)
+    workers.hear(take_down(metrics.WORKERS_OWN, "0"))
+    now_s = FORGOTTEN_AFTER_S
+    workers.hear(take_down(metrics.WORKERS_OWN, "1"))
+    assert {one.labels["worker"] for figure in workers.collect() for one in figure.samples} == {"0", "1"}
+    now_s += 1
+    assert {one.labels["worker"] for figure in workers.collect() for one in figure.samples} == {"1"}

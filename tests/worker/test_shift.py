@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kilowatch.observe.metrics import REGISTRY
+from kilowatch.observe.metrics import WORKERS_OWN
 from kilowatch.stream.log import subject_of
 from kilowatch.wire.frame import Frame
 from tests.worker.house import BASE_US, KEY_NO, SECOND_US, House, Reading, make_organisation, total
@@ -85,7 +85,7 @@ async def test_late_readings_repair_roll_ups_and_energy(house: House) -> None:
 
 
 def figure(name: str, **labels: str) -> float:
-    return REGISTRY.get_sample_value(f"kilowatch_{name}", labels) or 0.0
+    return WORKERS_OWN.get_sample_value(f"kilowatch_{name}", labels) or 0.0
 
 
 async def test_another_value_for_a_moment_becomes_a_dead_letter(house: House) -> None:

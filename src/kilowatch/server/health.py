@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import structlog
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
@@ -24,6 +25,7 @@ from kilowatch.postgres.engine import Database
 from kilowatch.stream.log import Log
 from kilowatch.stream.mqtt import MqttInbox
 from kilowatch.telemetry.query import Lake
+from kilowatch.wire.figures import WorkerFigures
 
 Probe = Callable[[], Awaitable[dict[str, Any]]]
 """Asks one part; returns figures to show.
@@ -108,6 +110,14 @@ async def _ask(name: str, probe: Probe) -> dict[str, Any]:
     except (EngineUnavailable, TimeoutError, OSError) as error:
         log.warning("probe.failed", part=name, reason=str(error) or type(error).__name__)
         return {"ok": False}
+
+
+def hear_worker(message: bytes) -> None:
+    """Takes one message of `worker.figures`, to be shown with our own."""
+    try:
+        metrics.WORKERS.hear(WorkerFigures.decode(message))
+    except msgspec.MsgspecError:
+        log.warning("figures.bad_message", size=len(message))
 
 
 def probe_postgres(database: Database) -> Probe:
