@@ -4,6 +4,7 @@ import signal
 import socket
 import stat
 import subprocess
+import urllib.request
 from functools import partial
 
 import psutil
@@ -30,6 +31,14 @@ def test_the_run_file_names_everything_that_runs(running: Instance) -> None:
 
 def test_the_supervisor_is_small(running: Instance) -> None:
     assert psutil.Process(running.pid("supervisor")).memory_info().rss < 40_000_000
+
+
+def test_the_server_shows_what_the_worker_counts(running: Instance) -> None:
+    def shown() -> bool:
+        with urllib.request.urlopen(f"http://127.0.0.1:{running.run_file()['port']}/metrics") as answer:
+            return b'kilowatch_commits_total{worker="' in answer.read()
+
+    wait_until(shown, START_WITHIN_S, "the worker's figures")
 
 
 def test_a_second_one_on_the_folder_is_refused(running: Instance) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import aiomqtt
 import httpx
 import msgspec
 import pytest
@@ -22,6 +23,7 @@ from kilowatch.sites.store import register_devices
 from kilowatch.stream.client import Client
 from kilowatch.stream.embedded import EmbeddedNats, MqttListener, choose_port
 from kilowatch.stream.log import Log, LogMessage
+from kilowatch.stream.mqtt import MqttInbox
 from kilowatch.telemetry.dead_letter import DeadLetter
 from kilowatch.telemetry.store import list_dead_letters
 from kilowatch.wire.frame import Frame
@@ -30,6 +32,8 @@ from tests.conftest import wait_until
 STORE_BYTES = 1 << 30
 LOG_BYTES = 256 << 20
 WITHIN_S = 20.0
+INBOX_BYTES = 64 << 20
+PASSWORD = "outside"
 
 
 class NatsServer:
@@ -64,6 +68,26 @@ def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer
     server.start()
     yield server
     server.kill()
+
+
+@pytest.fixture(scope="module")
+def mqtt_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    """The module's MQTT server."""
+    listener = MqttListener(choose_port(0, "mqtt_port"), PASSWORD)
+    server = NatsServer(tmp_path_factory.mktemp("mqtt"), listener)
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+async def inbox_client(mqtt_server: NatsServer) -> AsyncIterator[Client]:
+    """A connection to the MQTT server, its inbox empty."""
+    connection = await Client.connect(mqtt_server.url, name="test")
+    await MqttInbox.ensure(connection, max_bytes=INBOX_BYTES)
+    await connection.request_json("$JS.API.STREAM.PURGE.$MQTT_msgs", {})
+    yield connection
+    await connection.close()
 
 
 @pytest.fixture
@@ -196,3 +220,10 @@ async def logged_messages(client: Client, partition: int = 0) -> list[LogMessage
         messages += await reader.fetch(1000, 1.0)
     await reader.close()
     return messages
+
+
+def device(server: NatsServer) -> aiomqtt.Client:
+    """A device's connection."""
+    mqtt = server.embedded.mqtt
+    assert mqtt is not None
+    return aiomqtt.Client("127.0.0.1", mqtt.port, username="any/device", password=PASSWORD)

@@ -18,6 +18,7 @@ from kilowatch.accounts.store import list_api_keys, revoke_api_key
 from kilowatch.ingest.connection import connection_class
 from kilowatch.ingest.doors import Doors
 from kilowatch.stream.client import Client
+from kilowatch.wire.headers import NO_STORE, SECURITY_HEADERS
 from kilowatch.wire.live import REGISTRY_SUBJECT, RegistryChange
 from tests.ingest.conftest import NatsServer, Sender, holds, logged, until
 from tests.ingest.test_doors import reading
@@ -202,6 +203,57 @@ async def test_unusual_requests_go_the_long_way(sender: Sender, port: int, heade
         body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
     heard = await talk(port, request(sender, body, *headers), answers=2 if "Expect" in headers[0] else 1)
     assert heard[-1].status == 202
+
+
+OF_ONE_REQUEST = ("x-request-id", "date")
+
+
+async def test_both_ways_answer_with_the_same_headers(sender: Sender, port: int) -> None:
+    """The second request of each pair goes the long way."""
+    body = one()
+    chunked = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    unknown = msgspec.json.encode(reading("D9"))
+    pairs = [
+        (request(sender, body), request(sender, chunked, "Transfer-Encoding: chunked")),
+        (request(sender, unknown), request(sender, unknown, "Idempotency-Key: pair")),
+    ]
+    for quick, long in pairs:
+        answers = await converse(port, quick, quick, long)
+        shapes = [
+            (
+                answer.status,
+                [pair for pair in answer.headers.items() if pair[0] not in OF_ONE_REQUEST],
+            )
+            for answer in answers
+        ]
+        assert shapes[0] == shapes[1] == shapes[2]
+        assert all(list(answer.headers)[-1] == "x-request-id" for answer in answers)
+
+
+async def test_every_answer_carries_the_security_headers(sender: Sender, port: int) -> None:
+    stranger = Sender(sender.http, sender.organisation, sender.database, "kw_wrong")
+    asked = {
+        202: request(sender, one()),
+        204: b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n",
+        200: b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n",
+        400: request(sender, b"{broken"),
+        401: request(stranger, b"m,device=D1 power=1", path="/write"),
+        404: b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n",
+        422: request(sender, msgspec.json.encode(reading("D9"))),
+    }
+    wanted = {name.decode(): value.decode() for name, value in (*SECURITY_HEADERS, NO_STORE)}
+    for status, data in asked.items():
+        (answer,) = await talk(port, data)
+        assert answer.status == status
+        assert wanted.items() <= answer.headers.items()
+
+
+async def test_what_is_no_http_is_refused_as_everything_is(port: int) -> None:
+    (answer,) = await talk(port, b"HELO there\r\n\r\n", answers=2)
+    assert (answer.status, answer.document["code"]) == (400, "bad_request")
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["connection"] == "close"
+    assert answer.headers["x-content-type-options"] == "nosniff"
 
 
 async def test_a_client_that_closes_after_one_is_answered(sender: Sender, port: int) -> None:

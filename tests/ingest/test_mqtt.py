@@ -1,9 +1,8 @@
 """The MQTT door: what devices publish, good or bad, ends in the log or among the dead letters."""
 
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
-import aiomqtt
 import msgspec
 import numpy as np
 import pytest
@@ -13,33 +12,9 @@ from kilowatch.ingest.doors import Doors, create_doors
 from kilowatch.postgres.engine import Database
 from kilowatch.settings import Settings
 from kilowatch.stream.client import Client
-from kilowatch.stream.embedded import MqttListener, choose_port
 from kilowatch.stream.mqtt import MqttInbox
-from tests.ingest.conftest import NatsServer, Sender, logged, until
+from tests.ingest.conftest import NatsServer, Sender, device, logged, until
 from tests.ingest.test_doors import reading
-
-INBOX_BYTES = 64 << 20
-PASSWORD = "outside"
-
-
-@pytest.fixture(scope="module")
-def mqtt_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
-    """The module's MQTT server."""
-    listener = MqttListener(choose_port(0, "mqtt_port"), PASSWORD)
-    server = NatsServer(tmp_path_factory.mktemp("mqtt"), listener)
-    server.start()
-    yield server
-    server.kill()
-
-
-@pytest.fixture
-async def inbox_client(mqtt_server: NatsServer) -> AsyncIterator[Client]:
-    """A connection to the MQTT server, its inbox empty."""
-    connection = await Client.connect(mqtt_server.url, name="test")
-    await MqttInbox.ensure(connection, max_bytes=INBOX_BYTES)
-    await connection.request_json("$JS.API.STREAM.PURGE.$MQTT_msgs", {})
-    yield connection
-    await connection.close()
 
 
 @pytest.fixture
@@ -53,13 +28,6 @@ async def doors(
     await opened.start()
     yield opened
     await opened.stop()
-
-
-def device(server: NatsServer) -> aiomqtt.Client:
-    """A device's connection."""
-    mqtt = server.embedded.mqtt
-    assert mqtt is not None
-    return aiomqtt.Client("127.0.0.1", mqtt.port, username="any/device", password=PASSWORD)
 
 
 async def stored(client: Client, count: int) -> None:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from kilowatch.observe.metrics import WORKERS_OWN
 from kilowatch.stream.log import subject_of
 from kilowatch.wire.frame import Frame
 from tests.worker.house import BASE_US, KEY_NO, SECOND_US, House, Reading, make_organisation, total
@@ -83,7 +84,14 @@ async def test_late_readings_repair_roll_ups_and_energy(house: House) -> None:
     assert total(house.books("counted", "energy"), "1d") > 0
 
 
+def figure(name: str, **labels: str) -> float:
+    return WORKERS_OWN.get_sample_value(f"kilowatch_{name}", labels) or 0.0
+
+
 async def test_another_value_for_a_moment_becomes_a_dead_letter(house: House) -> None:
+    names = ("samples_stored_total", "samples_repeated_total", "commit_seconds_count")
+    before = [figure(name) for name in names]
+    letters_before = figure("dead_letters_total", code="conflict")
     await house.add(["D1"], ["power", "voltage"])
     async with house.working():
         await house.send([("D1", BASE_US, {"power": 5.0, "voltage": 230.0})])
@@ -96,6 +104,9 @@ async def test_another_value_for_a_moment_becomes_a_dead_letter(house: House) ->
     assert letter.payload == {"device": "D1", "ts": "2026-03-29T00:00:00Z", "metrics": {"power": 6.0}}
     ledger = house.ledger()
     assert (ledger["stored"], ledger["repeats"], ledger["dead_letters"]) == (2, 1, 1)
+    counted = [figure(name) - count for name, count in zip(names, before, strict=True)]
+    assert counted == [2, 1, 2]
+    assert figure("dead_letters_total", code="conflict") == letters_before + 1
 
 
 async def test_a_replaced_value_repairs_everything(house: House) -> None:

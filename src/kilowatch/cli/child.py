@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 SET_PARENT_DEATH_SIGNAL = 1
-FIRST_PAUSE_S = 0.1
-LONGEST_PAUSE_S = 15.0
+PAUSES_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 10.0)
+"""Before the first, second, ... start after a failure; the last goes on."""
 STEADY_AFTER_S = 30.0
+"""Who has run for so long is healthy: a failure after it is a first one."""
 LOG_MAX_BYTES = 8 * 1024 * 1024
 TAIL_BYTES = 2000
 
@@ -54,7 +55,7 @@ class Child:
         self._is_ready = is_ready
         self._stop_signal = stop_signal
         self._stop_within_s = stop_within_s
-        self._pause_s = FIRST_PAUSE_S
+        self._failures = 0
         self._started_at = 0.0
 
     @property
@@ -105,18 +106,30 @@ class Child:
         """Starts it again when it has ended and its pause is over; says what happened, if anything did."""
         if self.process is not None and self.process.poll() is not None:
             code, self.process = self.process.returncode, None
-            steady = time.monotonic() - self._started_at > STEADY_AFTER_S
-            self._pause_s = FIRST_PAUSE_S if steady else min(self._pause_s * 2, LONGEST_PAUSE_S)
-            self.restart_at = time.monotonic() + self._pause_s
-            return f"{self.name} ended ({ending(code)}); starting it again in {self._pause_s:.1f} s"
+            pause_s = self._plan_restart(time.monotonic() - self._started_at)
+            said = f"{self.name} ended ({ending(code)}); starting it again"
+            if pause_s:
+                return f"{said} in {pause_s:g} s"
+            trouble = self._restart()
+            return f"{said} now" if trouble is None else f"{said}: {trouble}"
         if self.restart_at is not None and time.monotonic() >= self.restart_at:
-            self.restarts += 1
-            try:
-                self.start()
-            except Exception as error:  # whatever it is, the others go on and this one is tried again
-                self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)
-                self.restart_at = time.monotonic() + self._pause_s
-                return f"{self.name} cannot be started: {error}"
+            return self._restart()
+        return None
+
+    def _plan_restart(self, ran_s: float) -> float:
+        """Sets when it is started again after it ran for so long; returns how long until then."""
+        self._failures, pause_s = restart_pause(self._failures, ran_s)
+        self.restart_at = time.monotonic() + pause_s
+        return pause_s
+
+    def _restart(self) -> str | None:
+        """Starts it again; says why that could not be done, if so."""
+        self.restarts += 1
+        try:
+            self.start()
+        except Exception as error:  # whatever it is, the others go on and this one is tried again
+            self._plan_restart(0.0)
+            return f"{self.name} cannot be started: {error}"
         return None
 
     def stop(self, hurry: Callable[[], bool]) -> None:
@@ -145,6 +158,13 @@ class Child:
                 return file.read().decode(errors="replace").strip()
         except OSError:
             return ""
+
+
+def restart_pause(failures: int, ran_s: float) -> tuple[int, float]:
+    """How many failures in a row it is now, after `failures` before and a run of `ran_s`; and how long to
+    wait before the next start."""
+    failures = 1 if ran_s > STEADY_AFTER_S else failures + 1
+    return failures, PAUSES_S[min(failures, len(PAUSES_S)) - 1]
 
 
 def ending(code: int) -> str:

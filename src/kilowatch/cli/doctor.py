@@ -6,7 +6,6 @@ Keeps true that one broken part does not hide the others: every check answers by
 import asyncio
 import json
 import os
-import shutil
 import socket
 import zoneinfo
 from collections.abc import Awaitable, Callable
@@ -20,6 +19,7 @@ from kilowatch.cli.instance import Addresses, RunFile, find_running
 from kilowatch.cli.places import find_addresses
 from kilowatch.cli.processes import run_loop
 from kilowatch.errors import EngineUnavailable, StartRefused
+from kilowatch.observe.disk import look_at_disk, nearest
 from kilowatch.postgres.embedded import install_folder
 from kilowatch.postgres.engine import Database
 from kilowatch.settings import Settings
@@ -120,15 +120,12 @@ async def _check_disk(settings: Settings) -> str:
 
 
 def _look_at_disk(settings: Settings) -> str:
-    folder = Path(settings.data).absolute()
-    while not folder.exists():
-        folder = folder.parent
+    folder = nearest(settings.data)
     if not os.access(folder, os.W_OK):
         raise Unwell(f"{folder} cannot be written; choose another folder with --data")
-    usage = shutil.disk_usage(folder)
-    percent = 100 * usage.used / (usage.used + usage.free)
-    text = f"{percent:.0f} % of the disk in use, {usage.free / 1e9:.1f} GB free"
-    if percent >= settings.disk_full_percent:
+    use = look_at_disk(folder)
+    text = f"{use.used_percent:.0f} % of the disk in use, {use.free_bytes / 1e9:.1f} GB free"
+    if use.used_percent >= settings.disk_full_percent:
         raise Unwell(f"{text}; readings are refused from {settings.disk_full_percent:g} % on: make room")
     return text
 

@@ -114,9 +114,8 @@ async def _serve(settings: Settings, addresses: Addresses, *, doors_only: bool, 
             beyond, before_end = None, _nothing
         else:
             key = await make_demo_keys(settings, database) if demo else None
-            application = await _application(
-                settings, addresses, database, client, (authenticator, tokens), key
-            )
+            identity = (authenticator, tokens)
+            application = await _application(settings, addresses, database, client, identity, inbox, key)
             beyond, before_end = application.app, application.stop
         doors = create_doors(
             settings, clock, database, client, authenticator=authenticator, inbox=inbox, beyond=beyond
@@ -139,6 +138,7 @@ async def _application(
     database: Any,
     client: Client,
     identity: Any,
+    inbox: MqttInbox,
     demo_key: str | None,
 ) -> Any:
     """The API, the live feed and the page."""
@@ -164,6 +164,7 @@ async def _application(
             "postgres": health.probe_postgres(database),
             "lake": health.probe_lake(lake),
             "log": health.probe_log(Log(client), clock, settings.lag_max_s),
+            "mqtt": health.probe_inbox(inbox, clock),
             "disk": health.probe_disk(settings.data, settings.disk_full_percent),
         },
         page=Path(server.__file__).parent / "page",

@@ -1,7 +1,8 @@
 """What the doors answer, in bytes.
 
-Keeps true that every answer carries its request's id and its own length, and that a refusal has the one shape
-of `errors.problem_document` (for Influx clients with the members that they read as well).
+Keeps true that every answer carries its request's id, its own length and the headers of `wire.headers`, and
+that a refusal has the one shape of `errors.problem_document` (for Influx clients with the members that they
+read as well).
 """
 
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
@@ -12,13 +13,14 @@ import msgspec
 from kilowatch.errors import Fault, Problem, problem_document
 from kilowatch.ingest.batch import Reject
 from kilowatch.ingest.body import Receive
+from kilowatch.ingest.gather import Parcel
+from kilowatch.wire.headers import NO_STORE, SECURITY_HEADERS
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Header = tuple[bytes, bytes]
 
 JSON_TYPE: Header = (b"content-type", b"application/json")
 PROBLEM_TYPE: Header = (b"content-type", b"application/problem+json")
-NO_STORE: Header = (b"cache-control", b"no-store")
 INFLUX_VERSION: Header = (b"x-influxdb-version", b"2.7.0")
 INFLUX_BUILD: Header = (b"x-influxdb-build", b"OSS")
 REJECTED_SHOWN = 10_000
@@ -43,7 +45,7 @@ class Answer:
 
     def __init__(self, status: int, headers: Sequence[Header], body: bytes) -> None:
         self.status = status
-        self.headers = list(headers)
+        self.headers = [*headers, NO_STORE, *SECURITY_HEADERS]
         if status != 204:
             self.headers.append((b"content-length", str(len(body)).encode()))
         self.body = body
@@ -89,6 +91,19 @@ def nothing_accepted(rejects: Sequence[Reject]) -> Problem:
     return Problem(422, code, detail, faults)
 
 
+def parcel_answer(parcel: Parcel) -> Answer:
+    """The account of a parcel that was taken.
+
+    Raises:
+        Problem: 422 when none of its readings was.
+    """
+    if not parcel.rejects:
+        return ACCEPTED_ONE if parcel.count == 1 else accepted_answer(parcel.count, ())
+    if len(parcel.rejects) == parcel.count:
+        raise nothing_accepted(parcel.rejects)
+    return accepted_answer(parcel.count - len(parcel.rejects), parcel.rejects)
+
+
 def problem_answer(problem: Problem, request_id: bytes) -> Answer:
     """A refusal as `application/problem+json`."""
     document = problem_document(problem, request_id.decode("ascii"))
@@ -118,7 +133,7 @@ def influx_answer(accepted: int, rejects: Sequence[Reject], request_id: bytes) -
 
 
 def _hints(problem: Problem) -> list[Header]:
-    hints = [NO_STORE]
+    hints: list[Header] = []
     if problem.retry_after_s is not None:
         hints.append((b"retry-after", str(problem.retry_after_s).encode()))
     if problem.status == 401:

@@ -4,20 +4,28 @@ Keeps true: never more than the limit is held, neither packed nor unpacked, what
 all bodies that are being worked on together stay below one bound, over which new ones are told to come later.
 """
 
+import asyncio
 import zlib
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import zstandard
 
 from kilowatch.errors import Problem
 
+Asked = ParamSpec("Asked")
+Given = TypeVar("Given")
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 
 GZIP_WINDOW = 16 + zlib.MAX_WBITS
 ZSTD_WINDOW_MAX = 128 * 1024 * 1024
 GZIP_MAGIC = b"\x1f\x8b"
+
+
+UNPACK_BESIDE_BYTES = 256 * 1024
+DECODE_BESIDE_BYTES = 2 * 1024 * 1024
+"""Bodies larger than this are unpacked, or read, beside the event loop, so that small ones do not wait."""
 
 
 class SenderGone(Exception):
@@ -103,6 +111,20 @@ async def _read_parts(receive: Receive, first: bytes, room: int, most: int, held
         raise
     held.give(room - size)
     return b"".join(parts)
+
+
+async def beside(
+    is_large: bool, work: Callable[Asked, Given], *args: Asked.args, **named: Asked.kwargs
+) -> Given:
+    """What `work` returns; done in a thread when the body is large."""
+    if is_large:
+        return await asyncio.to_thread(work, *args, **named)
+    return work(*args, **named)
+
+
+async def unpack_beside(body: bytes, encoding: bytes, most: int) -> bytes:
+    """What `unpack` returns; large bodies do not keep the event loop waiting."""
+    return await beside(len(body) > UNPACK_BESIDE_BYTES, unpack, body, encoding, most)
 
 
 def unpack(body: bytes, encoding: bytes, most: int) -> bytes:

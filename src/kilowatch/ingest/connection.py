@@ -14,7 +14,8 @@ from typing import Any, Protocol
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from kilowatch.ingest.answer import ACCEPTED_ONE, Answer
+from kilowatch.errors import Problem
+from kilowatch.ingest.answer import ACCEPTED_ONE, Answer, problem_answer
 from kilowatch.ingest.request import REQUEST_ID, new_request_id
 
 READINGS_URL = b"/api/v1/readings"
@@ -202,12 +203,20 @@ class DoorConnection(HttpToolsProtocol):
         """Writes an answer in one piece."""
         if self.transport.is_closing():
             return
+        self._write(answer, request_id, keep_alive)
+        self.on_response_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Called when what came is no HTTP: says so as every refusal does, and closes."""
+        request_id = new_request_id()
+        self._write(problem_answer(Problem(400, "bad_request", msg), request_id), request_id, False)
+
+    def _write(self, answer: Answer, request_id: bytes, keep_alive: bool) -> None:
         opening = _openings.of(answer, self.server_state.default_headers)
         end = b"\r\n\r\n" if keep_alive else b"\r\nconnection: close\r\n\r\n"
         self.transport.write(b"%b%b%b%b" % (opening, request_id, end, answer.body))
         if not keep_alive:
             self.transport.close()
-        self.on_response_complete()
 
     def on_response_complete(self) -> None:
         """Called when an answer was written: goes on with the next request, or waits for one.

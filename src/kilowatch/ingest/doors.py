@@ -5,7 +5,6 @@ and that its answer comes after the log's. No framework stands on this path, bec
 is handled here tens of thousands of times a second.
 """
 
-import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from importlib.metadata import version
@@ -19,7 +18,6 @@ from kilowatch.clock import Clock
 from kilowatch.errors import EngineUnavailable, Problem
 from kilowatch.ingest.accept import Terms
 from kilowatch.ingest.answer import (
-    ACCEPTED_ONE,
     JSON_TYPE,
     PONG,
     Answer,
@@ -29,10 +27,19 @@ from kilowatch.ingest.answer import (
     influx_answer,
     influx_problem_answer,
     nothing_accepted,
+    parcel_answer,
     problem_answer,
 )
 from kilowatch.ingest.batch import Batch, Limits
-from kilowatch.ingest.body import HeldBytes, Receive, SenderGone, read_body, unpack
+from kilowatch.ingest.body import (
+    DECODE_BESIDE_BYTES,
+    HeldBytes,
+    Receive,
+    SenderGone,
+    beside,
+    read_body,
+    unpack_beside,
+)
 from kilowatch.ingest.connection import Respond
 from kilowatch.ingest.dead import close_letter, decode_letter, open_letter
 from kilowatch.ingest.decode_influx import decode_influx
@@ -54,6 +61,7 @@ from kilowatch.ingest.pressure import (
     probe_postgres,
 )
 from kilowatch.ingest.request import Request, on_conflict, parameters
+from kilowatch.observe import metrics
 from kilowatch.postgres.engine import Database
 from kilowatch.settings import Settings
 from kilowatch.stream.client import Client
@@ -74,8 +82,6 @@ GATHERED_READINGS = 64
 """Requests of at most this many readings wait for company; others fill a message by themselves."""
 HELD_BODIES = 8
 """So many bodies of the largest size may be in work at the same time."""
-THREAD_BYTES = 256 * 1024
-"""Packed bodies from this size on are unpacked beside the event loop."""
 
 _log = structlog.get_logger(__name__)
 
@@ -102,7 +108,7 @@ class Doors:
         self._gatherer = Gatherer(intake.take_parcels, settings.gather_ms / 1000)
         self._posts: dict[str, Handler] = {READINGS: self._take_readings}
         self._posts |= dict.fromkeys(INFLUX_WRITES, self._take_influx)
-        self._gets: dict[str, Callable[[], Answer]] = {"/ping": _pong, "/health": self._health}
+        self._gets: dict[str, Callable[[], Answer]] = {"/ping": lambda: PONG, "/health": self._health}
 
     async def start(self) -> None:
         """Looks at the engines, listens for changes and begins to empty the devices' inbox."""
@@ -155,6 +161,7 @@ class Doors:
         await answer.send(send, request.id)
 
     def _refusal(self, request: Request, problem: Problem) -> Answer:
+        metrics.REQUESTS_REFUSED.labels(problem.code).inc()
         if request.path in INFLUX_WRITES:
             return influx_problem_answer(problem, request.id)
         return problem_answer(problem, request.id)
@@ -166,7 +173,7 @@ class Doors:
         held = len(body)
         try:
             if request.encoding:
-                body = await self._unpack(request, body)
+                body = await unpack_beside(body, request.encoding, self._most)
             small = len(body) <= GATHERED_BYTES and not request.keyed
             if small and request.media_type in JSON_TYPES:
                 plain = plain_readings(body)
@@ -188,7 +195,7 @@ class Doors:
         held = len(body)
         try:
             if request.encoding:
-                body = await self._unpack(request, body)
+                body = await unpack_beside(body, request.encoding, self._most)
             small = len(body) <= GATHERED_BYTES and not request.keyed
 
             def decode(body: bytes, limits: Limits, known: Known) -> Batch:
@@ -214,17 +221,12 @@ class Doors:
         self._intake.pressure.check()
         return caller
 
-    async def _unpack(self, request: Request, body: bytes) -> bytes:
-        if len(body) < THREAD_BYTES:
-            return unpack(body, request.encoding, self._most)
-        return await asyncio.to_thread(unpack, body, request.encoding, self._most)
-
     async def _gather(self, caller: Caller, terms: Terms, plain: Sequence[Plain]) -> Answer:
         """Waits for company and for the log."""
         self._set_times(plain)
         awaited = Awaited(caller, plain)
         self._gatherer.put(terms, awaited.parcel)
-        return _parcel_answer(await awaited.wait())
+        return parcel_answer(await awaited.wait())
 
     def take_quickly(self, authorization: bytes, body: bytes, request_id: bytes, respond: Respond) -> bool:
         """Takes a small body's readings without a task of their own and calls `respond` when the log has
@@ -257,9 +259,10 @@ class Doors:
         error = parcel.error
         try:
             if error is None:
-                return _parcel_answer(parcel)
+                return parcel_answer(parcel)
             raise error
         except Problem as problem:
+            metrics.REQUESTS_REFUSED.labels(problem.code).inc()
             return problem_answer(problem, request_id)
         except Exception:
             return self._fault_answer(READINGS, request_id)
@@ -268,6 +271,7 @@ class Doors:
         """500: logs the exception that is being handled under the request's id."""
         with structlog.contextvars.bound_contextvars(request_id=request_id.decode("ascii")):
             _log.exception("request_failed", path=path)
+        metrics.REQUESTS_REFUSED.labels("internal_error").inc()
         fault = Problem(500, "internal_error", "this is a fault of ours; its request id is in our log")
         return problem_answer(fault, request_id)
 
@@ -285,7 +289,8 @@ class Doors:
         known = await self._intake.get_known(caller.organisation_id)
         if request.keyed:
             return await self._take_keyed(request, caller, body, terms, decode, known)
-        batch = decode(body, self._intake.limits(), known)
+        large = len(body) > DECODE_BESIDE_BYTES
+        batch = await beside(large, decode, body, self._intake.limits(), known)
         if not small or len(batch) + len(batch.rejects) > GATHERED_READINGS:
             return await self._intake.take_batch(caller, batch, known, terms)
         awaited = Awaited(caller, (), batch)
@@ -298,11 +303,12 @@ class Doors:
     async def _take_keyed(
         self, request: Request, caller: Caller, body: bytes, terms: Terms, decode: Decode, known: Known
     ) -> Taken:
-        key = request.idempotency_key
-        fingerprint = fingerprint_of(request.method, request.path, request.query, request.media_type, body)
+        key, large = request.idempotency_key, len(body) > DECODE_BESIDE_BYTES
+        said = (request.method, request.path, request.query, request.media_type, body)
+        fingerprint = await beside(large, fingerprint_of, *said)
 
         async def take() -> Taken:
-            batch = decode(body, self._intake.limits(), known)
+            batch = await beside(large, decode, body, self._intake.limits(), known)
             return await self._intake.take_batch(
                 caller, batch, known, terms, mark=mark_of(caller, key, fingerprint)
             )
@@ -389,20 +395,3 @@ def create_doors(
     idempotency = Idempotency(database, pressure, clock, settings.idempotency_hours)
     mqtt = None if inbox is None else MqttDoor(inbox, intake, clock)
     return Doors(intake, authenticator, idempotency, settings, mqtt, beyond)
-
-
-def _parcel_answer(parcel: Parcel) -> Answer:
-    """The account of a parcel that was taken.
-
-    Raises:
-        Problem: 422 when none of its readings was.
-    """
-    if not parcel.rejects:
-        return ACCEPTED_ONE if parcel.count == 1 else accepted_answer(parcel.count, ())
-    if len(parcel.rejects) == parcel.count:
-        raise nothing_accepted(parcel.rejects)
-    return accepted_answer(parcel.count - len(parcel.rejects), parcel.rejects)
-
-
-def _pong() -> Answer:
-    return PONG

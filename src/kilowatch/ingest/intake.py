@@ -7,6 +7,7 @@ so that a sender who repeats a request after a fault repeats letters rather than
 
 import asyncio
 import hashlib
+import time
 import uuid
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ from kilowatch.ingest.decode_json import batch_of_plain
 from kilowatch.ingest.directory import Directory, Known
 from kilowatch.ingest.gather import Parcel
 from kilowatch.ingest.pressure import LOG, POSTGRES, Pressure
+from kilowatch.observe import metrics
 from kilowatch.postgres.engine import Database
 from kilowatch.settings import Settings
 from kilowatch.stream.log import Log
@@ -115,7 +117,7 @@ class Intake:
         Raises:
             Problem: 503 when an engine does not answer.
         """
-        received_us = self.clock.now_us()
+        began, received_us = time.perf_counter(), self.clock.now_us()
         try:
             batch, accepted = await self._accept(caller, judge(batch, known), known)
             if keep:
@@ -127,6 +129,7 @@ class Intake:
             raise self.pressure.note(error, POSTGRES) from error
         key = np.full(len(accepted), caller.key_no, np.int32)
         await self._publish(frame_of(accepted, key, terms, received_us), accepted.index, mark)
+        _count(terms, len(accepted), batch.rejects, began)
         await self.pressure.brake.hold()
         return Taken(len(accepted), batch.rejects)
 
@@ -136,7 +139,7 @@ class Intake:
         What needs PostgreSQL goes its own way, so that one sender's new device or bad reading does not keep
         the others waiting.
         """
-        limits = self.limits()
+        began, limits = time.perf_counter(), self.limits()
         frames: list[Frame] = []
         ready: list[Parcel] = []
         shares = _by_organisation(parcels)
@@ -155,11 +158,13 @@ class Intake:
                 ready.extend(mine)
         if not ready:
             return
+        frame = Frame.concat(frames)
         try:
-            await self._publish(Frame.concat(frames))
+            await self._publish(frame)
         except Exception as error:
             _fail(ready, error)
             return
+        _count(terms, len(frame), (), began)
         for parcel in ready:
             parcel.settle()
 
@@ -204,6 +209,7 @@ class Intake:
         self, share: _Share, known: Known, terms: Terms, received_us: int
     ) -> list[tuple[int, Reject]]:
         """Takes the readings in; returns the rejects, each with the place of its parcel."""
+        began = time.perf_counter()
         try:
             batch, accepted = await self._accept(share.caller, share.batch, known)
             told = [_own_reject(share, one) for one in batch.rejects]
@@ -214,6 +220,7 @@ class Intake:
         except EngineUnavailable as error:
             raise self.pressure.note(error, POSTGRES) from error
         await self._publish(frame_of(accepted, share.key[accepted.index], terms, received_us))
+        _count(terms, len(accepted), batch.rejects, began)
         return told
 
     async def _accept(self, caller: Caller, batch: Batch, known: Known) -> tuple[Batch, Accepted]:
@@ -248,6 +255,12 @@ class Intake:
     async def _send(self, partition: int, piece: Frame, message_id: str | None) -> None:
         async with self._publishing:
             await self._log.publish_frame(partition, piece.encode(), message_id)
+
+
+def _count(terms: Terms, accepted: int, rejects: Sequence[Reject], began: float) -> None:
+    """Counts readings that are in the log or among the dead letters now."""
+    codes = (reject.code for reject in rejects)
+    metrics.count_readings(terms[0], accepted, codes, time.perf_counter() - began)
 
 
 def _by_organisation(parcels: list[Parcel]) -> list[list[Parcel]]:

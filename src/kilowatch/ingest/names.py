@@ -5,6 +5,7 @@ their bytes, so that a look-up makes no Python object per reading, and every wor
 with the same hash never stand for each other.
 """
 
+import threading
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,6 +20,8 @@ Ints = npt.NDArray[np.intp]
 NAME_BYTES = 64
 NAME_WORDS = NAME_BYTES // 8
 ABSENT = -1
+TURN_NAMES = 16_384
+"""Names that are looked up at a time, so that nobody waits long for a table that is asked for very many."""
 
 _FIRST_BYTES = np.array([(1 << 8 * count) - 1 for count in range(9)], np.uint64)
 # Odd factors, so that multiplying loses nothing.
@@ -32,10 +35,12 @@ _FOLD = np.uint64(32)
 class NameTable:
     """Device names of one organisation and their numbers; an open-addressing hash table in arrays.
 
-    Not to be changed while another thread asks: whoever adds names builds a new table or holds a lock.
+    May be asked and added to by several threads: large bodies are read beside the event loop, which goes on
+    adding devices meanwhile. One thread at a time has a turn, so that none sees a table half grown.
     """
 
     def __init__(self, names: Sequence[str] = (), numbers: Sequence[int] = ()) -> None:
+        self._turn = threading.Lock()
         self._size = 0
         self._words = np.zeros((NAME_WORDS, 16), np.uint64)
         self._numbers = np.zeros(16, np.int32)
@@ -56,10 +61,11 @@ class NameTable:
         fresh = dict(zip(names, numbers, strict=True))
         words = words_of_names(list(fresh))
         values = np.fromiter(fresh.values(), np.int32, len(fresh))
-        rows = self._rows(words)
-        there = rows >= 0
-        self._numbers[rows[there]] = values[there]
-        self._append(np.ascontiguousarray(words[:, ~there]), values[~there])
+        with self._turn:
+            rows = self._rows(words)
+            there = rows >= 0
+            self._numbers[rows[there]] = values[there]
+            self._append(np.ascontiguousarray(words[:, ~there]), values[~there])
 
     def find(self, words: Words) -> Int32s:
         """Device number for each column of `words` (k x n: the name's bytes, zero-padded), -1 where unknown.
@@ -67,8 +73,16 @@ class NameTable:
         `words` may have fewer than eight rows as long as each name ends in a zero byte within them. A name
         that holds a NUL is not told apart from its part before it.
         """
-        rows = self._rows(words)
-        found = np.take(self._numbers, rows, mode="clip")
+        count = words.shape[1]
+        if count <= TURN_NAMES:
+            return self._find(words)
+        turns = range(0, count, TURN_NAMES)
+        return np.concatenate([self._find(words[:, first : first + TURN_NAMES]) for first in turns])
+
+    def _find(self, words: Words) -> Int32s:
+        with self._turn:
+            rows = self._rows(words)
+            found = np.take(self._numbers, rows, mode="clip")
         unknown = rows < 0
         if unknown.any():
             found[unknown] = ABSENT

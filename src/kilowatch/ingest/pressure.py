@@ -10,7 +10,6 @@ seen by nobody, so answers to whole batches are held back a little, the more the
 
 import asyncio
 import contextlib
-import shutil
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,8 @@ import structlog
 
 from kilowatch.clock import Clock
 from kilowatch.errors import EngineUnavailable, Problem
+from kilowatch.observe import metrics
+from kilowatch.observe.disk import look_at_disk
 from kilowatch.postgres.engine import Database
 from kilowatch.settings import Settings
 from kilowatch.stream.log import Log, LogFull, LogState
@@ -173,8 +174,7 @@ def probe_disk(folder: Path, full_percent: float) -> Probe:
     """Refuses while the disk that holds `folder` is filled to `full_percent`, counted as `df` does."""
 
     async def look() -> Problem | None:
-        usage = shutil.disk_usage(_nearest(folder))
-        percent = 100.0 * usage.used / max(1, usage.used + usage.free)
+        percent = look_at_disk(folder).used_percent
         if percent < full_percent:
             return None
         detail = f"the disk is {percent:.1f} % full; readings are taken below {full_percent:g} %"
@@ -190,6 +190,7 @@ def probe_log(log: Log, clock: Clock, settings: Settings, brake: Brake) -> Probe
     async def look() -> Problem | None:
         state, now_us = await log.state(), clock.now_us()
         brake.held_s = held_back_s(state.lag_s(now_us), settings.commit_s)
+        metrics.HELD_BACK_SECONDS.set(brake.held_s)
         return refusal_of_log(state, now_us, settings.lag_max_s)
 
     return look
@@ -205,11 +206,3 @@ def refusal_of_log(state: LogState, now_us: int, lag_max_s: float) -> Problem | 
         detail = f"readings wait {lag_s:.0f} s to be stored, longer than {lag_max_s:g} s"
         return Problem(503, "worker_behind", detail, retry_after_s=FULL_RETRY_S)
     return None
-
-
-def _nearest(folder: Path) -> Path:
-    """`folder`, or the nearest one above it that is there."""
-    for candidate in (folder.absolute(), *folder.absolute().parents):
-        if candidate.exists():
-            return candidate
-    return Path(folder.anchor or "/")

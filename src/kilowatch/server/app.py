@@ -43,6 +43,7 @@ from kilowatch.sites.store import create_organisation_with_home
 from kilowatch.stream.client import Client, Subscription
 from kilowatch.telemetry.query import Lake
 from kilowatch.telemetry.routes import make_routes as make_telemetry_routes
+from kilowatch.wire.figures import FIGURES_SUBJECT
 from kilowatch.wire.live import EVENTS_SUBJECT, REGISTRY_SUBJECT, VALUES_SUBJECT, RegistryChange
 
 log = structlog.get_logger()
@@ -102,6 +103,7 @@ class Application:
                 VALUES_SUBJECT: self.hub.take_values,
                 EVENTS_SUBJECT: self.hub.take_event,
                 REGISTRY_SUBJECT: self._hear_change,
+                FIGURES_SUBJECT: health.hear_worker,
             }
             for subject, take in told.items():
                 self._heard.append(await stream.subscribe(subject, _without_subject(take)))

@@ -14,30 +14,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kilowatch.errors import Problem
 from kilowatch.server.problems import problem_response
+from kilowatch.wire.headers import NO_STORE, SECURITY_HEADERS
 
 DECENT_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-
-CONTENT_SECURITY_POLICY = "; ".join(
-    (
-        "default-src 'self'",
-        "script-src 'self'",
-        "style-src 'self' 'unsafe-inline'",
-        "img-src 'self' data:",
-        "object-src 'none'",
-        "base-uri 'none'",
-        "form-action 'self'",
-        "frame-ancestors 'none'",
-    )
-)
-
-SECURITY_HEADERS: list[tuple[bytes, bytes]] = [
-    (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
-    (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"same-origin"),
-    (b"cross-origin-opener-policy", b"same-origin"),
-    (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
-]
 
 log = structlog.get_logger()
 
@@ -106,5 +85,5 @@ def _extra_headers(scope: Scope, message: Message, request_id: str) -> list[tupl
     extra = [(b"x-request-id", request_id.encode()), *SECURITY_HEADERS]
     names = {name.lower() for name, _ in message.get("headers", ())}
     if scope["path"].startswith("/api/") and b"cache-control" not in names:
-        extra.append((b"cache-control", b"no-store"))
+        extra.append(NO_STORE)
     return extra

@@ -58,7 +58,7 @@ class LogMessage:
 
 @dataclass(frozen=True, slots=True)
 class LogState:
-    """How full the log is."""
+    """How full the log is; the inbox of devices is described likewise."""
 
     messages: int
     bytes: int
@@ -122,17 +122,7 @@ class Log:
 
     async def state(self) -> LogState:
         """How much waits in the log now."""
-        answer = await self._client.request_json(f"$JS.API.STREAM.INFO.{STREAM}", {})
-        state = answer["state"]
-        messages = int(state["messages"])
-        return LogState(
-            messages,
-            int(state["bytes"]),
-            int(answer["config"]["max_bytes"]),
-            _epoch_us(state["first_ts"]) if messages else None,
-            _epoch_us(answer["created"]),
-            int(state["last_seq"]),
-        )
+        return await read_state(self._client, STREAM)
 
     async def count_settled(self, partition: int, last: int) -> int:
         """How many messages of a partition are in the log up to the sequence `last`: when that is committed,
@@ -314,6 +304,21 @@ async def ensure_stream(client: Client, config: dict[str, Any]) -> None:
         return
     if any(found.get(setting) != value for setting, value in config.items()):
         await client.request_json(f"$JS.API.STREAM.UPDATE.{name}", config)
+
+
+async def read_state(client: Client, stream: str) -> LogState:
+    """How much waits in a stream now."""
+    answer = await client.request_json(f"$JS.API.STREAM.INFO.{stream}", {})
+    state = answer["state"]
+    messages = int(state["messages"])
+    return LogState(
+        messages,
+        int(state["bytes"]),
+        int(answer["config"]["max_bytes"]),
+        _epoch_us(state["first_ts"]) if messages else None,
+        _epoch_us(answer["created"]),
+        int(state["last_seq"]),
+    )
 
 
 async def _oldest_sequence(client: Client, stream: str, subject: str, start: int = 1) -> int:

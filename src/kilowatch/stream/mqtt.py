@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from kilowatch.clock import Clock
 from kilowatch.errors import EngineUnavailable
 from kilowatch.stream.client import Client
-from kilowatch.stream.log import ensure_stream
+from kilowatch.stream.log import LogState, ensure_stream, read_state
 from kilowatch.stream.tap import Message, Tap
 
 STREAM = "$MQTT_msgs"
@@ -98,8 +98,17 @@ class MqttInbox:
     @staticmethod
     async def pending(client: Client) -> int:
         """QoS 1 messages that are in the inbox, fetched or not."""
-        info = await client.request_json(f"$JS.API.STREAM.INFO.{STREAM}", {})
-        return int(info["state"]["messages"])
+        return (await read_state(client, STREAM)).messages
+
+    async def state(self) -> LogState:
+        """How much waits in the inbox now.
+
+        Raises:
+            EngineUnavailable: if the MQTT server is away, or nobody has fetched here yet.
+        """
+        if self._client is None:
+            raise EngineUnavailable("the inbox is not open")
+        return await read_state(self._client, STREAM)
 
     async def fetch(self, timeout_s: float) -> InboxBatch:
         """What has come since the last fetch; waits up to `timeout_s` for the first message. Empty when

@@ -11,6 +11,7 @@ from typing import NamedTuple, Self, cast
 from urllib.parse import unquote, urlsplit
 
 from kilowatch.errors import EngineUnavailable
+from kilowatch.observe import metrics
 
 LINE_END = b"\r\n"
 LIMIT = 200_000
@@ -38,7 +39,6 @@ class Tap(asyncio.Protocol):
         self._arrived = asyncio.Event()
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.closed = False
-        self.dropped = 0
 
     @classmethod
     async def connect(cls, url: str, *, name: str, timeout_s: float = 5.0) -> Self:
@@ -160,7 +160,7 @@ class Tap(asyncio.Protocol):
                 self._control(line)
         self._rest = buffer[position:]
         if len(messages) > LIMIT:
-            self.dropped += len(messages) - LIMIT
+            metrics.MQTT_DROPPED.inc(len(messages) - LIMIT)
             del messages[LIMIT:]
         if messages:
             self._arrived.set()

@@ -1,1 +1,1 @@
-"""Versioned messages between processes. Nothing here knows an engine."""
+"""What all processes put on the wire alike: versioned messages, headers. Nothing here knows an engine."""

@@ -5,6 +5,7 @@ carries the place in the log that it came from, and a second one from there is n
 """
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from kilowatch.clock import rfc3339, to_datetime
+from kilowatch.observe import metrics
 from kilowatch.postgres.engine import Database
 from kilowatch.stream.log import LogMessage
 from kilowatch.telemetry.dead_letter import NewDeadLetter
@@ -133,3 +135,5 @@ async def write_letters(database: Database, letters: Iterator[NewDeadLetter]) ->
     while some := list(islice(letters, LETTERS_AT_ONCE)):
         async with database.unscoped() as connection:
             await keep_dead_letters(connection, some)
+        for code, count in Counter(letter.code for letter in some).items():
+            metrics.DEAD_LETTERS.labels(code).inc(count)

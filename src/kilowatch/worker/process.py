@@ -7,7 +7,7 @@ first one's death. The lake's upkeep runs beside the work, in one process at a t
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import structlog
@@ -18,11 +18,13 @@ from kilowatch.lake.connection import LakePlace, open_lake
 from kilowatch.lake.reading import LakeReader
 from kilowatch.lake.writing import LakeWriter
 from kilowatch.observe import metrics
+from kilowatch.observe.workers import take_down
 from kilowatch.postgres.engine import Database
 from kilowatch.postgres.lease import Leases
 from kilowatch.settings import Settings
 from kilowatch.stream.client import Client
 from kilowatch.stream.log import PartitionTaken
+from kilowatch.wire.figures import FIGURES_SUBJECT
 from kilowatch.wire.live import REGISTRY_SUBJECT, RegistryChange
 from kilowatch.worker.blocking import to_the_end, wait_for
 from kilowatch.worker.shift import Pace, Places, Shift, Suspects, Unsettled
@@ -31,6 +33,7 @@ log = structlog.get_logger()
 
 RETRY_S = 0.5
 LEASE_POLL_S = 0.5
+TELL_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +85,12 @@ class Worker:
                         shift.forget_devices()
 
                 changed = await places.client.subscribe(REGISTRY_SUBJECT, note)
+                telling = asyncio.create_task(tell_figures(places.client, self.numbers))
                 log.info("the worker is at work", partitions=list(self.numbers))
                 try:
                     await shift.run(stop)
                 finally:
+                    telling.cancel()
                     await changed.stop()
 
     async def _take_leases(self, leases: Leases, stop: asyncio.Event) -> bool:
@@ -109,6 +114,15 @@ class Worker:
             opened.push_async_callback(to_the_end, reader.close)
             opened.push_async_callback(to_the_end, writer.close)
             yield Places(database, client, writer, reader, leases, self.clock)
+
+
+async def tell_figures(client: Client, numbers: Sequence[int]) -> None:
+    """Tells the servers what is counted here, until cancelled."""
+    worker = ",".join(map(str, numbers))
+    while True:
+        with suppress(EngineUnavailable):
+            await client.publish(FIGURES_SUBJECT, take_down(metrics.WORKERS_OWN, worker).encode())
+        await asyncio.sleep(TELL_EVERY_S)
 
 
 def leaves(group: BaseExceptionGroup[Exception]) -> list[Exception]:

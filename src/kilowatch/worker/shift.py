@@ -33,7 +33,7 @@ from kilowatch.worker.letters import Origin, buried_letters, unsettled_letters, 
 from kilowatch.worker.numbering import in_slots, unknown_devices
 from kilowatch.worker.registry import Registry
 from kilowatch.worker.repair import plan_repair
-from kilowatch.worker.repeats import no_contest, sort_readings
+from kilowatch.worker.repeats import REPEAT, no_contest, sort_readings
 from kilowatch.worker.settle import Settled, Settlement
 from kilowatch.worker.store import learn_devices
 
@@ -300,7 +300,8 @@ class Shift:
         settled = await to_the_end(self._settlement.settle, frame, spans, origin.now_us)
         await write_letters(self.places.database, unsettled_letters(settled, self.registry, origin))
         await self.places.leases.check()
-        await to_the_end(self._write, settled)
+        with metrics.COMMIT_SECONDS.time():
+            await to_the_end(self._write, settled)
         self._settlement.committed(settled)
         await self._acknowledge(batch, spans)
         self._commits += 1
@@ -308,6 +309,7 @@ class Shift:
             await to_the_end(self.places.writer.renew, self.places.reader)
         metrics.COMMITS.inc()
         metrics.SAMPLES_STORED.inc(settled.tables["samples"].num_rows)
+        metrics.SAMPLES_REPEATED.inc(int(np.count_nonzero(settled.contested.verdict == REPEAT)))
 
     async def _bury(self, arrival: Arrival) -> None:
         """Makes dead letters of a message that failed every time, and counts it in the ledger."""
