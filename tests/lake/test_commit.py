@@ -7,18 +7,23 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import psycopg
+import pyarrow as pa
 import pytest
 
 from kilowatch.errors import EngineUnavailable
 from kilowatch.lake import reading, writing
 from kilowatch.lake.connection import LakePlace, LostRace, open_lake, prepare_lake
 from kilowatch.lake.reading import LakeReader
+from kilowatch.lake.repairing import withdraw
+from kilowatch.lake.upkeep import forget
 from kilowatch.lake.writing import LakeWriter
 from tests.conftest import wait_until
 from tests.lake.rows import LOG_US, MINUTE_US, ledger, rollups, samples
 
 BASE_US = 1_774_742_400_000_000
 ROWS = [(1, BASE_US, 1.5), (1, BASE_US + MINUTE_US, -2.0), (2, BASE_US, float(2**53)), (7, BASE_US + 1, 0.1)]
+
+NO_ROWS = pa.table({})
 
 
 def read_back(reader: LakeReader, *series: int) -> list[tuple[int, int, float]]:
@@ -160,6 +165,37 @@ def test_stored_values_and_their_neighbours_are_found(writer: LakeWriter, reader
         *((1, 100.0 + k) for k in range(3)),
         *((3, 300.0 + k) for k in range(2, 9)),
     ]
+
+
+def test_days_with_forgotten_samples_are_found_and_relied_on_no_more(
+    writer: LakeWriter, reader: LakeReader
+) -> None:
+    day_us = 86_400_000_000
+    start_us = BASE_US // day_us * day_us
+    rows = [(s, start_us + k * 3_600_000_000, 1.0) for s in (1, 2) for k in range(72)]
+    writer.commit({"samples": samples(rows), "rollups_1d": rollups(rows, day_us)})
+    days = pa.table(
+        {
+            "series_no": np.repeat(np.array([1, 2, 3], np.int32), 4),
+            "start_us": np.tile(start_us + np.arange(-1, 3) * day_us, 3),
+            "end_us": np.tile(start_us + np.arange(0, 4) * day_us, 3),
+        }
+    )
+    assert [len(column) for column in reader.find_gaps(days)] == [0, 0, 0, 0]
+    writer.commit({}, lambda connection: withdraw(connection, NO_ROWS, NO_ROWS, days))
+    forget(writer, "samples", "ts", start_us + day_us + day_us // 2, [2])
+    gaps = sorted(zip(*(column.tolist() for column in reader.find_gaps(days)), strict=True))
+    hours = 23 * 3_600_000_000
+    assert gaps == [(2, day, day, day + hours) for day in (start_us, start_us + day_us)]
+    with pytest.raises(LostRace):
+        writer.commit({"samples": samples(ROWS)}, None, lambda lake: withdraw(lake, NO_ROWS, NO_ROWS, days))
+    assert read_back(reader, 7) == []
+    # The first and last samples of a day that is gone stay neighbours.
+    one = np.array([2], np.int32)
+    around = reader.find_around(
+        one, np.array([start_us + day_us]) - 1, np.array([start_us + day_us]) - 1, 1, 1
+    )
+    assert around[1].tolist() == [start_us + hours, start_us + day_us]
 
 
 def test_a_worn_reader_renews_itself_under_way(

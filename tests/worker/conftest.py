@@ -12,6 +12,7 @@ from kilowatch.postgres.roles import APP, LAKE, OWNER, libpq_keywords
 from kilowatch.settings import load_settings
 from kilowatch.stream.client import ApiError, Client
 from kilowatch.stream.log import NOT_FOUND_CODES, STREAM, Log
+from kilowatch.worker.upkeep import Upkeep
 from tests.conftest import TEMPLATE
 from tests.stream.conftest import Server as NatsServer
 from tests.worker.house import LOG_BYTES, House, PostgresProcess, copy_of, make_organisation, worker_url
@@ -65,4 +66,12 @@ async def house(own_postgres: PostgresProcess, own_nats: NatsServer, tmp_path: P
     yield house
     house.reader.close()
     await client.close()
+    await database.close()
+
+
+@pytest.fixture
+async def jobs(house: House) -> AsyncIterator[Upkeep]:
+    """The house's jobs."""
+    database = Database(house.worker_url)
+    yield Upkeep(house.place, house.worker_url, database, house.client, house.settings, house.clock)
     await database.close()

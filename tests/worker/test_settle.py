@@ -20,7 +20,7 @@ from kilowatch.worker.books import METERED_GAP_US, Books
 from kilowatch.worker.ledger import Span
 from kilowatch.worker.registry import DeviceFact, Registry, SeriesFacts
 from kilowatch.worker.repeats import CONFLICT
-from kilowatch.worker.settle import Settled, Settlement
+from kilowatch.worker.settle import LookUps, Settled, Settlement
 
 BASE_US = 1_774_742_400_000_000  # 2026-03-29T00:00Z, the day of the change to summer time in Berlin
 GAP_US = 3600 * 1_000_000
@@ -36,9 +36,18 @@ METRICS = {POWER: "power", ENERGY: "energy", INTERVAL: "energy_interval"}
 
 @dataclass
 class Shelf:
-    """The rows of all commits so far, as a lake would keep them."""
+    """The rows of all commits so far, as a lake would keep them, but for samples that are `gone`."""
 
     rows: dict[str, list[pa.Table]] = field(default_factory=dict)
+    gone: dict[tuple[int, int], float] = field(default_factory=dict)
+
+    def settlement(self, known: Registry, partitions: int) -> Settlement:
+        look_ups = LookUps(self.find_stored, self.find_gaps)
+        return Settlement(known, Books(known, GAP_US, self.find_around), look_ups, partitions)
+
+    def forget(self, before_us: int) -> None:
+        """Retention of samples."""
+        self.gone |= {key: value for key, value in self.samples().items() if key[1] < before_us}
 
     def add(self, settled: Settled) -> None:
         for name, table in settled.tables.items():
@@ -52,31 +61,45 @@ class Shelf:
             return {}
         table = self.table("samples")
         ts_us = table["ts"].cast(pa.int64()).to_pylist()
-        return dict(
-            zip(
-                zip(table["series_no"].to_pylist(), ts_us, strict=True),
-                table["value"].to_pylist(),
-                strict=True,
-            )
-        )
-
-    def columns(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        stored = sorted(self.samples().items())
-        return (
-            np.array([key[0] for key, _ in stored], np.int32),
-            np.array([key[1] for key, _ in stored], np.int64),
-            np.array([value for _, value in stored], np.float64),
-        )
+        keys = zip(table["series_no"].to_pylist(), ts_us, strict=True)
+        found = dict(zip(keys, table["value"].to_pylist(), strict=True))
+        return {key: value for key, value in found.items() if key not in self.gone}
 
     def find_stored(self, series, ts_us):  # type: ignore[no-untyped-def]
         wanted = set(zip(series.tolist(), ts_us.tolist(), strict=True))
-        mine_series, mine_ts, mine_value = self.columns()
+        mine_series, mine_ts, mine_value = in_columns(self.samples())
         pairs = zip(mine_series.tolist(), mine_ts.tolist(), strict=True)
         chosen = np.array([pair in wanted for pair in pairs], np.bool_)
         return mine_series[chosen], mine_ts[chosen], mine_value[chosen]
 
+    def find_gaps(self, days):  # type: ignore[no-untyped-def]
+        told = self.days()
+        held = list(self.samples())
+        gaps = []
+        for day in days.to_pylist():
+            number, start, end = day["series_no"], day["start_us"], day["end_us"]
+            mine = [row for row in told if row[0] == number and row[1] < end and row[3] >= start]
+            here = sum(series == number and start <= ts < end for series, ts in held)
+            if mine and sum(row[5] for row in mine) != here:
+                gaps.append((number, start, min(row[1] for row in mine), max(row[3] for row in mine)))
+        columns = np.array(gaps, np.int64).reshape(-1, 4).T
+        return columns[0].astype(np.int32), *columns[1:]
+
+    def days(self) -> list[tuple[int, int, float, int, float, int]]:
+        """Series, first moment and value, last moment and value, and count of the roll-ups of days."""
+        if "rollups_1d" not in self.rows:
+            return []
+        rollups = self.table("rollups_1d")
+        times = [rollups[name].cast(pa.int64()).to_pylist() for name in ("first_ts", "last_ts")]
+        series, first, last, count = (
+            rollups[name].to_pylist() for name in ("series_no", "first", "last", "count")
+        )
+        return list(zip(series, times[0], first, times[1], last, count, strict=True))
+
     def find_around(self, series, from_us, to_us, before, after):  # type: ignore[no-untyped-def]
-        mine_series, mine_ts, mine_value = self.columns()
+        known = {(row[0], row[1]): row[2] for row in self.days()}
+        known |= {(row[0], row[3]): row[4] for row in self.days()}
+        mine_series, mine_ts, mine_value = in_columns(known | self.samples())
         chosen: list[int] = []
         for one, start, end in zip(series, from_us, to_us, strict=True):
             rows = np.flatnonzero(mine_series == one)
@@ -85,6 +108,15 @@ class Shelf:
             chosen += rows[max(0, low - before) : high + after].tolist()
         rows = np.array(sorted(chosen), np.intp)
         return mine_series[rows], mine_ts[rows], mine_value[rows]
+
+
+def in_columns(samples: dict[tuple[int, int], float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    ordered = sorted(samples.items())
+    return (
+        np.array([key[0] for key, _ in ordered], np.int32),
+        np.array([key[1] for key, _ in ordered], np.int64),
+        np.array([value for _, value in ordered], np.float64),
+    )
 
 
 def registry(time_zone: str = "Europe/Berlin") -> Registry:
@@ -97,7 +129,9 @@ def registry(time_zone: str = "Europe/Berlin") -> Registry:
         METRICS,
     )
     devices = [
-        DeviceFact(device, ORGANISATION, f"D{device}", time_zone, 90, None, *DEVICES[device], 1000 + device)
+        DeviceFact(
+            device, ORGANISATION, f"D{device}", time_zone, 90, None, *DEVICES[device], 1000 + device, 1825
+        )
         for device in DEVICES
     ]
     known.learn(devices, series)
@@ -115,7 +149,7 @@ reading = st.tuples(
 
 def settle_all(batches: list[list[Reading]]) -> tuple[Shelf, list[Settled]]:
     shelf, known = Shelf(), registry()
-    settlement = Settlement(known, Books(known, GAP_US, shelf.find_around), shelf.find_stored, 2)
+    settlement = shelf.settlement(known, 2)
     done = []
     for number, batch in enumerate(batches):
         frame = Frame(
@@ -245,22 +279,3 @@ def test_energy_is_that_of_all_samples_whatever_the_order(readings: list[Reading
                 row for row in shelf.table(f"rollups_{tier}").to_pylist() if row["series_no"] == 1000 + device
             ]
             assert sum(int(row["sum"]) for row in rows) == sum(energy_truth(shelf, device).values())
-
-
-def test_a_late_reading_older_than_what_is_kept_is_too_old() -> None:
-    known, shelf = registry(), Shelf()
-    settlement = Settlement(known, Books(known, GAP_US, shelf.find_around), shelf.find_stored, 1)
-    slot = known.slot_of_metric[POWER]
-    now_us = BASE_US + 200 * 86_400_000_000
-
-    def send(ts_us: int) -> Settled:
-        one = np.array([1], np.int32)
-        frame = Frame(one, np.array([ts_us]), one, {slot: np.array([5.0])})
-        settled = settlement.settle(frame, [Span(0, 1, 1, 1, 1)], now_us)
-        shelf.add(settled)
-        settlement.committed(settled)
-        return settled
-
-    assert send(BASE_US).tables["samples"].num_rows == 1
-    assert send(BASE_US - 1).tables["samples"].num_rows == 0
-    assert shelf.table("ledger").to_pylist()[-1]["dead_letters"] == 1

@@ -1,27 +1,17 @@
 """The scheduled jobs on real engines: what they keep in order, and that they outlive PostgreSQL's absence."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
 from kilowatch.clock import MICROSECONDS
 from kilowatch.errors import EngineUnavailable
 from kilowatch.lake.reading import LakeReader
-from kilowatch.postgres.engine import Database
 from kilowatch.postgres.lease import UPKEEP, Leases
 from kilowatch.worker.upkeep import DAY_US, Upkeep, run_jobs
 from tests.worker.house import BASE_US, House, until
 
 SECONDS = MICROSECONDS
-
-
-@pytest.fixture
-async def jobs(house: House) -> AsyncIterator[Upkeep]:
-    """The house's jobs."""
-    database = Database(house.worker_url)
-    yield Upkeep(house.place, house.worker_url, database, house.client, house.settings, house.clock)
-    await database.close()
 
 
 async def store_days(house: House, days: int) -> None:

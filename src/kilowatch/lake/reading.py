@@ -34,6 +34,41 @@ RENEW_AFTER_QUERIES = 200
 """DuckLake keeps some 100 kB of every snapshot that a connection has looked at, for as long as that lives."""
 
 
+GAPS = """
+    WITH span AS (SELECT series_no, start_us, make_timestamp(start_us) AS a, make_timestamp(end_us) AS b,
+        unnest(generate_series(-2, 2)) AS step FROM days),
+    dated AS (SELECT *, make_timestamp(start_us)::DATE + step::INTEGER AS date FROM span),
+    told AS (SELECT d.series_no, d.start_us, sum(r.count) AS count, min(r.first_ts) AS first_ts,
+        max(r.last_ts) AS last_ts FROM lake.rollups_1d r
+        JOIN dated d ON r.series_no = d.series_no AND r.bucket::DATE = d.date
+        AND r.first_ts < d.b AND r.last_ts >= d.a
+        WHERE r.bucket BETWEEN make_timestamp($low) AND make_timestamp($high)
+        AND r.series_no BETWEEN $first AND $last GROUP BY ALL),
+    held AS (SELECT d.series_no, d.start_us, count(*) AS count FROM lake.samples s
+        JOIN dated d ON s.series_no = d.series_no AND s.ts::DATE = d.date AND s.ts >= d.a AND s.ts < d.b
+        WHERE s.ts BETWEEN make_timestamp($low) AND make_timestamp($high)
+        AND s.series_no BETWEEN $first AND $last GROUP BY ALL)
+    SELECT series_no, start_us, epoch_us(first_ts) AS first_us, epoch_us(last_ts) AS last_us
+    FROM told LEFT JOIN held USING (series_no, start_us)
+    WHERE told.count <> coalesce(held.count, 0)
+"""
+"""Days whose roll-ups count other than the samples that are there. A roll-up made while its site was in
+another zone counts for every day that it touches, so it never hides a gap. Joined by date, which every row
+within two days of a day's start has: a condition on times alone would compare all with all."""
+DATES_US = 2 * 86_400 * 1_000_000
+
+
+def gap_bounds(days: pa.Table) -> dict[str, int]:
+    """The parameters of `GAPS`, which let it skip files."""
+    start_us, series_no = days.column("start_us").to_numpy(), days.column("series_no").to_numpy()
+    return {
+        "low": int(start_us.min()) - DATES_US,
+        "high": int(start_us.max()) + DATES_US,
+        "first": int(series_no.min()),
+        "last": int(series_no.max()),
+    }
+
+
 class LakeReader:
     """Reads through one shared DuckDB instance; every call has its own cursor, so threads may share it.
 
@@ -150,26 +185,34 @@ class LakeReader:
         """For each series its samples from `from_us` to `to_us` (both inclusive), the `before` samples that
         precede them and the `after` that follow.
 
-        Returns (series_no, ts int64 us, value), sorted by series and time.
+        What has been forgotten of a day is stood in for by the day's first and last samples, which its
+        roll-ups remember. Returns (series_no, ts int64 us, value), sorted by series and time.
         """
         wanted = pa.table({"series_no": series_no, "from_us": from_us, "to_us": to_us})
         return self.query(
             "WITH span AS "
             "(SELECT series_no, make_timestamp(from_us) AS a, make_timestamp(to_us) AS b FROM wanted), "
-            "inside AS (SELECT s.series_no, s.ts, s.value FROM lake.samples s JOIN span w "
+            "known AS NOT MATERIALIZED (SELECT * FROM "
+            "  (SELECT series_no, ts, value, 1 AS sure FROM lake.samples "
+            "  UNION ALL SELECT series_no, first_ts, first, 0 FROM lake.rollups_1d "
+            "  UNION ALL SELECT series_no, last_ts, last, 0 FROM lake.rollups_1d) "
+            "  WHERE series_no BETWEEN $first AND $last), "
+            "inside AS (SELECT s.* FROM known s JOIN span w "
             "  ON s.series_no = w.series_no AND s.ts BETWEEN w.a AND w.b "
             "  WHERE s.ts BETWEEN make_timestamp($lowest) AND make_timestamp($highest)), "
-            "earlier AS (SELECT s.series_no, s.ts, s.value FROM lake.samples s JOIN span w "
+            "earlier AS (SELECT s.* FROM known s JOIN span w "
             "  ON s.series_no = w.series_no AND s.ts < w.a WHERE s.ts < make_timestamp($latest_from) "
-            "  QUALIFY row_number() OVER (PARTITION BY s.series_no ORDER BY s.ts DESC) <= $before), "
-            "later AS (SELECT s.series_no, s.ts, s.value FROM lake.samples s JOIN span w "
+            "  QUALIFY dense_rank() OVER (PARTITION BY s.series_no ORDER BY s.ts DESC) <= $before), "
+            "later AS (SELECT s.* FROM known s JOIN span w "
             "  ON s.series_no = w.series_no AND s.ts > w.b WHERE s.ts > make_timestamp($earliest_to) "
-            "  QUALIFY row_number() OVER (PARTITION BY s.series_no ORDER BY s.ts) <= $after) "
-            "SELECT series_no, epoch_us(ts) AS ts, value FROM "
-            "(FROM earlier UNION ALL FROM inside UNION ALL FROM later) ORDER BY 1, 2",
+            "  QUALIFY dense_rank() OVER (PARTITION BY s.series_no ORDER BY s.ts) <= $after) "
+            "SELECT series_no, epoch_us(ts) AS ts, arg_max(value, sure) AS value FROM "
+            "(FROM earlier UNION ALL FROM inside UNION ALL FROM later) GROUP BY ALL ORDER BY 1, 2",
             {
                 "lowest": int(from_us.min()),
                 "highest": int(to_us.max()),
+                "first": int(series_no.min()),
+                "last": int(series_no.max()),
                 "latest_from": int(from_us.max()),
                 "earliest_to": int(to_us.min()),
                 "before": before,
@@ -181,6 +224,13 @@ class LakeReader:
     def find_stored(self, series_no: Int32s, ts_us: Int64s) -> tuple[Int32s, Int64s, Floats]:
         """`existing` as arrays."""
         return as_arrays(self.existing(series_no, ts_us))
+
+    def find_gaps(self, days: pa.Table) -> tuple[Int32s, Int64s, Int64s, Int64s]:
+        """Those of the given days (series_no, start_us, end_us) of which samples have been forgotten, as far
+        as roll-ups of days are kept: series_no, start_us, first_us, last_us, the last two being the first and
+        last moment at which the day ever had one."""
+        rows = self.query(GAPS, gap_bounds(days), days=days)
+        return tuple(column.to_numpy() for column in rows.columns)
 
     def find_around(
         self, series_no: Int32s, from_us: Int64s, to_us: Int64s, before: int, after: int

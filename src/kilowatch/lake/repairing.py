@@ -5,9 +5,34 @@ from collections.abc import Mapping
 import duckdb
 import pyarrow as pa
 
+from kilowatch.lake.connection import LostRace
+from kilowatch.lake.reading import GAPS, gap_bounds
 
-def withdraw(connection: duckdb.DuckDBPyConnection, samples: pa.Table, corrections: pa.Table) -> None:
-    """Deletes samples given as (series_no, ts_us) and corrections given as (series_no, ts_us, kind)."""
+
+def require_whole(connection: duckdb.DuckDBPyConnection, days: pa.Table) -> None:
+    """Makes sure that of no day (series_no, start_us, end_us) samples have been forgotten.
+
+    Raises:
+        LostRace: if some have.
+    """
+    connection.register("days", days)
+    gap = connection.execute(f"{GAPS} LIMIT 1", gap_bounds(days)).fetchone()
+    connection.unregister("days")
+    if gap is not None:
+        raise LostRace("samples were forgotten while readings next to them were on their way")
+
+
+def withdraw(
+    connection: duckdb.DuckDBPyConnection, samples: pa.Table, corrections: pa.Table, whole: pa.Table
+) -> None:
+    """Deletes samples given as (series_no, ts_us) and corrections given as (series_no, ts_us, kind), if the
+    days `whole` are so still.
+
+    Raises:
+        LostRace: if they are not.
+    """
+    if whole.num_rows:
+        require_whole(connection, whole)
     if samples.num_rows:
         connection.register("replaced", samples)
         connection.execute(

@@ -21,6 +21,7 @@ from kilowatch.stream.log import LogMessage
 from kilowatch.telemetry.dead_letter import NewDeadLetter
 from kilowatch.telemetry.store import keep_dead_letters
 from kilowatch.wire.frame import Frame
+from kilowatch.worker.forgotten import DAY_US, PROOF_MARGIN_US
 from kilowatch.worker.registry import Registry
 from kilowatch.worker.repeats import CONFLICT, TOO_OLD
 from kilowatch.worker.settle import Settled
@@ -71,10 +72,26 @@ def unsettled_letters(settled: Settled, registry: Registry, origin: Origin) -> I
             detail = f"{metric} at this time is stored as {stored!r} already, and {value!r} is another value"
         else:
             code = "too_old"
-            detail = "readings of this time are no longer kept, so this one cannot be told from a repeat"
+            times = int(readings.ts_us[row]), origin.now_us
+            detail = too_old_detail(registry, int(readings.device[row]), *times)
         reading = Reading(int(readings.device[row]), int(readings.ts_us[row]), {metric: value})
         arrival = int(readings.arrival[row])
         yield from letter(registry, reading, (code, detail), origin.mark(arrival, metric))
+
+
+def too_old_detail(registry: Registry, device: int, ts_us: int, now_us: int) -> str:
+    """Why an old value was not taken, and what its sender can do."""
+    days = int(registry.daily_days[device])
+    if ts_us < now_us - days * DAY_US + PROOF_MARGIN_US:
+        return (
+            f"roll-ups of days are kept for {days} days, and nothing tells whether older values were stored "
+            "already; such times can only be imported before the first newer reading of this series"
+        )
+    return (
+        f"samples are kept for {int(registry.retention_days[device])} days, and some of this series' samples "
+        "of the same day are gone already, so this value cannot be told from a repeat; if it was sent "
+        "before, nothing is missing; if not, import that day for another device"
+    )
 
 
 def buried_letters(frame: Frame, registry: Registry, origin: Origin, reason: str) -> Iterator[NewDeadLetter]:

@@ -39,6 +39,7 @@ class DeviceFact:
     energy_kind: str | None
     energy_unit: str | None
     energy_series_no: int | None
+    retention_daily_days: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ class Registry:
     energy_series: Int32s = field(default_factory=lambda: np.zeros(1, np.int32))
     zone: npt.NDArray[np.int16] = field(default_factory=lambda: np.zeros(1, np.int16))
     retention_days: Int32s = field(default_factory=lambda: np.zeros(1, np.int32))
+    daily_days: Int32s = field(default_factory=lambda: np.zeros(1, np.int32))
     zones: list[str] = field(default_factory=lambda: ["UTC"])
     slots: dict[str, int] = field(default_factory=dict)
     slot_of_metric: dict[int, int] = field(default_factory=dict)
@@ -130,6 +132,7 @@ class Registry:
         self.known[number] = True
         self.device_ids[number] = (fact.organisation_id, fact.device_id)
         self.retention_days[number] = fact.retention_raw_days
+        self.daily_days[number] = fact.retention_daily_days
         self.limit_w[number] = np.nan if fact.rated_power_w is None else RATED_MARGIN * fact.rated_power_w
         if fact.time_zone not in self.zones:
             self.zones.append(fact.time_zone)
@@ -165,6 +168,7 @@ class Registry:
         self.energy_series = grown(self.energy_series, 0)
         self.zone = grown(self.zone, 0)
         self.retention_days = grown(self.retention_days, 0)
+        self.daily_days = grown(self.daily_days, 0)
         self.series = [grown(column, 0) for column in self.series]
 
 

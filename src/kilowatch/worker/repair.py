@@ -13,8 +13,9 @@ import pyarrow as pa
 from kilowatch.lake.layout import TIERS
 from kilowatch.lake.repairing import roll_up_again, withdraw
 from kilowatch.lake.writing import Change
-from kilowatch.period import Resolution, bucket_ends, local_buckets
+from kilowatch.period import Resolution
 from kilowatch.telemetry.step import CORRECTIONS as CORRECTION_NAMES
+from kilowatch.worker.forgotten import bucket_spans
 from kilowatch.worker.registry import Registry
 from kilowatch.worker.repeats import REPLACED
 from kilowatch.worker.settle import Settled
@@ -24,20 +25,22 @@ Int64s = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """What a batch takes back: stored samples by (series_no, ts_us), buckets per tier, corrections."""
+    """What a batch takes back: stored samples by (series_no, ts_us), buckets per tier, corrections; and the
+    days of which nothing may have been forgotten since it was judged."""
 
     samples: pa.Table
     buckets: dict[str, pa.Table]
     corrections: pa.Table
+    relied_on: pa.Table
 
     @property
     def is_needed(self) -> bool:
-        """Whether there is anything to take back."""
-        return bool(self.samples.num_rows or self.corrections.num_rows)
+        """Whether there is anything to take back, or to make sure of."""
+        return bool(self.samples.num_rows or self.corrections.num_rows or self.relied_on.num_rows)
 
     def withdraw(self) -> Change:
         """The change that comes before the batch's own rows."""
-        return lambda connection: withdraw(connection, self.samples, self.corrections)
+        return lambda connection: withdraw(connection, self.samples, self.corrections, self.relied_on)
 
     def roll_up_again(self) -> Change:
         """The change that comes after them."""
@@ -56,7 +59,10 @@ def plan_repair(settled: Settled, registry: Registry) -> Repair:
     zone = registry.zone[readings.device[row]]
     buckets = {tier: touched_buckets(series, ts_us, zone, registry.zones, tier) for tier in TIERS}
     return Repair(
-        pa.table({"series_no": series, "ts_us": ts_us}), buckets, withdrawn_table(settled, registry)
+        pa.table({"series_no": series, "ts_us": ts_us}),
+        buckets,
+        withdrawn_table(settled, registry),
+        settled.relied_on,
     )
 
 
@@ -68,11 +74,7 @@ def touched_buckets(
     tier: Resolution,
 ) -> pa.Table:
     """The buckets of a tier that hold the given moments: (series_no, start_us, end_us), each once."""
-    start, end = np.zeros(len(ts_us), np.int64), np.zeros(len(ts_us), np.int64)
-    for one in np.unique(zone):
-        here = zone == one
-        start[here] = local_buckets(ts_us[here], zones[one], tier)
-        end[here] = bucket_ends(start[here], zones[one], tier)
+    start, end = bucket_spans(ts_us, zone, zones, tier)
     table = pa.table({"series_no": series, "start_us": start, "end_us": end})
     return table.group_by(["series_no", "start_us", "end_us"]).aggregate([])
 

@@ -19,6 +19,8 @@ Mask = npt.NDArray[np.bool_]
 
 # (series_no, ts_us) of unique pairs -> the same pairs that are stored, with their values.
 FindStored = Callable[[Int32s, Int64s], tuple[Int32s, Int64s, Floats]]
+# (device_no, series_no, ts_us) of unique pairs -> whether values of that time may have been forgotten.
+FindLost = Callable[[Int32s, Int32s, Int64s], Mask]
 
 NEVER = np.iinfo(np.int64).min
 
@@ -109,11 +111,13 @@ def twin_mask(same_as_next: Mask, count: int) -> Mask:
 @dataclass(frozen=True, slots=True)
 class Known:
     """What is known of the past: the newest stored time per series number, the time per device number from
-    which on samples are certainly still kept, and a look-up of stored values."""
+    which on samples are certainly still kept, and look-ups of stored values and, for what is older, of where
+    values may be gone."""
 
     newest_us: Int64s
     kept_from_us: Int64s
     find_stored: FindStored
+    find_lost: FindLost
 
 
 def judge(readings: Readings, known: Known, *, replace: bool) -> Contested:
@@ -161,17 +165,23 @@ def settle_contested(readings: Readings, row: Rows, slot: Int32s, known: Known, 
     starts[1:] = (series[1:] != series[:-1]) | (ts_us[1:] != ts_us[:-1])
     group = np.cumsum(starts) - 1
     stored = stored_values(series[starts], ts_us[starts], known.find_stored)[group]
-    old = (ts_us <= known.newest_us[series]) & (ts_us < known.kept_from_us[readings.device[row]])
+    is_known = ~np.isnan(stored)
+    device = readings.device[row]
+    old = (ts_us <= known.newest_us[series]) & (ts_us < known.kept_from_us[device])
+    asked = np.flatnonzero(starts & old & (~is_known | replace))
+    lost = np.zeros(len(row), np.bool_)
+    if len(asked):
+        lost[asked] = known.find_lost(device[asked], series[asked], ts_us[asked])
+        lost = lost[starts][group]
     if replace:
         verdict = verdicts_replacing(value, stored, starts)
-        verdict[old] = TOO_OLD
+        verdict[lost] = TOO_OLD
         return Contested(row, slot, value, stored, verdict)
     first = value[starts][group]
-    is_known = ~np.isnan(stored)
     reference = np.where(is_known, stored, first)
     verdict = np.where(value == reference, REPEAT, CONFLICT).astype(np.int8)
     verdict[starts & ~is_known] = ACCEPTED
-    verdict[old & (verdict == ACCEPTED)] = TOO_OLD
+    verdict[lost] = TOO_OLD
     return Contested(row, slot, value, np.where(is_known, stored, reference), verdict)
 
 

@@ -1,11 +1,11 @@
 """From frames to rows of the lake: sort, judge, roll up, book energy, keep the ledger.
 
 Keeps true that everything a batch changes (samples, roll-ups, energy, corrections, ledger) leaves here as one
-set of tables for one transaction. Computes in columns; all that it asks are the two look-ups handed in.
+set of tables for one transaction. Computes in columns; all that it asks are the look-ups handed in.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from kilowatch.telemetry.step import CORRECTIONS as CORRECTION_NAMES
 from kilowatch.telemetry.step import Corrections
 from kilowatch.wire.frame import Frame
 from kilowatch.worker.books import Books
+from kilowatch.worker.forgotten import FindGaps, Proof
 from kilowatch.worker.ledger import Outcome, Span, ledger_table, timestamps, values_per_row
 from kilowatch.worker.registry import Registry
 from kilowatch.worker.repeats import NEVER, Contested, FindStored, Known, Readings, judge, sort_readings
@@ -35,7 +36,8 @@ class Settled:
     """What a batch brings to the lake: rows per table, what is taken back, and what nobody may lose.
 
     readings, contested: for the dead letters and for repairing replaced values; newest: (series, ts_us) to
-    move the watermarks to once this is committed.
+    move the watermarks to once this is committed; relied_on: the days (series_no, start_us, end_us) that must
+    still be whole then.
     """
 
     tables: dict[str, pa.Table]
@@ -43,17 +45,26 @@ class Settled:
     contested: Contested
     newest_series: Int32s
     newest_us: Int64s
-    withdrawn: list[Corrections] = field(default_factory=list)
+    withdrawn: list[Corrections]
+    relied_on: pa.Table
+
+
+@dataclass(frozen=True, slots=True)
+class LookUps:
+    """What is asked of the lake."""
+
+    find_stored: FindStored
+    find_gaps: FindGaps
 
 
 class Settlement:
     """The state that settling keeps between batches: watermarks and the energy books."""
 
-    def __init__(self, registry: Registry, books: Books, find_stored: FindStored, partitions: int) -> None:
+    def __init__(self, registry: Registry, books: Books, look_ups: LookUps, partitions: int) -> None:
         self.registry = registry
         self._partitions = partitions
         self._books = books
-        self._find_stored = find_stored
+        self._look_ups = look_ups
         self.newest_us = np.full(1, NEVER, np.int64)
 
     def settle(self, batch: Frame, spans: Sequence[Span], now_us: int) -> Settled:
@@ -65,7 +76,9 @@ class Settlement:
         readings = sort_readings(batch.device, batch.ts_us, batch.key, batch.metrics)
         accepted = values_per_row(readings)
         self._find_series(readings)
-        known = Known(self.newest_us, self._kept_from(now_us), self._find_stored)
+        proof = Proof(self.registry, self._look_ups.find_gaps, now_us)
+        kept_from_us = self._kept_from(now_us)
+        known = Known(self.newest_us, kept_from_us, self._look_ups.find_stored, proof.find_lost)
         orphans = accepted - values_per_row(readings)
         contested = judge(readings, known, replace=batch.on_conflict == "replace")
         deltas = self._books.book(readings, self.newest_us)
@@ -82,7 +95,8 @@ class Settlement:
         tables[LEDGER.name] = ledger_table(readings, counts, spans, self._partitions, now_us)
         tables[CORRECTIONS.name] = self._corrections_table([delta.added for delta in deltas])
         withdrawn = [delta.removed for delta in deltas if len(delta.removed)]
-        return Settled(tables, readings, contested, minutes.series, minutes.last_us, withdrawn)
+        newest = minutes.series, minutes.last_us
+        return Settled(tables, readings, contested, *newest, withdrawn, proof.relied_on)
 
     def committed(self, settled: Settled) -> None:
         """Moves the watermarks past what is now in the lake."""

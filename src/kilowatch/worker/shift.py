@@ -34,7 +34,7 @@ from kilowatch.worker.numbering import in_slots, unknown_devices
 from kilowatch.worker.registry import Registry
 from kilowatch.worker.repair import plan_repair
 from kilowatch.worker.repeats import REPEAT, no_contest, sort_readings
-from kilowatch.worker.settle import Settled, Settlement
+from kilowatch.worker.settle import LookUps, Settled, Settlement
 from kilowatch.worker.store import learn_devices
 
 log = structlog.get_logger()
@@ -161,7 +161,9 @@ class Shift:
         self._taken = dict(self._committed)
         newest = await to_the_end(reader.newest)
         books = Books(self.registry, self.gap_max_us, reader.find_around)
-        self._settlement = Settlement(self.registry, books, reader.find_stored, self.partitions)
+        self._settlement = Settlement(
+            self.registry, books, LookUps(reader.find_stored, reader.find_gaps), self.partitions
+        )
         series = newest.column("series_no").to_numpy()
         self.registry.highest_series = max(int(series.max(initial=0)), self.registry.highest_series)
         self._settlement.make_room()

@@ -14,7 +14,7 @@ from kilowatch.worker.registry import DeviceFact, SeriesFacts
 DEVICES_AT_ONCE = 20_000
 
 RETENTION = text(
-    "SELECT d.device_no, o.retention_raw_days FROM kilowatch.devices d"
+    "SELECT d.device_no, o.retention_raw_days, o.retention_daily_days FROM kilowatch.devices d"
     " JOIN kilowatch.organisations o ON o.id = d.organisation_id"
     " WHERE d.device_no = ANY(CAST(:devices AS integer[]))"
 )
@@ -126,19 +126,20 @@ async def learn_devices(
 async def _learn(connection: Connection, device_nos: Sequence[int]) -> list[DeviceFact]:
     sources = await device_sources(connection, device_nos)
     found = await connection.execute(RETENTION, {"devices": list(device_nos)})
-    retention = {row.device_no: row.retention_raw_days for row in found}
+    retention = {row.device_no: (row.retention_raw_days, row.retention_daily_days) for row in found}
     return [
         DeviceFact(
             source.device_no,
             source.organisation_id,
             source.device,
             source.time_zone,
-            retention.get(source.device_no, 0),
+            retention.get(source.device_no, (0, 0))[0],
             source.rated_power_w,
             source.metric,
             source.kind,
             source.unit,
             source.energy_series_no,
+            retention.get(source.device_no, (0, 0))[1],
         )
         for source in sources
     ]
