@@ -310,3 +310,26 @@ async def test_a_revoked_key_ends(sender: Sender, client: Client, port: int) -> 
         return (await talk(port, request(sender, one(1))))[0].status == 401
 
     await until(refused, "a refused key")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [("Content-Length: 3",), ("Transfer-Encoding: chunked", "Content-Length: 5"), ("X-A : space",)],
+    ids=["two lengths", "length and chunks", "space before the colon"],
+)
+async def test_what_is_no_http_is_refused_like_everything_else(
+    sender: Sender, client: Client, port: int, headers: tuple[str, ...]
+) -> None:
+    good, bad = await converse(port, request(sender, one()), request(sender, one(1), *headers))
+    assert (good.status, bad.status) == (202, 400)
+    assert bad.headers["content-type"] == "application/problem+json"
+    assert bad.headers["connection"] == "close"
+    assert bad.document["code"] == "malformed"
+    assert bad.headers["x-request-id"] in str(bad.document["instance"])
+    assert sum(map(len, await logged(client))) == 1
+
+
+async def test_a_refusal_is_not_taken_for_the_answer_to_an_earlier_request(sender: Sender, port: int) -> None:
+    nonsense = request(sender, one(2), "Content-Length: 3")
+    heard = await talk(port, request(sender, one()) + request(sender, one(1)) + nonsense, answers=4)
+    assert [answer.status for answer in heard] == [202, 202]

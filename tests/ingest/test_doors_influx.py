@@ -44,6 +44,7 @@ async def test_a_partial_write_stores_the_good_lines(sender: Sender, client: Cli
     told = answer.json()
     assert told["code"] == "invalid"
     assert "dropped=2" in told["message"]
+    assert told["message"].count("line ") == 1
     assert told["accepted"] == 1
     assert [(one["index"], one["code"]) for one in told["rejected"]] == [
         (1, "bad_shape"),

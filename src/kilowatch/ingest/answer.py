@@ -125,7 +125,8 @@ def influx_answer(accepted: int, rejects: Sequence[Reject], request_id: bytes) -
     if not rejects:
         return INFLUX_DONE
     first = rejects[0]
-    detail = f"partial write: line {first.index + 1}: {first.detail} dropped={len(rejects)}"
+    place = "" if first.detail.startswith("line ") else f"line {first.index + 1}: "
+    detail = f"partial write: {place}{first.detail} dropped={len(rejects)}"
     answer = problem_document(Problem(400, first.code, detail), request_id.decode("ascii"))
     answer |= {"code": "invalid", "message": detail, "error": detail, "reason": first.code}
     answer |= accounted(accepted, rejects)

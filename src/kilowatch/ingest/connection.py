@@ -60,6 +60,7 @@ class _Turn:
         "disconnected",
         "keep_alive",
         "message_event",
+        "more_body",
         "response_complete",
     )
 
@@ -69,6 +70,7 @@ class _Turn:
         self.disconnected = False
         self.keep_alive = True
         self.message_event = _NOBODY_WAITS
+        self.more_body = False
         self.response_complete = False
 
     def respond(self, answer: Answer) -> None:
@@ -217,6 +219,22 @@ class DoorConnection(HttpToolsProtocol):
         self.transport.write(b"%b%b%b%b" % (opening, request_id, end, answer.body))
         if not keep_alive:
             self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        """Called when the parser cannot read on: refuses in the shape of every refusal, and closes.
+
+        While earlier requests wait for their answers the connection closes after the last of these instead:
+        a refusal written now would be taken for the answer to the first.
+        """
+        if self._is_busy() and not self.cycle.more_body:
+            self.cycle.keep_alive = False
+            return
+        request_id = new_request_id()
+        problem = Problem(400, "malformed", msg)
+        answer = problem_answer(problem, request_id)
+        opening = _opening(answer, self.server_state.default_headers)
+        self.transport.write(b"%b%b\r\nconnection: close\r\n\r\n%b" % (opening, request_id, answer.body))
+        self.transport.close()
 
     def on_response_complete(self) -> None:
         """Called when an answer was written: goes on with the next request, or waits for one.
