@@ -250,7 +250,7 @@ async def test_every_answer_carries_the_security_headers(sender: Sender, port: i
 
 async def test_what_is_no_http_is_refused_as_everything_is(port: int) -> None:
     (answer,) = await talk(port, b"HELO there\r\n\r\n", answers=2)
-    assert (answer.status, answer.document["code"]) == (400, "bad_request")
+    assert (answer.status, answer.document["code"]) == (400, "malformed")
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["connection"] == "close"
     assert answer.headers["x-content-type-options"] == "nosniff"

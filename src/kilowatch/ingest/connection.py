@@ -208,11 +208,6 @@ class DoorConnection(HttpToolsProtocol):
         self._write(answer, request_id, keep_alive)
         self.on_response_complete()
 
-    def send_400_response(self, msg: str) -> None:
-        """Called when what came is no HTTP: says so as every refusal does, and closes."""
-        request_id = new_request_id()
-        self._write(problem_answer(Problem(400, "bad_request", msg), request_id), request_id, False)
-
     def _write(self, answer: Answer, request_id: bytes, keep_alive: bool) -> None:
         opening = _openings.of(answer, self.server_state.default_headers)
         end = b"\r\n\r\n" if keep_alive else b"\r\nconnection: close\r\n\r\n"
@@ -230,11 +225,7 @@ class DoorConnection(HttpToolsProtocol):
             self.cycle.keep_alive = False
             return
         request_id = new_request_id()
-        problem = Problem(400, "malformed", msg)
-        answer = problem_answer(problem, request_id)
-        opening = _opening(answer, self.server_state.default_headers)
-        self.transport.write(b"%b%b\r\nconnection: close\r\n\r\n%b" % (opening, request_id, answer.body))
-        self.transport.close()
+        self._write(problem_answer(Problem(400, "malformed", msg), request_id), request_id, False)
 
     def on_response_complete(self) -> None:
         """Called when an answer was written: goes on with the next request, or waits for one.
