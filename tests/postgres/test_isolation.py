@@ -21,6 +21,7 @@ import kilowatch.sites.store as sites
 import kilowatch.telemetry.store as telemetry
 from kilowatch.accounts.store import Organisation
 from kilowatch.errors import Problem
+from kilowatch.ids import new_id
 from kilowatch.postgres.engine import Connection, Database
 from kilowatch.postgres.schema import metadata
 from kilowatch.telemetry.dead_letter import NewDeadLetter
@@ -32,9 +33,10 @@ LATER = datetime(2100, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Owned:
-    """One of everything that the owner has; `me` is the stranger's organisation."""
+    """One of everything that the owner has; `me` is the stranger's organisation, `myself` the stranger."""
 
     me: uuid.UUID
+    myself: uuid.UUID
     owner: Organisation
     site_id: uuid.UUID
     device: str
@@ -43,6 +45,9 @@ class Owned:
     key_id: uuid.UUID
     key_no: int
     letter_id: uuid.UUID
+    user_id: uuid.UUID
+    session_id: uuid.UUID
+    token: str
 
 
 @pytest.fixture
@@ -58,9 +63,15 @@ async def owned(database: Database, organisation: Organisation, other_organisati
         await telemetry.keep_dead_letters(connection, [letter])
         (kept,) = (await telemetry.list_dead_letters(connection)).items
         await telemetry.remember_response(connection, organisation.id, key.key_no, "request", b"f", {})
+    user_id, session_id, token = new_id(), new_id(), f"kwr_{new_id()}"
+    async with database.person(user_id, organisation.id) as connection:
+        assert await accounts.create_user(connection, user_id, f"{user_id.hex}@example.org", "Ada", "hash")
+        await accounts.add_member(connection, organisation.id, user_id, "admin", is_personal=True)
+        await accounts.set_code(connection, user_id, "verify", "123456")
+        await accounts.start_session(connection, user_id, session_id, 30, token)
     return Owned(
-        other_organisation.id, organisation, site.id, device.id, device.device_no, metric.metric_no,
-        key.id, key.key_no, kept.id,
+        other_organisation.id, new_id(), organisation, site.id, device.id, device.device_no, metric.metric_no,
+        key.id, key.key_no, kept.id, user_id, session_id, token,
     )  # fmt: skip
 
 
@@ -68,13 +79,27 @@ Attempt = Callable[[Connection, Owned], Awaitable[Any]]
 
 # What a stranger gets: 404 or 422 as a Problem, or an answer without anything of the owner's.
 ATTEMPTS: dict[str, Attempt] = {
+    "accounts.add_member": lambda c, o: accounts.add_member(c, o.owner.id, o.myself, "admin"),
+    "accounts.add_refresh_token": lambda c, o: accounts.add_refresh_token(
+        c, o.user_id, o.session_id, "kwr_mine"
+    ),
+    "accounts.change_user": lambda c, o: accounts.change_user(c, o.user_id, name="Mine"),
     "accounts.create_api_key": lambda c, o: accounts.create_api_key(c, o.owner.id, "Mine", ["read"]),
     "accounts.create_organisation": lambda c, o: accounts.create_organisation(c, o.owner.id, "mine", "Mine"),
+    "accounts.create_user": lambda c, o: accounts.create_user(c, o.user_id, "me@example.org", "Me", "hash"),
+    "accounts.end_sessions": lambda c, o: accounts.end_sessions(c, o.user_id),
     "accounts.find_key_owners": lambda c, o: accounts.find_key_owners(c, [o.key_no]),
     "accounts.get_organisation": lambda c, o: accounts.get_organisation(c, o.owner.id),
+    "accounts.get_user": lambda c, o: accounts.get_user(c, o.user_id),
+    "accounts.is_session_open": lambda c, o: accounts.is_session_open(c, o.session_id),
     "accounts.list_api_keys": lambda c, _: accounts.list_api_keys(c),
+    "accounts.list_memberships": lambda c, _: accounts.list_memberships(c),
     "accounts.list_organisations": lambda c, _: accounts.list_organisations(c),
     "accounts.revoke_api_key": lambda c, o: accounts.revoke_api_key(c, o.key_id),
+    "accounts.set_code": lambda c, o: accounts.set_code(c, o.user_id, "reset", "654321"),
+    "accounts.start_session": lambda c, o: accounts.start_session(c, o.user_id, new_id(), 30, "kwr_mine"),
+    "accounts.use_code": lambda c, o: accounts.use_code(c, o.user_id, "verify", "123456"),
+    "accounts.use_refresh_token": lambda c, o: accounts.use_refresh_token(c, o.token),
     "sites.create_device": lambda c, o: sites.create_device(c, o.me, "D1", o.site_id),
     "sites.create_organisation_with_home": lambda c, o: sites.create_organisation_with_home(
         c, o.owner.id, "mine", "Mine"
@@ -110,8 +135,13 @@ ATTEMPTS: dict[str, Attempt] = {
         c, o.me, o.key_no, "request", b"mine", {}
     ),
 }
-# Made to look across organisations before one is known; each needs the key's hash or the exact slug.
-LOOK_UPS = {"accounts.find_api_key", "accounts.find_organisation"}
+# Made to look before organisation or person is known; each needs the hash, the exact slug or the address.
+LOOK_UPS = {
+    "accounts.find_api_key",
+    "accounts.find_organisation",
+    "accounts.find_refresh_token",
+    "accounts.find_user",
+}
 
 
 def store_functions(*rooms: ModuleType) -> set[str]:
@@ -141,7 +171,7 @@ async def rows_of(worker: Database, owner: uuid.UUID) -> dict[str, list[str]]:
 async def answer_to(database: Database, attempt: Attempt, owned: Owned) -> str:
     """What the stranger gets, as text; a refusal must be one that says "not there" or "not allowed"."""
     try:
-        async with database.scope(owned.me) as connection:
+        async with database.person(owned.myself, owned.me) as connection:
             return repr(await attempt(connection, owned))
     except Problem as refused:
         return "" if refused.status in (404, 409, 422) else f"unexpected: {refused}"
@@ -157,6 +187,7 @@ async def test_a_stranger_gets_and_changes_nothing(
     before = await rows_of(worker_database, owned.owner.id)
     assert all(before[table.name] for table in metadata.sorted_tables), "the owner has one of everything"
     shown = await answer_to(database, ATTEMPTS[name], owned)
-    for secret in (owned.owner.id, owned.site_id, owned.device, owned.key_id, owned.letter_id, "unexpected"):
+    ids = (owned.owner.id, owned.site_id, owned.device, owned.key_id, owned.letter_id, owned.user_id)
+    for secret in (*ids, owned.session_id, "unexpected", "True"):
         assert str(secret) not in shown
     assert await rows_of(worker_database, owned.owner.id) == before
