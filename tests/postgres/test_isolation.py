@@ -91,6 +91,7 @@ ATTEMPTS: dict[str, Attempt] = {
     "accounts.find_key_owners": lambda c, o: accounts.find_key_owners(c, [o.key_no]),
     "accounts.get_organisation": lambda c, o: accounts.get_organisation(c, o.owner.id),
     "accounts.get_user": lambda c, o: accounts.get_user(c, o.user_id),
+    "accounts.has_code": lambda c, o: accounts.has_code(c, o.user_id, "verify"),
     "accounts.is_session_open": lambda c, o: accounts.is_session_open(c, o.session_id),
     "accounts.list_api_keys": lambda c, _: accounts.list_api_keys(c),
     "accounts.list_memberships": lambda c, _: accounts.list_memberships(c),

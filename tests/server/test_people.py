@@ -128,6 +128,32 @@ async def test_an_address_that_nobody_has_shown_goes_to_whoever_reads_its_mail(
     assert (await owner.me()).json()["name"] == "Ada"
 
 
+async def test_who_signs_up_in_between_gets_nothing(http: httpx.AsyncClient, letters: Path) -> None:
+    """A thief who signs up while the owner's code is on its way must not have theirs confirmed."""
+    owner, thief = Somebody(http, letters), Somebody(http, letters)
+    thief.email = owner.email
+    await owner.post("signup", email=owner.email, password=PASSWORD, name="Ada")
+    await thief.post("signup", email=owner.email, password=OTHER, name="Eve")
+    shown = await owner.post("verify", email=owner.email, code=code_in(letters))
+    assert shown.status_code == 200
+    for password in (PASSWORD, OTHER, "!"):
+        assert (await thief.post("login", email=owner.email, password=password)).status_code == 401
+    await owner.post("forgot-password", email=owner.email)
+    code = code_in(letters)
+    assert (
+        await owner.post("reset-password", email=owner.email, code=code, password=PASSWORD)
+    ).status_code == 204
+    assert (await owner.post("login", email=owner.email, password=PASSWORD)).status_code == 200
+
+
+async def test_signing_up_again_with_the_same_password_is_no_contest(
+    somebody: Somebody, letters: Path
+) -> None:
+    await somebody.post("signup", email=somebody.email, password=PASSWORD, name="Ada")
+    await somebody.sign_up()
+    assert (await somebody.post("login", email=somebody.email, password=PASSWORD)).status_code == 200
+
+
 async def test_a_code_is_lost_after_some_wrong_ones(somebody: Somebody, letters: Path) -> None:
     await somebody.post("signup", email=somebody.email, password=PASSWORD, name="Ada")
     code = code_in(letters)

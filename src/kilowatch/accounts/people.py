@@ -22,6 +22,7 @@ from kilowatch.postgres.engine import Connection, Database
 
 EMAIL = re.compile(r"[^\s@<>\"(),:;\\\[\]]{1,64}@[^\s@<>\"(),:;\\\[\]]{1,189}")
 REFRESH_PREFIX = "kwr_"
+NO_PASSWORD = "!"  # noqa: S105 - stands where a hash would, and no password has it
 OpenHousehold = Callable[[Connection, uuid.UUID, str, str], Awaitable[object]]
 """Makes an organisation (id, slug, name) with its default home."""
 
@@ -70,12 +71,23 @@ class People:
         if known is None and not await self._make(user_id, email, name, password_hash, code):
             await self.sign_up(email, password, name)  # somebody else was first, a moment ago
             return
-        if known is not None:
-            # Nobody has shown yet that the address is theirs, so the newest wish counts.
-            async with self.database.person(user_id) as connection:
-                await store.change_user(connection, user_id, name=name, password_hash=password_hash)
-                await store.set_code(connection, user_id, "verify", code)
-        await self.mail.send(email, f"Your code: {code}", _VERIFY.format(name=name, code=code))
+        counts = known is None or await self._sign_up_again(known, name, password, password_hash, code)
+        words = _VERIFY if counts else _CONTESTED
+        await self.mail.send(email, f"Your code: {code}", words.format(name=name, code=code))
+
+    async def _sign_up_again(
+        self, known: store.User, name: str, password: str, password_hash: str, code: str
+    ) -> bool:
+        """Takes a further sign-up for an address that nobody has shown to be theirs; whether its password
+        counts. The newest one does, unless an earlier sign-up with another password still waits for its code:
+        then nobody can tell whose password the reader of the mail would confirm, and none of them counts."""
+        same = await is_password(password, known.password_hash)
+        async with self.database.person(known.id) as connection:
+            contested = not same and await store.has_code(connection, known.id, "verify")
+            kept = NO_PASSWORD if contested else password_hash
+            await store.change_user(connection, known.id, name=name, password_hash=kept)
+            await store.set_code(connection, known.id, "verify", code)
+        return not contested
 
     async def _make(self, user_id: uuid.UUID, email: str, name: str, password_hash: str, code: str) -> bool:
         organisation_id = new_id()
@@ -240,6 +252,15 @@ def _email_fault() -> Fault:
 _VERIFY = """Hello {name},
 
 your code is {code}. It is good for 15 minutes.
+
+If you did not sign up to Kilowatch, there is nothing to do.
+"""
+_CONTESTED = """Hello {name},
+
+your code is {code}. It is good for 15 minutes.
+
+Somebody signed up with this address twice, with different passwords, so neither counts. Enter the code, then
+choose a password with "forgot password".
 
 If you did not sign up to Kilowatch, there is nothing to do.
 """

@@ -12,7 +12,15 @@ from typing import Literal
 
 from sqlalchemy import func, insert, select, text, update
 
-from kilowatch.accounts.tables import api_keys, memberships, organisations, refresh_tokens, sessions, users
+from kilowatch.accounts.tables import (
+    api_keys,
+    memberships,
+    organisations,
+    refresh_tokens,
+    sessions,
+    user_codes,
+    users,
+)
 from kilowatch.errors import Fault, Problem
 from kilowatch.ids import KEY_PREFIX, ORGANISATION_SLUG, hash_secret, new_id, new_secret
 from kilowatch.postgres.engine import Connection
@@ -329,6 +337,18 @@ async def set_code(connection: Connection, user_id: uuid.UUID, purpose: Purpose,
         ),
         {"user": user_id, "purpose": purpose, "hash": _code_hash(user_id, code), "minutes": CODE_MINUTES},
     )
+
+
+async def has_code(connection: Connection, user_id: uuid.UUID, purpose: Purpose) -> bool:
+    """Whether a code for this purpose is still good."""
+    found = await connection.execute(
+        select(user_codes.c.user_id).where(
+            user_codes.c.user_id == user_id,
+            user_codes.c.purpose == purpose,
+            user_codes.c.expires_at > func.now(),
+        )
+    )
+    return found.one_or_none() is not None
 
 
 async def use_code(connection: Connection, user_id: uuid.UUID, purpose: Purpose, code: str) -> bool:
