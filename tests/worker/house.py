@@ -234,13 +234,17 @@ class House:
 
 CHILD = """
 import asyncio, json, sys
+from kilowatch.cli.processes import until_told
 from kilowatch.lake.connection import LakePlace
 from kilowatch.settings import load_settings
-from kilowatch.worker.process import Engines, run_worker
+from kilowatch.worker.process import Engines, Worker
+
+async def work(engines, settings):
+    await Worker(engines, settings, [0]).run(until_told())
 
 given = json.loads(sys.argv[1])
 engines = Engines(given["postgres_url"], given["nats_url"], LakePlace(given["catalog"], given["path"]))
-asyncio.run(run_worker(engines, load_settings(commit_s=given["commit_s"]), [0]))
+asyncio.run(work(engines, load_settings(commit_s=given["commit_s"])))
 """
 
 

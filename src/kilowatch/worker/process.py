@@ -5,7 +5,6 @@ first one's death. The lake's upkeep runs beside the work, in one process at a t
 """
 
 import asyncio
-import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -134,12 +133,3 @@ def leaves(group: BaseExceptionGroup[Exception]) -> list[Exception]:
         else:
             found.append(error)
     return found
-
-
-async def run_worker(engines: Engines, settings: Settings, numbers: Sequence[int]) -> None:
-    """Runs a worker until SIGINT or SIGTERM; what has arrived is committed before it returns."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    await Worker(engines, settings, numbers).run(stop)
