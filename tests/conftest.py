@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import psycopg
 import pytest
 
-from kilowatch.accounts.store import Organisation
+from kilowatch.accounts.store.organisations import Organisation
 from kilowatch.ids import new_id
 from kilowatch.postgres import migrate
 from kilowatch.postgres.embedded import EmbeddedPostgres

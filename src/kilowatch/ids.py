@@ -9,10 +9,13 @@ import re
 import secrets
 import uuid
 
+from kilowatch.errors import Fault
+
 DEVICE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 ORGANISATION_SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 METRIC_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 KEY_PREFIX = "kw_"
+NAME_MAX = 200
 
 
 def new_id() -> uuid.UUID:
@@ -28,3 +31,11 @@ def new_secret() -> str:
 def hash_secret(secret: str) -> bytes:
     """SHA-256 of a key, 32 bytes: what is stored and looked up."""
     return hashlib.sha256(secret.encode()).digest()
+
+
+def name_faults(name: object) -> list[Fault]:
+    """What is wrong with a name that people read; empty when nothing is."""
+    if isinstance(name, str) and 1 <= len(name) <= NAME_MAX and name.isprintable() and name.strip() == name:
+        return []
+    detail = f"name has 1 to {NAME_MAX} printable characters and no blanks around it."
+    return [Fault("bad_name", detail, pointer="/name")]

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kilowatch.accounts.identity import Authenticator, require_scope
-from kilowatch.accounts.store import ApiKey, Organisation, create_api_key, revoke_api_key
+from kilowatch.accounts.store.api_keys import ApiKey, create_api_key, revoke_api_key
+from kilowatch.accounts.store.organisations import Organisation
 from kilowatch.clock import DrivenClock, to_datetime
 from kilowatch.errors import EngineUnavailable, Problem
 from kilowatch.postgres.engine import Connection, Database

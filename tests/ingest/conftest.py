@@ -14,7 +14,8 @@ import httpx
 import msgspec
 import pytest
 
-from kilowatch.accounts.store import Organisation, create_api_key
+from kilowatch.accounts.store.api_keys import create_api_key
+from kilowatch.accounts.store.organisations import Organisation
 from kilowatch.clock import SystemClock
 from kilowatch.ingest.doors import Doors, create_doors
 from kilowatch.postgres.engine import Database

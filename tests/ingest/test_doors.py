@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 import zstandard
 
-from kilowatch.accounts.store import Organisation
+from kilowatch.accounts.store.organisations import Organisation
 from kilowatch.clock import rfc3339
 from kilowatch.ingest.doors import Doors
 from kilowatch.postgres.engine import Database

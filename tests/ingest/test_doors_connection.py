@@ -14,7 +14,7 @@ import uvicorn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kilowatch.accounts.store import list_api_keys, revoke_api_key
+from kilowatch.accounts.store.api_keys import list_api_keys, revoke_api_key
 from kilowatch.ingest.connection import connection_class
 from kilowatch.ingest.doors import Doors
 from kilowatch.stream.client import Client

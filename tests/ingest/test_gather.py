@@ -4,7 +4,7 @@ import asyncio
 
 import numpy as np
 
-from kilowatch.accounts.store import Organisation
+from kilowatch.accounts.store.organisations import Organisation
 from kilowatch.clock import SystemClock
 from kilowatch.ingest.doors import Doors, create_doors
 from kilowatch.postgres.engine import Database

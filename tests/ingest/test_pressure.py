@@ -6,7 +6,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from kilowatch.accounts.store import Organisation
+from kilowatch.accounts.store.organisations import Organisation
 from kilowatch.clock import SystemClock
 from kilowatch.errors import EngineUnavailable, Problem
 from kilowatch.ingest.doors import Doors, create_doors

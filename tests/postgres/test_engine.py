@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
-from kilowatch.accounts.store import Organisation, list_organisations
+from kilowatch.accounts.store.organisations import Organisation, list_organisations
 from kilowatch.errors import EngineUnavailable
 from kilowatch.postgres import migrate
 from kilowatch.postgres.engine import Database

@@ -16,10 +16,10 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-import kilowatch.accounts.store as accounts
 import kilowatch.sites.store as sites
 import kilowatch.telemetry.store as telemetry
-from kilowatch.accounts.store import Organisation
+from kilowatch.accounts.store import api_keys, members, organisations, sessions, users
+from kilowatch.accounts.store.organisations import Organisation
 from kilowatch.errors import Problem
 from kilowatch.ids import new_id
 from kilowatch.postgres.engine import Connection, Database
@@ -58,17 +58,17 @@ async def owned(database: Database, organisation: Organisation, other_organisati
         metric = (await telemetry.ensure_metrics(connection, organisation.id, ["power"]))["power"]
         await telemetry.ensure_series(connection, [device.device_no], [metric.metric_no])
         await telemetry.device_sources(connection, [device.device_no])
-        key, _ = await accounts.create_api_key(connection, organisation.id, "K", ["admin"])
+        key, _ = await api_keys.create_api_key(connection, organisation.id, "K", ["admin"])
         letter = NewDeadLetter(organisation.id, device.id, "http", "conflict", "", {}, NOW, f"{key.id}")
         await telemetry.keep_dead_letters(connection, [letter])
         (kept,) = (await telemetry.list_dead_letters(connection)).items
         await telemetry.remember_response(connection, organisation.id, key.key_no, "request", b"f", {})
     user_id, session_id, token = new_id(), new_id(), f"kwr_{new_id()}"
     async with database.person(user_id, organisation.id) as connection:
-        assert await accounts.create_user(connection, user_id, f"{user_id.hex}@example.org", "Ada", "hash")
-        await accounts.add_member(connection, organisation.id, user_id, "admin", is_personal=True)
-        await accounts.set_code(connection, user_id, "verify", "123456")
-        await accounts.start_session(connection, user_id, session_id, 30, token)
+        assert await users.create_user(connection, user_id, f"{user_id.hex}@example.org", "Ada", "hash")
+        await members.add_member(connection, organisation.id, user_id, "admin", is_personal=True)
+        await users.set_code(connection, user_id, "verify", "123456")
+        await sessions.start_session(connection, user_id, session_id, 30, token)
     return Owned(
         other_organisation.id, new_id(), organisation, site.id, device.id, device.device_no, metric.metric_no,
         key.id, key.key_no, kept.id, user_id, session_id, token,
@@ -79,28 +79,30 @@ Attempt = Callable[[Connection, Owned], Awaitable[Any]]
 
 # What a stranger gets: 404 or 422 as a Problem, or an answer without anything of the owner's.
 ATTEMPTS: dict[str, Attempt] = {
-    "accounts.add_member": lambda c, o: accounts.add_member(c, o.owner.id, o.myself, "admin"),
-    "accounts.add_refresh_token": lambda c, o: accounts.add_refresh_token(
+    "members.add_member": lambda c, o: members.add_member(c, o.owner.id, o.myself, "admin"),
+    "sessions.add_refresh_token": lambda c, o: sessions.add_refresh_token(
         c, o.user_id, o.session_id, "kwr_mine"
     ),
-    "accounts.change_user": lambda c, o: accounts.change_user(c, o.user_id, name="Mine"),
-    "accounts.create_api_key": lambda c, o: accounts.create_api_key(c, o.owner.id, "Mine", ["read"]),
-    "accounts.create_organisation": lambda c, o: accounts.create_organisation(c, o.owner.id, "mine", "Mine"),
-    "accounts.create_user": lambda c, o: accounts.create_user(c, o.user_id, "me@example.org", "Me", "hash"),
-    "accounts.end_sessions": lambda c, o: accounts.end_sessions(c, o.user_id),
-    "accounts.find_key_owners": lambda c, o: accounts.find_key_owners(c, [o.key_no]),
-    "accounts.get_organisation": lambda c, o: accounts.get_organisation(c, o.owner.id),
-    "accounts.get_user": lambda c, o: accounts.get_user(c, o.user_id),
-    "accounts.has_code": lambda c, o: accounts.has_code(c, o.user_id, "verify"),
-    "accounts.is_session_open": lambda c, o: accounts.is_session_open(c, o.session_id),
-    "accounts.list_api_keys": lambda c, _: accounts.list_api_keys(c),
-    "accounts.list_memberships": lambda c, _: accounts.list_memberships(c),
-    "accounts.list_organisations": lambda c, _: accounts.list_organisations(c),
-    "accounts.revoke_api_key": lambda c, o: accounts.revoke_api_key(c, o.key_id),
-    "accounts.set_code": lambda c, o: accounts.set_code(c, o.user_id, "reset", "654321"),
-    "accounts.start_session": lambda c, o: accounts.start_session(c, o.user_id, new_id(), 30, "kwr_mine"),
-    "accounts.use_code": lambda c, o: accounts.use_code(c, o.user_id, "verify", "123456"),
-    "accounts.use_refresh_token": lambda c, o: accounts.use_refresh_token(c, o.token),
+    "users.change_user": lambda c, o: users.change_user(c, o.user_id, name="Mine"),
+    "api_keys.create_api_key": lambda c, o: api_keys.create_api_key(c, o.owner.id, "Mine", ["read"]),
+    "organisations.create_organisation": lambda c, o: organisations.create_organisation(
+        c, o.owner.id, "mine", "Mine"
+    ),
+    "users.create_user": lambda c, o: users.create_user(c, o.user_id, "me@example.org", "Me", "hash"),
+    "sessions.end_sessions": lambda c, o: sessions.end_sessions(c, o.user_id),
+    "api_keys.find_key_owners": lambda c, o: api_keys.find_key_owners(c, [o.key_no]),
+    "organisations.get_organisation": lambda c, o: organisations.get_organisation(c, o.owner.id),
+    "users.get_user": lambda c, o: users.get_user(c, o.user_id),
+    "users.has_code": lambda c, o: users.has_code(c, o.user_id, "verify"),
+    "sessions.is_session_open": lambda c, o: sessions.is_session_open(c, o.session_id),
+    "api_keys.list_api_keys": lambda c, _: api_keys.list_api_keys(c),
+    "members.list_memberships": lambda c, _: members.list_memberships(c),
+    "organisations.list_organisations": lambda c, _: organisations.list_organisations(c),
+    "api_keys.revoke_api_key": lambda c, o: api_keys.revoke_api_key(c, o.key_id),
+    "users.set_code": lambda c, o: users.set_code(c, o.user_id, "reset", "654321"),
+    "sessions.start_session": lambda c, o: sessions.start_session(c, o.user_id, new_id(), 30, "kwr_mine"),
+    "users.use_code": lambda c, o: users.use_code(c, o.user_id, "verify", "123456"),
+    "sessions.use_refresh_token": lambda c, o: sessions.use_refresh_token(c, o.token),
     "sites.create_device": lambda c, o: sites.create_device(c, o.me, "D1", o.site_id),
     "sites.create_organisation_with_home": lambda c, o: sites.create_organisation_with_home(
         c, o.owner.id, "mine", "Mine"
@@ -136,18 +138,19 @@ ATTEMPTS: dict[str, Attempt] = {
         c, o.me, o.key_no, "request", b"mine", {}
     ),
 }
+ROOMS = (api_keys, members, organisations, sessions, users)
 # Made to look before organisation or person is known; each needs the hash, the exact slug or the address.
 LOOK_UPS = {
-    "accounts.find_api_key",
-    "accounts.find_organisation",
-    "accounts.find_refresh_token",
-    "accounts.find_user",
+    "api_keys.find_api_key",
+    "organisations.find_organisation",
+    "sessions.find_refresh_token",
+    "users.find_user",
 }
 
 
 def store_functions(*rooms: ModuleType) -> set[str]:
     return {
-        f"{room.__name__.split('.')[1]}.{name}"
+        f"{room.__name__.removesuffix('.store').rpartition('.')[2]}.{name}"
         for room in rooms
         for name, function in inspect.getmembers(room, inspect.iscoroutinefunction)
         if function.__module__ == room.__name__ and not name.startswith("_")
@@ -155,7 +158,7 @@ def store_functions(*rooms: ModuleType) -> set[str]:
 
 
 def test_every_store_function_has_its_attempt() -> None:
-    assert store_functions(accounts, sites, telemetry) == set(ATTEMPTS) | LOOK_UPS
+    assert store_functions(*ROOMS, sites, telemetry) == set(ATTEMPTS) | LOOK_UPS
 
 
 async def rows_of(worker: Database, owner: uuid.UUID) -> dict[str, list[str]]:

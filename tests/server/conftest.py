@@ -15,7 +15,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from kilowatch.accounts.mail import FolderMail
-from kilowatch.accounts.store import Organisation, create_api_key
+from kilowatch.accounts.store.api_keys import create_api_key
+from kilowatch.accounts.store.organisations import Organisation
 from kilowatch.clock import SystemClock
 from kilowatch.lake.connection import LakePlace, prepare_lake
 from kilowatch.lake.reading import LakeReader

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from kilowatch.accounts.store import list_api_keys
+from kilowatch.accounts.store.api_keys import list_api_keys
 from kilowatch.server.app import Parts
 from kilowatch.sites.store import register_devices
 from kilowatch.stream.client import Client

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from kilowatch.accounts.store import Organisation
+from kilowatch.accounts.store.organisations import Organisation
 from kilowatch.errors import Problem
 from kilowatch.ids import new_id
 from kilowatch.postgres.engine import Database

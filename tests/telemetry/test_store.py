@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from sqlalchemy import text
 
-from kilowatch.accounts.store import Organisation, create_api_key
+from kilowatch.accounts.store.api_keys import create_api_key
+from kilowatch.accounts.store.organisations import Organisation
 from kilowatch.errors import Problem
 from kilowatch.ids import new_id
 from kilowatch.postgres.engine import Connection, Database

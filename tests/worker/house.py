@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kilowatch.accounts.store import Organisation
+from kilowatch.accounts.store.organisations import Organisation
 from kilowatch.clock import DrivenClock
 from kilowatch.errors import EngineUnavailable
 from kilowatch.ids import new_id

@@ -10,7 +10,9 @@ import uuid
 from dataclasses import dataclass
 
 from kilowatch.accounts.access_token import BEGINNING, AccessTokens, Bearer
-from kilowatch.accounts.store import find_api_key, is_session_open, list_memberships
+from kilowatch.accounts.store.api_keys import find_api_key
+from kilowatch.accounts.store.members import list_memberships
+from kilowatch.accounts.store.sessions import is_session_open
 from kilowatch.clock import MICROSECONDS, Clock, to_us
 from kilowatch.errors import Problem
 from kilowatch.ids import hash_secret

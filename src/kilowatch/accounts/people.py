@@ -11,13 +11,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from kilowatch.accounts import store
 from kilowatch.accounts.access_token import LIFE_S, AccessTokens
 from kilowatch.accounts.mail import Mail
 from kilowatch.accounts.password import hash_password, is_password, password_faults
+from kilowatch.accounts.store import members, sessions, users
 from kilowatch.clock import Clock, to_datetime
 from kilowatch.errors import Fault, Problem
-from kilowatch.ids import new_id
+from kilowatch.ids import name_faults, new_id
 from kilowatch.postgres.engine import Connection, Database
 
 EMAIL = re.compile(r"[^\s@<>\"(),:;\\\[\]]{1,64}@[^\s@<>\"(),:;\\\[\]]{1,189}")
@@ -57,12 +57,12 @@ class People:
         """
         email = email.strip().lower()
         faults = [] if EMAIL.fullmatch(email) else [_email_fault()]
-        faults += store.name_faults(name) + password_faults(password, email, name)
+        faults += name_faults(name) + password_faults(password, email, name)
         if faults:
             raise Problem(422, "invalid", faults[0].detail, faults)
         password_hash = await hash_password(password)
         async with self.database.unscoped() as connection:
-            known = await store.find_user(connection, email)
+            known = await users.find_user(connection, email)
         if known is not None and known.verified_at is not None:
             await self.mail.send(email, "You have an account", _ALREADY.format(name=known.name))
             return
@@ -76,28 +76,28 @@ class People:
         await self.mail.send(email, f"Your code: {code}", words.format(name=name, code=code))
 
     async def _sign_up_again(
-        self, known: store.User, name: str, password: str, password_hash: str, code: str
+        self, known: users.User, name: str, password: str, password_hash: str, code: str
     ) -> bool:
         """Takes a further sign-up for an address that nobody has shown to be theirs; whether its password
         counts. The newest one does, unless an earlier sign-up with another password still waits for its code:
         then nobody can tell whose password the reader of the mail would confirm, and none of them counts."""
         same = await is_password(password, known.password_hash)
         async with self.database.person(known.id) as connection:
-            contested = not same and await store.has_code(connection, known.id, "verify")
+            contested = not same and await users.has_code(connection, known.id, "verify")
             kept = NO_PASSWORD if contested else password_hash
-            await store.change_user(connection, known.id, name=name, password_hash=kept)
-            await store.set_code(connection, known.id, "verify", code)
+            await users.change_user(connection, known.id, name=name, password_hash=kept)
+            await users.set_code(connection, known.id, "verify", code)
         return not contested
 
     async def _make(self, user_id: uuid.UUID, email: str, name: str, password_hash: str, code: str) -> bool:
         organisation_id = new_id()
         async with self.database.person(user_id, organisation_id) as connection:
-            if not await store.create_user(connection, user_id, email, name, password_hash):
+            if not await users.create_user(connection, user_id, email, name, password_hash):
                 return False
-            await store.set_code(connection, user_id, "verify", code)
+            await users.set_code(connection, user_id, "verify", code)
             slug = f"home-{organisation_id.hex[:12]}"
             await self.open_household(connection, organisation_id, slug, name)
-            await store.add_member(connection, organisation_id, user_id, "admin", is_personal=True)
+            await members.add_member(connection, organisation_id, user_id, "admin", is_personal=True)
         return True
 
     async def verify(self, email: str, code: str) -> Tokens:
@@ -108,7 +108,7 @@ class People:
         """
         user = await self._with_code(email, "verify", code)
         async with self.database.person(user.id) as connection:
-            await store.change_user(connection, user.id, verified_at=self._now())
+            await users.change_user(connection, user.id, verified_at=self._now())
         return await self._start_session(user.id)
 
     async def log_in(self, email: str, password: str) -> Tokens:
@@ -118,7 +118,7 @@ class People:
             Problem: 401 `bad_login`; 403 `not_verified` to who knows the password.
         """
         async with self.database.unscoped() as connection:
-            user = await store.find_user(connection, email.strip())
+            user = await users.find_user(connection, email.strip())
         right = await is_password(password, None if user is None else user.password_hash)
         if user is None or not right:
             raise Problem(401, "bad_login", "Address or password are wrong.")
@@ -135,17 +135,17 @@ class People:
             Problem: 401 `session_over`; also when the token was used before, which ends its session.
         """
         async with self.database.unscoped() as connection:
-            shown = await store.find_refresh_token(connection, refresh_token)
+            shown = await sessions.find_refresh_token(connection, refresh_token)
         over = Problem(401, "session_over", "This session is over; sign in again.")
         if shown is None or shown.ended_at is not None or shown.expires_at <= self._now():
             raise over
         following = new_refresh_token()
         async with self.database.person(shown.user_id) as connection:
-            first = await store.use_refresh_token(connection, refresh_token)
+            first = await sessions.use_refresh_token(connection, refresh_token)
             if first:
-                await store.add_refresh_token(connection, shown.user_id, shown.session_id, following)
+                await sessions.add_refresh_token(connection, shown.user_id, shown.session_id, following)
             else:
-                await store.end_sessions(connection, shown.user_id, only=shown.session_id)
+                await sessions.end_sessions(connection, shown.user_id, only=shown.session_id)
         if not first:
             raise over
         return Tokens(self.tokens.make(shown.user_id, shown.session_id), following)
@@ -153,20 +153,20 @@ class People:
     async def log_out(self, refresh_token: str) -> None:
         """Ends the token's session, if there is one."""
         async with self.database.unscoped() as connection:
-            shown = await store.find_refresh_token(connection, refresh_token)
+            shown = await sessions.find_refresh_token(connection, refresh_token)
         if shown is not None:
             async with self.database.person(shown.user_id) as connection:
-                await store.end_sessions(connection, shown.user_id, only=shown.session_id)
+                await sessions.end_sessions(connection, shown.user_id, only=shown.session_id)
 
     async def forget_password(self, email: str) -> None:
         """Sends a code to set a new password with, if there is such a user."""
         async with self.database.unscoped() as connection:
-            user = await store.find_user(connection, email.strip())
+            user = await users.find_user(connection, email.strip())
         if user is None:
             return
         code = new_code()
         async with self.database.person(user.id) as connection:
-            await store.set_code(connection, user.id, "reset", code)
+            await users.set_code(connection, user.id, "reset", code)
         await self.mail.send(user.email, f"Your code: {code}", _RESET.format(name=user.name, code=code))
 
     async def reset_password(self, email: str, code: str, password: str) -> None:
@@ -181,8 +181,8 @@ class People:
         async with self.database.person(user.id) as connection:
             # Whoever read the code has the address, so it counts as verified.
             verified_at = user.verified_at or self._now()
-            await store.change_user(connection, user.id, password_hash=password_hash, verified_at=verified_at)
-            await store.end_sessions(connection, user.id)
+            await users.change_user(connection, user.id, password_hash=password_hash, verified_at=verified_at)
+            await sessions.end_sessions(connection, user.id)
 
     async def change_password(self, user_id: uuid.UUID, session_id: uuid.UUID, old: str, new: str) -> None:
         """Sets a new password and ends all other sessions.
@@ -194,17 +194,17 @@ class People:
         _refuse_weak(new, user.email, user.name)
         password_hash = await hash_password(new)
         async with self.database.person(user_id) as connection:
-            await store.change_user(connection, user_id, password_hash=password_hash)
-            await store.end_sessions(connection, user_id, but=session_id)
+            await users.change_user(connection, user_id, password_hash=password_hash)
+            await sessions.end_sessions(connection, user_id, but=session_id)
 
-    async def confirm(self, user_id: uuid.UUID, password: str) -> store.User:
+    async def confirm(self, user_id: uuid.UUID, password: str) -> users.User:
         """The user, who has shown the password once more.
 
         Raises:
             Problem: 401 `bad_login`.
         """
         async with self.database.person(user_id) as connection:
-            user = await store.get_user(connection, user_id)
+            user = await users.get_user(connection, user_id)
         if not await is_password(password, None if user is None else user.password_hash) or user is None:
             raise Problem(401, "bad_login", "The password is wrong.")
         return user
@@ -212,13 +212,13 @@ class People:
     def _now(self) -> datetime:
         return to_datetime(self.clock.now_us())
 
-    async def _with_code(self, email: str, purpose: store.Purpose, code: str) -> store.User:
+    async def _with_code(self, email: str, purpose: users.Purpose, code: str) -> users.User:
         async with self.database.unscoped() as connection:
-            user = await store.find_user(connection, email.strip())
+            user = await users.find_user(connection, email.strip())
         right = False
         if user is not None:
             async with self.database.person(user.id) as connection:
-                right = await store.use_code(connection, user.id, purpose, code.strip())
+                right = await users.use_code(connection, user.id, purpose, code.strip())
         if user is None or not right:
             raise Problem(401, "bad_code", "The code is wrong or too old; ask for a new one.")
         return user
@@ -226,7 +226,7 @@ class People:
     async def _start_session(self, user_id: uuid.UUID) -> Tokens:
         session_id, refresh_token = new_id(), new_refresh_token()
         async with self.database.person(user_id) as connection:
-            await store.start_session(connection, user_id, session_id, self.session_days, refresh_token)
+            await sessions.start_session(connection, user_id, session_id, self.session_days, refresh_token)
         return Tokens(self.tokens.make(user_id, session_id), refresh_token)
 
 

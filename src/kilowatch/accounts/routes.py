@@ -9,11 +9,12 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from kilowatch.accounts import store
 from kilowatch.accounts.access import Access
 from kilowatch.accounts.identity import Caller
 from kilowatch.accounts.people import People
+from kilowatch.accounts.store import api_keys, members, users
 from kilowatch.errors import Problem
+from kilowatch.ids import NAME_MAX, name_faults
 from kilowatch.postgres.page import LIMIT_DEFAULT, LIMIT_MAX
 
 Scope = Literal["ingest", "read", "control", "admin"]
@@ -45,7 +46,7 @@ class ApiKeyWanted(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str = Field(min_length=1, max_length=store.NAME_MAX)
+    name: str = Field(min_length=1, max_length=NAME_MAX)
     scopes: list[Scope] = Field(min_length=1)
     auto_register: bool = Field(False, description="Whether unknown devices are made when it sends for them.")
     expires_at: AwareDatetime | None = None
@@ -91,7 +92,7 @@ def make_routes(access: Access) -> APIRouter:
     ) -> ApiKeys:
         """The organisation's keys in the order of their making, ended ones too."""
         async with access.database.scope(caller.organisation_id) as connection:
-            page = await store.list_api_keys(connection, limit, cursor)
+            page = await api_keys.list_api_keys(connection, limit, cursor)
         return ApiKeys.model_validate(page)
 
     @routes.post("/api-keys", status_code=201, tags=["accounts"])
@@ -100,7 +101,7 @@ def make_routes(access: Access) -> APIRouter:
     ) -> ApiKeyMade:
         """Makes a key; its secret is in this answer and nowhere else."""
         async with access.database.scope(caller.organisation_id) as connection:
-            made, secret = await store.create_api_key(
+            made, secret = await api_keys.create_api_key(
                 connection,
                 caller.organisation_id,
                 wanted.name,
@@ -115,7 +116,7 @@ def make_routes(access: Access) -> APIRouter:
     async def revoke_api_key(key_id: uuid.UUID, caller: Annotated[Caller, Depends(access.admin)]) -> None:
         """Ends a key: within a second it opens nothing any more, and its live connections are closed."""
         async with access.database.scope(caller.organisation_id) as connection:
-            await store.revoke_api_key(connection, key_id)
+            await api_keys.revoke_api_key(connection, key_id)
         await access.announce(caller.organisation_id, "keys")
 
     return routes
@@ -128,7 +129,7 @@ class Strict(BaseModel):
 
 
 Email = Annotated[str, Field(max_length=254)]
-Secret = Annotated[str, Field(max_length=store.NAME_MAX * 4)]
+Secret = Annotated[str, Field(max_length=NAME_MAX * 4)]
 
 
 class SignUp(Strict):
@@ -136,7 +137,7 @@ class SignUp(Strict):
 
     email: Email
     password: Secret
-    name: str = Field(max_length=store.NAME_MAX)
+    name: str = Field(max_length=NAME_MAX)
 
 
 class CodeShown(Strict):
@@ -181,7 +182,7 @@ class PasswordChange(Strict):
 class MeWanted(Strict):
     """What of a profile can be changed."""
 
-    name: str = Field(max_length=store.NAME_MAX)
+    name: str = Field(max_length=NAME_MAX)
 
 
 class TokenPair(BaseModel):
@@ -309,17 +310,17 @@ def _add_profile(routes: APIRouter, access: Access) -> None:
     @routes.patch("/me")
     async def change_me(wanted: MeWanted, person: Annotated[Person, Depends(person_of(access))]) -> Me:
         """Changes the profile."""
-        if faults := store.name_faults(wanted.name):
+        if faults := name_faults(wanted.name):
             raise Problem(422, "invalid", faults[0].detail, faults)
         async with access.database.person(person.user_id) as connection:
-            await store.change_user(connection, person.user_id, name=wanted.name)
+            await users.change_user(connection, person.user_id, name=wanted.name)
         return await _profile(access, person.user_id)
 
 
 async def _profile(access: Access, user_id: uuid.UUID) -> Me:
     async with access.database.person(user_id) as connection:
-        user = await store.get_user(connection, user_id)
-        memberships = await store.list_memberships(connection)
+        user = await users.get_user(connection, user_id)
+        memberships = await members.list_memberships(connection)
     if user is None:
         raise Problem(401, "bad_credentials", "This account is no more.")
     shown = [Belonging.model_validate(one) for one in memberships]

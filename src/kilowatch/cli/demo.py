@@ -19,7 +19,8 @@ PAGE_SCOPES = ["read"]
 
 async def make_demo_keys(settings: Settings, database: Any) -> str:
     """Makes what is missing; returns the page's key."""
-    from kilowatch.accounts.store import create_api_key, create_organisation, find_api_key, find_organisation
+    from kilowatch.accounts.store.api_keys import create_api_key, find_api_key
+    from kilowatch.accounts.store.organisations import create_organisation, find_organisation
 
     path = _secrets(settings)
     kept: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}

@@ -3,7 +3,8 @@
 import json
 from dataclasses import dataclass
 
-from kilowatch.accounts.store import create_api_key, find_organisation
+from kilowatch.accounts.store.api_keys import create_api_key
+from kilowatch.accounts.store.organisations import find_organisation
 from kilowatch.cli.instance import Addresses
 from kilowatch.cli.places import find_addresses
 from kilowatch.cli.processes import run_loop

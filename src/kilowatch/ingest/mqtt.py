@@ -16,7 +16,8 @@ import numpy as np
 import structlog
 
 from kilowatch.accounts.identity import Caller
-from kilowatch.accounts.store import ApiKey, create_api_key, find_organisation, list_api_keys
+from kilowatch.accounts.store.api_keys import ApiKey, create_api_key, list_api_keys
+from kilowatch.accounts.store.organisations import find_organisation
 from kilowatch.clock import Clock
 from kilowatch.errors import EngineUnavailable, Problem
 from kilowatch.ids import DEVICE_ID

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from kilowatch.accounts.store import name_faults
 from kilowatch.errors import Fault
-from kilowatch.ids import DEVICE_ID
+from kilowatch.ids import DEVICE_ID, name_faults
 from kilowatch.sites.site import label_faults, matches
 
 DEVICE_STATUSES = ("active", "inactive", "maintenance", "error")

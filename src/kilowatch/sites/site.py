@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from kilowatch.accounts.store import name_faults
 from kilowatch.errors import Fault
+from kilowatch.ids import name_faults
 from kilowatch.period import is_zone
 
 SITE_KINDS = ("home", "plant", "microgrid", "area")

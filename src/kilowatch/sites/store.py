@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import delete, literal, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
-from kilowatch.accounts.store import Organisation, create_organisation
+from kilowatch.accounts.store.organisations import Organisation, create_organisation
 from kilowatch.errors import Fault, Problem
 from kilowatch.ids import DEVICE_ID, new_id
 from kilowatch.postgres.engine import Connection

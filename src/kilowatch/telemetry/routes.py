@@ -13,7 +13,7 @@ from fastapi.responses import StreamingResponse
 
 from kilowatch.accounts.access import Access
 from kilowatch.accounts.identity import Caller
-from kilowatch.accounts.store import get_organisation
+from kilowatch.accounts.store.organisations import get_organisation
 from kilowatch.clock import Clock
 from kilowatch.errors import Fault, Problem
 from kilowatch.ids import DEVICE_ID, METRIC_NAME

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from kilowatch.accounts.identity import ROLE_SCOPES
-from kilowatch.accounts.store import ApiKey, is_session_open, list_api_keys, list_memberships
+from kilowatch.accounts.store.api_keys import ApiKey, list_api_keys
+from kilowatch.accounts.store.members import list_memberships
+from kilowatch.accounts.store.sessions import is_session_open
 from kilowatch.clock import Clock, to_us
 from kilowatch.postgres.engine import Connection, Database
 from kilowatch.postgres.page import LIMIT_MAX

@@ -1,0 +1,1 @@
+"""What people, keys and organisations are in PostgreSQL."""

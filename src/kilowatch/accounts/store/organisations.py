@@ -1,0 +1,88 @@
+"""Organisations in PostgreSQL: who owns sites, devices and readings.
+
+Keeps true: row-level security decides whose rows are seen, so only what creates rows names the organisation.
+"""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select, text
+
+from kilowatch.accounts.tables import (
+    organisations,
+)
+from kilowatch.errors import Fault, Problem
+from kilowatch.ids import ORGANISATION_SLUG, name_faults
+from kilowatch.postgres.engine import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Organisation:
+    """Who owns sites, devices and readings; retention is in days per tier."""
+
+    id: uuid.UUID
+    slug: str
+    name: str
+    retention_raw_days: int
+    retention_hourly_days: int
+    retention_daily_days: int
+    created_at: datetime
+
+
+async def create_organisation(
+    connection: Connection, organisation_id: uuid.UUID, slug: str, name: str
+) -> Organisation:
+    """A new organisation, in a transaction scoped to its own (new) id.
+
+    Raises:
+        Problem: 422 for a slug or name that is none, 409 `slug_taken`.
+    """
+    faults = [] if ORGANISATION_SLUG.fullmatch(slug) else [_slug_fault(slug)]
+    faults += name_faults(name)
+    if faults:
+        raise Problem(422, "invalid", "The organisation cannot be made like this.", faults)
+    found = await connection.execute(
+        text(
+            "INSERT INTO kilowatch.organisations (id, slug, name) VALUES (:id, :slug, :name)"
+            " ON CONFLICT (slug) DO NOTHING RETURNING *"
+        ),
+        {"id": organisation_id, "slug": slug, "name": name},
+    )
+    row = found.mappings().one_or_none()
+    if row is None:
+        raise Problem(409, "slug_taken", f"There is an organisation {slug!r} already; choose another slug.")
+    return Organisation(**row)
+
+
+async def find_organisation(connection: Connection, slug: str) -> Organisation | None:
+    """The organisation of this slug; works in an unscoped transaction of any role."""
+    if not ORGANISATION_SLUG.fullmatch(slug):
+        return None
+    found = await connection.execute(text("SELECT * FROM kilowatch.find_organisation(:slug)"), {"slug": slug})
+    row = found.mappings().one_or_none()
+    return None if row is None else Organisation(**row)
+
+
+async def get_organisation(connection: Connection, organisation_id: uuid.UUID) -> Organisation:
+    """The organisation of this id.
+
+    Raises:
+        Problem: 404.
+    """
+    found = await connection.execute(select(organisations).where(organisations.c.id == organisation_id))
+    row = found.mappings().one_or_none()
+    if row is None:
+        raise Problem(404, "not_found", f"There is no organisation {organisation_id}.")
+    return Organisation(**row)
+
+
+async def list_organisations(connection: Connection) -> list[Organisation]:
+    """All that the transaction may see, oldest first: its own, or every one for the worker unscoped."""
+    order = select(organisations).order_by(organisations.c.created_at, organisations.c.id)
+    return [Organisation(**row) for row in (await connection.execute(order)).mappings()]
+
+
+def _slug_fault(slug: str) -> Fault:
+    detail = f"slug {slug[:80]!r} must be 1 to 63 of a-z, 0-9 and '-', not starting with '-'."
+    return Fault("bad_slug", detail, pointer="/slug")

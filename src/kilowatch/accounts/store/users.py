@@ -1,0 +1,121 @@
+"""Users and the codes that are mailed to them, in PostgreSQL.
+
+Keeps true: a code is good once, for a short while, and after some wrong ones for nobody.
+"""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy import func, select, text, update
+
+from kilowatch.accounts.tables import (
+    user_codes,
+    users,
+)
+from kilowatch.ids import hash_secret
+from kilowatch.postgres.engine import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Somebody who can sign in; verified once they have shown that the address is theirs."""
+
+    id: uuid.UUID
+    email: str
+    name: str
+    password_hash: str
+    verified_at: datetime | None
+    created_at: datetime
+
+
+Purpose = Literal["verify", "reset"]
+
+
+CODE_TRIES = 5
+
+
+CODE_MINUTES = 15
+
+
+async def find_user(connection: Connection, email: str) -> User | None:
+    """The user of this address; works in an unscoped transaction of any role."""
+    found = await connection.execute(
+        text("SELECT * FROM kilowatch.find_user(:email)"), {"email": email.lower()}
+    )
+    row = found.mappings().one_or_none()
+    return None if row is None else User(**row)
+
+
+async def get_user(connection: Connection, user_id: uuid.UUID) -> User | None:
+    """The user of this id, in a transaction of their own."""
+    row = (await connection.execute(select(users).where(users.c.id == user_id))).mappings().one_or_none()
+    return None if row is None else User(**row)
+
+
+async def create_user(
+    connection: Connection, user_id: uuid.UUID, email: str, name: str, password_hash: str
+) -> bool:
+    """Makes a user, in a transaction of their (new) id; False when the address is taken."""
+    made = await connection.execute(
+        text(
+            "INSERT INTO kilowatch.users (id, email, name, password_hash)"
+            " VALUES (:id, :email, :name, :hash) ON CONFLICT (email) DO NOTHING"
+        ),
+        {"id": user_id, "email": email.lower(), "name": name, "hash": password_hash},
+    )
+    return made.rowcount == 1
+
+
+async def change_user(connection: Connection, user_id: uuid.UUID, **changes: object) -> None:
+    """Changes columns of a user."""
+    await connection.execute(update(users).where(users.c.id == user_id).values(**changes))
+
+
+async def set_code(connection: Connection, user_id: uuid.UUID, purpose: Purpose, code: str) -> None:
+    """Replaces the user's code for a purpose by a new one."""
+    await connection.execute(
+        text(
+            "INSERT INTO kilowatch.user_codes (user_id, purpose, code_hash, expires_at)"
+            " VALUES (:user, :purpose, :hash, now() + make_interval(mins => :minutes))"
+            " ON CONFLICT (user_id, purpose) DO UPDATE SET code_hash = excluded.code_hash, tries = 0,"
+            " expires_at = excluded.expires_at"
+        ),
+        {"user": user_id, "purpose": purpose, "hash": _code_hash(user_id, code), "minutes": CODE_MINUTES},
+    )
+
+
+async def has_code(connection: Connection, user_id: uuid.UUID, purpose: Purpose) -> bool:
+    """Whether a code for this purpose is still good."""
+    found = await connection.execute(
+        select(user_codes.c.user_id).where(
+            user_codes.c.user_id == user_id,
+            user_codes.c.purpose == purpose,
+            user_codes.c.expires_at > func.now(),
+        )
+    )
+    return found.one_or_none() is not None
+
+
+async def use_code(connection: Connection, user_id: uuid.UUID, purpose: Purpose, code: str) -> bool:
+    """Whether this is the user's code; a right one is used up, and after some wrong ones none is right."""
+    known = {"user": user_id, "purpose": purpose, "hash": _code_hash(user_id, code), "most": CODE_TRIES}
+    counted = await connection.execute(
+        text(
+            "UPDATE kilowatch.user_codes SET tries = tries + 1 WHERE user_id = :user AND purpose = :purpose"
+            " AND tries < :most AND expires_at > now() RETURNING code_hash = :hash AS is_right"
+        ),
+        known,
+    )
+    row = counted.one_or_none()
+    if row is None or not row.is_right:
+        return False
+    await connection.execute(
+        text("DELETE FROM kilowatch.user_codes WHERE user_id = :user AND purpose = :purpose"), known
+    )
+    return True
+
+
+def _code_hash(user_id: uuid.UUID, code: str) -> bytes:
+    return hash_secret(f"{user_id}:{code}")
