@@ -27,8 +27,23 @@ UNPROTECTED = """
         AND NOT (c.relrowsecurity AND c.relforcerowsecurity AND EXISTS (
             SELECT FROM pg_policies p WHERE p.schemaname = 'kilowatch' AND p.tablename = c.relname
                 AND p.roles = ARRAY['kilowatch_app'::name] AND p.cmd = 'ALL'
+                AND p.permissive = 'PERMISSIVE'
                 AND p.qual ~ 'kilowatch[.](organisation|user)_id' AND p.with_check = p.qual
         ))
+"""
+READ_AND_WRITTEN_ONLY = {"audit_log"}
+"""Their rows are never changed, so reading and writing have policies of their own."""
+OPEN_TO_CUSTOMERS = {"metrics"}
+"""Names and units, without which a customer's own readings would say nothing."""
+NOT_WITHHELD = """
+    SELECT c.relname FROM pg_class c
+    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'organisation_id'
+    WHERE c.relnamespace = 'kilowatch'::regnamespace AND c.relkind IN ('r', 'p')
+        AND NOT EXISTS (
+            SELECT FROM pg_policies p WHERE p.schemaname = 'kilowatch' AND p.tablename = c.relname
+                AND p.permissive = 'RESTRICTIVE' AND p.cmd = 'ALL' AND p.qual ~ 'kilowatch[.]customer_id'
+                AND p.roles = ARRAY['kilowatch_app'::name]
+        )
 """
 TABLES = "SELECT relname FROM pg_class WHERE relnamespace = 'kilowatch'::regnamespace AND relkind = 'r'"
 
@@ -108,9 +123,19 @@ def test_a_difference_is_seen(empty: str, change: str) -> None:
 
 def test_every_table_is_under_row_level_security(empty: str) -> None:
     migrate.upgrade(empty)
-    assert ask(empty, UNPROTECTED) == []
+    assert set(ask(empty, UNPROTECTED)) == READ_AND_WRITTEN_ONLY
+    assert set(ask(empty, NOT_WITHHELD)) == OPEN_TO_CUSTOMERS
     tell(empty, "CREATE TABLE kilowatch.careless (organisation_id uuid)")
-    assert ask(empty, UNPROTECTED) == ["careless"]
+    assert set(ask(empty, UNPROTECTED)) == READ_AND_WRITTEN_ONLY | {"careless"}
+    assert set(ask(empty, NOT_WITHHELD)) == OPEN_TO_CUSTOMERS | {"careless"}
+
+
+def test_the_audit_log_cannot_be_rewritten(empty: str) -> None:
+    migrate.upgrade(empty)
+    for role in (APP, WORKER):
+        for change in ("UPDATE kilowatch.audit_log SET actor = 'x'", "DELETE FROM kilowatch.audit_log"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                tell(as_role(empty, role), change)
 
 
 def test_two_migrators_at_once_do_no_harm(empty: str) -> None:

@@ -1,8 +1,9 @@
-"""Tables of organisations, API keys and people. Secrets are kept as hashes and nothing else: SHA-256 of keys,
-tokens and codes, Argon2id of passwords."""
+"""Tables of organisations, API keys and people, and of who did what. Secrets are kept as hashes: SHA-256 of
+keys, tokens and codes, Argon2id of passwords; second factors, which cannot be, are kept sealed."""
 
 from sqlalchemy import (
     ARRAY,
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     func,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 from kilowatch.postgres.schema import metadata
 
@@ -33,6 +35,8 @@ organisations = Table(
     Column("retention_hourly_days", Integer, nullable=False, server_default=text("365")),
     Column("retention_daily_days", Integer, nullable=False, server_default=text("1825")),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("regions", ARRAY(Text), nullable=False, server_default=text("'{}'::text[]")),
+    CheckConstraint("cardinality(regions) <= 1000", name="regions"),
     CheckConstraint("slug ~ '^[a-z0-9][a-z0-9-]{0,62}$'", name="slug"),
     CheckConstraint("length(name) BETWEEN 1 AND 200", name="name"),
     CheckConstraint(
@@ -72,6 +76,7 @@ users = Table(
     Column("password_hash", Text, nullable=False),
     Column("verified_at", DateTime(timezone=True)),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("disabled_at", DateTime(timezone=True)),
     CheckConstraint("email = lower(email) AND length(email) BETWEEN 3 AND 254", name="email"),
     CheckConstraint("length(name) BETWEEN 1 AND 200", name="name"),
 )
@@ -120,6 +125,61 @@ memberships = Table(
     Column("role", Text, nullable=False),
     Column("is_personal", Boolean, nullable=False, server_default=text("false")),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("region", Text),
     CheckConstraint("role IN ('admin', 'operator', 'viewer', 'customer')", name="role"),
     Index("ix_memberships_user_id", "user_id"),
+)
+
+invitations = Table(
+    "invitations",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("organisation_id", Uuid, ForeignKey("organisations.id", ondelete="CASCADE"), nullable=False),
+    Column("email", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("region", Text),
+    Column("invited_by", Uuid, ForeignKey("users.id", ondelete="SET NULL")),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    UniqueConstraint("organisation_id", "email"),
+    CheckConstraint("email = lower(email) AND length(email) BETWEEN 3 AND 254", name="email"),
+    CheckConstraint("role IN ('admin', 'operator', 'viewer', 'customer')", name="role"),
+    Index("ix_invitations_email", "email"),
+)
+
+second_factors = Table(
+    "second_factors",
+    metadata,
+    Column("user_id", Uuid, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("secret", LargeBinary, nullable=False),
+    Column("confirmed_at", DateTime(timezone=True)),
+    Column("last_step", BigInteger, nullable=False, server_default=text("0")),
+)
+
+recovery_codes = Table(
+    "recovery_codes",
+    metadata,
+    Column("user_id", Uuid, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("code_hash", LargeBinary, primary_key=True),
+    Column("used_at", DateTime(timezone=True)),
+    CheckConstraint("octet_length(code_hash) = 32", name="code_hash"),
+)
+
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("no", BigInteger, Identity(always=True), primary_key=True),
+    Column("organisation_id", Uuid, ForeignKey("organisations.id", ondelete="CASCADE")),
+    Column("user_id", Uuid),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("subject", Text),
+    Column("detail", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+    Column("address", Text),
+    Column("request_id", Text),
+    CheckConstraint("action ~ '^[a-z]+(_[a-z]+)*[.][a-z]+(_[a-z]+)*$'", name="action"),
+    CheckConstraint("jsonb_typeof(detail) = 'object'", name="detail"),
+    Index("ix_audit_log_organisation_id_no", "organisation_id", "no"),
+    Index("ix_audit_log_user_id_no", "user_id", "no"),
 )

@@ -40,6 +40,8 @@ class Device:
     status: str
     energy_metric_no: int | None
     created_at: datetime
+    state: str
+    token_made_at: datetime | None
 
 
 def device_faults(values: Mapping[str, Any]) -> list[Fault]:

@@ -28,6 +28,9 @@ class Site:
     currency: str
     region: str | None
     created_at: datetime
+    icon: str | None
+    metadata: dict[str, Any]
+    demo_key_no: int | None
 
 
 def site_faults(values: Mapping[str, Any]) -> list[Fault]:

@@ -37,7 +37,12 @@ sites = Table(
     Column("currency", Text, nullable=False, server_default=text("'EUR'")),
     Column("region", Text),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("icon", Text),
+    Column("metadata", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+    Column("demo_key_no", Integer),
     UniqueConstraint("organisation_id", "id"),
+    ForeignKeyConstraint(["organisation_id", "demo_key_no"], ["api_keys.organisation_id", "api_keys.key_no"]),
+    CheckConstraint("jsonb_typeof(metadata) = 'object'", name="metadata"),
     CheckConstraint("kind IN ('home', 'plant', 'microgrid', 'area')", name="kind"),
     CheckConstraint("length(name) BETWEEN 1 AND 200", name="name"),
     CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
@@ -63,8 +68,11 @@ devices = Table(
     Column("energy_metric_no", Integer),
     Column("token_hash", LargeBinary),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("state", Text, nullable=False, server_default=text("'on'")),
+    Column("token_made_at", DateTime(timezone=True)),
     UniqueConstraint("organisation_id", "id"),
     UniqueConstraint("organisation_id", "device_no"),
+    CheckConstraint("state IN ('on', 'off', 'standby')", name="state"),
     ForeignKeyConstraint(["organisation_id", "site_id"], ["sites.organisation_id", "sites.id"]),
     ForeignKeyConstraint(
         ["organisation_id", "energy_metric_no"], ["metrics.organisation_id", "metrics.metric_no"]
@@ -79,4 +87,51 @@ devices = Table(
     CheckConstraint("octet_length(token_hash) = 32", name="token_hash"),
     Index("ix_devices_organisation_id_site_id", "organisation_id", "site_id"),
     Index("ix_devices_token_hash", "token_hash", unique=True),
+)
+
+site_assignments = Table(
+    "site_assignments",
+    metadata,
+    Column("organisation_id", Uuid, nullable=False),
+    Column("user_id", Uuid, primary_key=True),
+    Column("site_id", Uuid, primary_key=True),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    ForeignKeyConstraint(
+        ["organisation_id", "user_id"],
+        ["memberships.organisation_id", "memberships.user_id"],
+        ondelete="CASCADE",
+    ),
+    ForeignKeyConstraint(
+        ["organisation_id", "site_id"], ["sites.organisation_id", "sites.id"], ondelete="CASCADE"
+    ),
+    Index("ix_site_assignments_organisation_id_site_id", "organisation_id", "site_id"),
+)
+
+device_assignments = Table(
+    "device_assignments",
+    metadata,
+    Column("organisation_id", Uuid, nullable=False),
+    Column("user_id", Uuid, primary_key=True),
+    Column("device_no", Integer, primary_key=True),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    ForeignKeyConstraint(
+        ["organisation_id", "user_id"],
+        ["memberships.organisation_id", "memberships.user_id"],
+        ondelete="CASCADE",
+    ),
+    ForeignKeyConstraint(
+        ["organisation_id", "device_no"], ["devices.organisation_id", "devices.device_no"], ondelete="CASCADE"
+    ),
+    Index("ix_device_assignments_organisation_id_device_no", "organisation_id", "device_no"),
+)
+
+device_sightings = Table(
+    "device_sightings",
+    metadata,
+    Column("device_no", Integer, primary_key=True, autoincrement=False),
+    Column("organisation_id", Uuid, nullable=False),
+    Column("last_seen", DateTime(timezone=True), nullable=False),
+    ForeignKeyConstraint(
+        ["organisation_id", "device_no"], ["devices.organisation_id", "devices.device_no"], ondelete="CASCADE"
+    ),
 )

@@ -28,6 +28,7 @@ class Organisation:
     retention_hourly_days: int
     retention_daily_days: int
     created_at: datetime
+    regions: list[str]
 
 
 async def create_organisation(

@@ -28,6 +28,7 @@ class User:
     password_hash: str
     verified_at: datetime | None
     created_at: datetime
+    disabled_at: datetime | None = None
 
 
 Purpose = Literal["verify", "reset"]

@@ -3,7 +3,8 @@
 Keeps true: the application's role sees and changes rows of one organisation only, the one that its
 transaction named in `kilowatch.organisation_id`; without a name it sees nothing. The worker's role is
 bound by a name in the same way and sees every organisation without one. A person's own rows are seen by whom
-the transaction names in `kilowatch.user_id`. The owner, whose functions look up keys and people before either
+the transaction names in `kilowatch.user_id`. Where it names somebody in `kilowatch.customer_id`, only what is
+assigned to them is left of all that. The owner, whose functions look up keys and people before either
 is known, sees all.
 """
 
@@ -15,6 +16,7 @@ from kilowatch.postgres.schema import SCHEMA
 # In a sub-select, so that it is worked out once a statement and not once a row.
 CURRENT = "(SELECT NULLIF(current_setting('kilowatch.organisation_id', true), '')::uuid)"
 CURRENT_USER = "(SELECT NULLIF(current_setting('kilowatch.user_id', true), '')::uuid)"
+CURRENT_CUSTOMER = "(SELECT NULLIF(current_setting('kilowatch.customer_id', true), '')::uuid)"
 
 
 def protect(table: str, column: str = "organisation_id") -> None:
@@ -46,3 +48,16 @@ def protect_personal(table: str, column: str = "user_id") -> None:
     op.execute(f"CREATE POLICY every_person ON {name} TO {WORKER} USING (true) WITH CHECK (true)")
     op.execute(f"CREATE POLICY owner ON {name} TO CURRENT_USER USING (true) WITH CHECK (true)")
     op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {name} TO {APP}, {WORKER}")
+
+
+def withhold_from_customers(table: str, unless: str = "false") -> None:
+    """Takes the rows of a table from a transaction that names a customer, unless they meet this condition;
+    what it does see it cannot change. Goes on top of what `protect` allows."""
+    op.execute(
+        f"CREATE POLICY customer ON {SCHEMA}.{table} AS RESTRICTIVE TO {APP}"
+        f" USING ({CURRENT_CUSTOMER} IS NULL OR {unless}) WITH CHECK ({CURRENT_CUSTOMER} IS NULL)"
+    )
+    op.execute(
+        f"CREATE POLICY customer_deletes ON {SCHEMA}.{table} AS RESTRICTIVE FOR DELETE TO {APP}"
+        f" USING ({CURRENT_CUSTOMER} IS NULL)"
+    )
