@@ -2,7 +2,8 @@
 
 A watch is one rule on one series. Its value breaches when it stands on the wrong side of the limit, is well
 again when it stands on the right side of the clear limit, and stays what it was in between. It is raised once
-a breach has lasted `for_us`, not sooner than `cooldown_us` after the raise before, and cleared when it is well.
+a breach has lasted `for_us`, not sooner than `cooldown_us` after the raise before, and cleared when it is
+well.
 
 Keeps true: how samples are cut into frames changes nothing; a sample that is not newer than the newest seen
 of its series changes nothing; a value that swings inside the two limits raises once and clears once. No loop
