@@ -1,0 +1,1 @@
+"""Alerts: what is wrong, since when, who looks after it, and how it is told."""

@@ -1,0 +1,1 @@
+"""Commands: what people tell devices to do, and what becomes of it."""

@@ -1,0 +1,1 @@
+"""Detectors: what is wrong without anybody having set a rule."""
