@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from functools import lru_cache
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kilowatch.alerts.voices import (
@@ -148,6 +148,7 @@ def test_no_two_texts_share_more_than_a_sixth_of_their_words() -> None:
 # --- for whatever is known -------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(st.sets(st.sampled_from(NAMES)))
 def test_says_all_known_figures_and_nothing_that_is_missing(known: set[str]) -> None:
     facts = Facts(**{name: MARKED[name] for name in known})
@@ -186,6 +187,7 @@ def test_titles_and_descriptions_stay_short() -> None:
         assert len(said.description) <= 400, (len(said.description), said.description)
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1, max_size=30))
 def test_names_come_through_untouched(name: str) -> None:
     for voice, kind in itertools.product(VOICES, KINDS):
@@ -219,6 +221,7 @@ def test_a_kettle_on_standby() -> None:
 # --- which text ------------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(st.uuids(), st.sampled_from(VOICES), st.sampled_from(CELLS))
 def test_an_alert_always_says_the_same(
     alert_id: uuid.UUID, voice: VoiceName, cell: tuple[Kind, Severity]
@@ -236,6 +239,7 @@ def test_alerts_spread_over_the_texts(kind: Kind, severity: Severity) -> None:
         assert 0.5 * fair < chosen.count(text) < 1.5 * fair
 
 
+@settings(deadline=None)
 @given(st.uuids(), st.sampled_from(CELLS), st.integers(0, 5))
 def test_a_text_more_changes_only_the_alerts_that_get_it(
     alert_id: uuid.UUID, cell: tuple[Kind, Severity], added: int
