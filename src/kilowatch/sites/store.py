@@ -106,10 +106,10 @@ async def update_site(connection: Connection, site_id: uuid.UUID, changes: Mappi
 
 
 async def delete_site(connection: Connection, site_id: uuid.UUID) -> None:
-    """Removes an empty site.
+    """Removes a site, its devices and everything that they told.
 
     Raises:
-        Problem: 404; 409 while it has devices, or when it is the organisation's last.
+        Problem: 404; 409 when it is the organisation's last: devices that register themselves need a home.
     """
     site = await get_site(connection, site_id)
     # All sites of the organisation are locked, so that two deletions cannot each leave the other's.
@@ -117,10 +117,10 @@ async def delete_site(connection: Connection, site_id: uuid.UUID) -> None:
     others = (await connection.execute(locked.with_for_update())).all()
     if len(others) < 2:
         raise Problem(409, "last_site", "This is the organisation's only site; make another one first.")
-    used = select(devices.c.device_no).where(devices.c.site_id == site_id).limit(1)
-    if (await connection.execute(used)).one_or_none() is not None:
-        raise Problem(409, "site_in_use", "The site has devices; move or delete them first.")
-    await connection.execute(delete(sites).where(sites.c.id == site_id))
+    await connection.execute(delete(devices).where(devices.c.site_id == site_id))
+    gone = await connection.execute(delete(sites).where(sites.c.id == site_id))
+    if gone.rowcount == 0:
+        raise _no_site(site_id)
 
 
 async def create_device(
@@ -200,7 +200,8 @@ async def update_device(connection: Connection, device_id: str, changes: Mapping
 
 
 async def delete_device(connection: Connection, device_id: str) -> int:
-    """Removes a device and its series and returns its number; its samples leave the lake with their age.
+    """Removes a device and everything that it told, and returns its number. Its series are noted as vanished,
+    and leave the lake with the next round of upkeep.
 
     Raises:
         Problem: 404.
@@ -239,7 +240,7 @@ REGISTER = text("""
     ) fresh,
     (
         SELECT id FROM kilowatch.sites WHERE organisation_id = :organisation_id
-        ORDER BY created_at, id LIMIT 1
+        ORDER BY created_at, id LIMIT 1 FOR KEY SHARE
     ) home
     ORDER BY fresh.id
     ON CONFLICT (organisation_id, id) DO NOTHING
