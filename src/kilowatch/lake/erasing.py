@@ -57,7 +57,9 @@ def erase_series(writer: LakeWriter, vanished: pa.Table, now_us: int) -> int:
 def _count(writer: LakeWriter, table: str, vanished: pa.Table, bounds: list[int]) -> int:
     writer.connection.register("vanished", vanished)
     with engine_errors():
-        row = writer.connection.execute(f"SELECT count(*) FROM lake.{table} WHERE {CHOSEN}", bounds).fetchone()
+        row = writer.connection.execute(
+            f"SELECT count(*) FROM lake.{table} WHERE {CHOSEN}", bounds
+        ).fetchone()
     writer.connection.unregister("vanished")
     return int(row[0]) if row else 0
 
@@ -66,5 +68,11 @@ def rewrite_files(writer: LakeWriter) -> None:
     """Writes every file anew that holds deleted rows, without them. The old ones lie on disk until no kept
     snapshot names them (`upkeep.clean_up`)."""
     for table in OF_SERIES:
-        call = f"CALL ducklake_rewrite_data_files('lake', '{table}', delete_threshold => {REWRITTEN_FROM})"
-        writer.commit({}, lambda connection, call=call: connection.execute(call))
+
+        def rewrite(connection: duckdb.DuckDBPyConnection, table: str = table) -> None:
+            connection.execute(
+                "CALL ducklake_rewrite_data_files('lake', $1, delete_threshold => $2)",
+                [table, REWRITTEN_FROM],
+            )
+
+        writer.commit({}, rewrite)

@@ -261,20 +261,35 @@ async def device_sources(connection: Connection, device_nos: Numbers) -> list[De
     return [DeviceSource(**row) for row in found.mappings()]
 
 
+# Whoever deletes a device waits for the lock on it, and then takes the letter as well.
 KEEP_DEAD_LETTERS = text("""
+    WITH given AS (
+        SELECT * FROM unnest(
+            CAST(:organisations AS uuid[]), CAST(:devices AS text[]), CAST(:doors AS text[]),
+            CAST(:codes AS text[]), CAST(:details AS text[]), CAST(:payloads AS jsonb[]),
+            CAST(:times AS timestamptz[]), CAST(:sources AS text[])
+        ) AS g (organisation_id, device, door, code, detail, payload, received_at, source)
+    ),
+    standing AS (
+        SELECT d.organisation_id, d.id FROM kilowatch.devices d
+        WHERE CAST(:of_devices AS boolean)
+            AND (d.organisation_id, d.id) IN (SELECT organisation_id, device FROM given)
+        FOR KEY SHARE
+    )
     INSERT INTO kilowatch.dead_letters
         (organisation_id, device, door, code, detail, payload, received_at, source)
-    SELECT * FROM unnest(
-        CAST(:organisations AS uuid[]), CAST(:devices AS text[]), CAST(:doors AS text[]),
-        CAST(:codes AS text[]), CAST(:details AS text[]), CAST(:payloads AS jsonb[]),
-        CAST(:times AS timestamptz[]), CAST(:sources AS text[])
-    )
+    SELECT given.* FROM given
+    WHERE NOT CAST(:of_devices AS boolean)
+        OR (organisation_id, device) IN (SELECT organisation_id, id FROM standing)
     ON CONFLICT (source) DO NOTHING
 """)
 
 
-async def keep_dead_letters(connection: Connection, letters: Sequence[NewDeadLetter]) -> int:
-    """Keeps refused readings and returns how many were new; one whose `source` is kept already is not."""
+async def keep_dead_letters(
+    connection: Connection, letters: Sequence[NewDeadLetter], *, of_devices: bool = False
+) -> int:
+    """Keeps refused readings and returns how many were new; one whose `source` is kept already is not, and
+    with `of_devices` none whose device is gone."""
     # Sorted, because two workers that keep the same sources in different orders would wait for each other.
     ordered = sorted(letters, key=lambda letter: letter.source or "")
     kept = await connection.execute(
@@ -290,6 +305,7 @@ async def keep_dead_letters(connection: Connection, letters: Sequence[NewDeadLet
             "payloads": [storable_json(letter.payload) for letter in ordered],
             "times": [letter.received_at for letter in ordered],
             "sources": [letter.source for letter in ordered],
+            "of_devices": of_devices,
         },
     )
     return kept.rowcount

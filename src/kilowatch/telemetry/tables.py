@@ -1,4 +1,4 @@
-"""Tables of metrics, series (also deleted ones), dead letters and remembered requests. The readings are in the lake."""
+"""Tables of metrics, series (deleted ones too), dead letters, remembered requests. The lake has the rest."""
 
 from sqlalchemy import (
     ARRAY,

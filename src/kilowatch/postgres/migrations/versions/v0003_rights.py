@@ -246,7 +246,13 @@ FUNCTIONS = (
     "find_device_token(bytea)",
     "forget_person()",
 )
-OF_ORGANISATIONS = ("invitations", "site_assignments", "device_assignments", "device_sightings", "vanished_series")
+OF_ORGANISATIONS = (
+    "invitations",
+    "site_assignments",
+    "device_assignments",
+    "device_sightings",
+    "vanished_series",
+)
 NOT_FOR_CUSTOMERS = (
     "api_keys",
     "dead_letters",
