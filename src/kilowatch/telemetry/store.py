@@ -20,33 +20,11 @@ from kilowatch.ids import METRIC_NAME
 from kilowatch.postgres.engine import Connection
 from kilowatch.postgres.page import LIMIT_DEFAULT, Page, check_limit, make_page, read_cursor
 from kilowatch.telemetry.dead_letter import DeadLetter, NewDeadLetter, storable_json, storable_text
-from kilowatch.telemetry.metric import ENERGY_METRIC, RESERVED, Kind, Metric, describe, metric_faults
-from kilowatch.telemetry.source import DeviceSource
+from kilowatch.telemetry.metric import ENERGY_METRIC, RESERVED, Metric, StoredMetric, describe, metric_faults
+from kilowatch.telemetry.source import DeviceSource, Series
 from kilowatch.telemetry.tables import dead_letters, idempotency_keys, metrics, series
 
 Numbers = Sequence[int] | npt.NDArray[np.int32] | npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class StoredMetric:
-    """A metric of an organisation, with its number in frames and series."""
-
-    metric_no: int
-    metric: Metric
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """One device's one metric; `device` is the device's id."""
-
-    series_no: int
-    device_no: int
-    device: str
-    metric_no: int
-    metric: str
-    unit: str
-    kind: Kind
-    states: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,6 +322,12 @@ async def get_dead_letter(connection: Connection, letter_id: uuid.UUID) -> DeadL
     if row is None:
         raise _no_letter(letter_id)
     return DeadLetter(**row)
+
+
+async def count_dead_letters(connection: Connection, device: str, since: datetime) -> int:
+    """How many readings of a device were refused since then."""
+    query = select(func.count()).select_from(dead_letters).where(dead_letters.c.device == device)
+    return int((await connection.execute(query.where(dead_letters.c.received_at >= since))).scalar_one())
 
 
 async def mark_replayed(connection: Connection, letter_id: uuid.UUID) -> DeadLetter:
