@@ -146,6 +146,7 @@ ATTEMPTS: dict[str, Attempt] = {
     "sites.update_device": lambda c, o: sites.update_device(c, o.device, {"name": "Mine"}),
     "sites.update_site": lambda c, o: sites.update_site(c, o.site_id, {"name": "Mine"}),
     "telemetry.change_metric": lambda c, o: telemetry.change_metric(c, o.owner.id, Metric("power", "kW")),
+    "telemetry.count_dead_letters": lambda c, o: telemetry.count_dead_letters(c, o.device, NOW),
     "telemetry.define_metrics": lambda c, o: telemetry.define_metrics(c, o.owner.id, [Metric("mine")]),
     "telemetry.delete_dead_letter": lambda c, o: telemetry.delete_dead_letter(c, o.letter_id),
     "telemetry.device_sources": lambda c, o: telemetry.device_sources(c, [o.device_no]),

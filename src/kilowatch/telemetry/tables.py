@@ -56,7 +56,7 @@ series = Table(
         ondelete="CASCADE",
     ),
     ForeignKeyConstraint(["organisation_id", "metric_no"], ["metrics.organisation_id", "metrics.metric_no"]),
-    Index("ix_series_organisation_id", "organisation_id"),
+    Index("ix_series_organisation_id_device_no", "organisation_id", "device_no"),
 )
 
 vanished_series = Table(
