@@ -12,7 +12,8 @@ from kilowatch.accounts.identity import Caller
 from kilowatch.accounts.rights import Verb
 from kilowatch.postgres.engine import Database
 
-Rows = Literal["keys", "sites", "devices", "metrics"]
+Rows = Literal["organisations", "keys", "sites", "devices", "metrics"]
+"""`keys` is who may come in: keys, members, sessions."""
 
 
 Guard = Callable[..., Awaitable[Caller]]

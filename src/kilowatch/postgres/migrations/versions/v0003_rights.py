@@ -152,7 +152,9 @@ $$;
 """
 
 # Look-ups before the organisation is known, or beyond one's own. An invitation is shown to the user of the
-# transaction whose verified address it names; a device's login to who says organisation and device.
+# transaction whose verified address it names; a device's login to who says organisation and device. A person
+# is forgotten with the organisations that are theirs alone, unless members of another would be left without
+# an admin; what others' audit logs tell of them names an id that is nobody's any more.
 LOOK_UPS = """
 CREATE FUNCTION kilowatch.list_own_invitations()
 RETURNS TABLE (
@@ -167,7 +169,9 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
         AND u.verified_at IS NOT NULL AND i.expires_at > now()
     ORDER BY i.created_at, i.id
 $$;
-CREATE FUNCTION kilowatch.list_members(after_user uuid, most integer, of_region text, of_role text)
+CREATE FUNCTION kilowatch.list_members(
+    after_user uuid, most integer, of_region text, of_role text, of_user uuid
+)
 RETURNS TABLE (
     user_id uuid, email text, name text, role text, region text, is_personal boolean,
     disabled_at timestamptz, created_at timestamptz
@@ -180,6 +184,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
         AND (after_user IS NULL OR u.id > after_user)
         AND (of_region IS NULL OR m.region = of_region)
         AND (of_role IS NULL OR m.role = of_role)
+        AND (of_user IS NULL OR m.user_id = of_user)
     ORDER BY u.id LIMIT most
 $$;
 CREATE FUNCTION kilowatch.find_device_login(wanted_slug text, wanted_device text)
@@ -197,21 +202,53 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     WHERE d.token_hash = wanted
 $$;
 CREATE FUNCTION kilowatch.forget_person()
-RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    DELETE FROM kilowatch.audit_log a
-    WHERE a.organisation_id IS NULL
-        AND a.user_id = NULLIF(current_setting('kilowatch.user_id', true), '')::uuid;
-    DELETE FROM kilowatch.users u
-    WHERE u.id = NULLIF(current_setting('kilowatch.user_id', true), '')::uuid
-$$;
+RETURNS TABLE (outcome text, organisation_id uuid, slug text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    me uuid := NULLIF(current_setting('kilowatch.user_id', true), '')::uuid;
+    own uuid[];
+BEGIN
+    PERFORM FROM kilowatch.organisations o
+    WHERE o.id IN (SELECT m.organisation_id FROM kilowatch.memberships m WHERE m.user_id = me)
+    ORDER BY o.id FOR NO KEY UPDATE;
+    RETURN QUERY
+        SELECT 'needs_admin', o.id, o.slug
+        FROM kilowatch.organisations o JOIN kilowatch.memberships m ON m.organisation_id = o.id
+        WHERE m.user_id = me AND m.role = 'admin' AND NOT m.is_personal
+            AND EXISTS (SELECT FROM kilowatch.memberships other
+                WHERE other.organisation_id = o.id AND other.user_id <> me)
+            AND NOT EXISTS (SELECT FROM kilowatch.memberships other
+                WHERE other.organisation_id = o.id AND other.user_id <> me AND other.role = 'admin')
+        ORDER BY o.slug;
+    IF FOUND THEN
+        RETURN;
+    END IF;
+    own := ARRAY(
+        SELECT m.organisation_id FROM kilowatch.memberships m
+        WHERE m.user_id = me AND (m.is_personal OR NOT EXISTS (
+            SELECT FROM kilowatch.memberships other
+            WHERE other.organisation_id = m.organisation_id AND other.user_id <> me
+        ))
+    );
+    RETURN QUERY
+        SELECT CASE WHEN o.id = ANY(own) THEN 'deleted' ELSE 'left' END, o.id, o.slug
+        FROM kilowatch.organisations o JOIN kilowatch.memberships m ON m.organisation_id = o.id
+        WHERE m.user_id = me;
+    DELETE FROM kilowatch.invitations i USING kilowatch.users u WHERE u.id = me AND i.email = u.email;
+    UPDATE kilowatch.audit_log a SET detail = a.detail - 'email' - 'name' FROM kilowatch.users u
+    WHERE u.id = me AND a.detail ->> 'email' = u.email;
+    DELETE FROM kilowatch.organisations o WHERE o.id = ANY(own);
+    DELETE FROM kilowatch.audit_log a WHERE a.organisation_id IS NULL AND a.user_id = me;
+    DELETE FROM kilowatch.users u WHERE u.id = me;
+END $$;
 """
 
 FUNCTIONS = (
     "customer_devices()",
     "customer_sites()",
     "list_own_invitations()",
-    "list_members(uuid, integer, text, text)",
+    "list_members(uuid, integer, text, text, uuid)",
     "find_device_login(text, text)",
     "find_device_token(bytea)",
     "forget_person()",
