@@ -262,6 +262,8 @@ NOT_FOR_CUSTOMERS = (
     "memberships",
     "audit_log",
 )
+READ_BY_CUSTOMERS = ("organisations", "metrics")
+"""The name of the place, and names and units, without which a customer's own readings would say nothing."""
 
 
 def upgrade() -> None:
@@ -279,6 +281,8 @@ def upgrade() -> None:
     for table in ("devices", "series", "device_sightings", "device_assignments"):
         withhold_from_customers(table, "device_no IN (SELECT kilowatch.customer_devices())")
     withhold_from_customers("sites", "id IN (SELECT kilowatch.customer_sites())")
+    for table in READ_BY_CUSTOMERS:
+        withhold_from_customers(table, "true")
     withhold_from_customers("site_assignments", f"user_id = {CURRENT_CUSTOMER}")
 
 
@@ -309,7 +313,7 @@ def run(statements: str) -> None:
 
 
 def downgrade() -> None:
-    for table in (*NOT_FOR_CUSTOMERS, "devices", "series", "sites"):
+    for table in (*NOT_FOR_CUSTOMERS, *READ_BY_CUSTOMERS, "devices", "series", "sites"):
         if table not in ("invitations", "audit_log"):
             op.execute(f"DROP POLICY customer ON kilowatch.{table}")
             op.execute(f"DROP POLICY customer_deletes ON kilowatch.{table}")
