@@ -184,6 +184,25 @@ async def test_an_invitation_is_declined_withdrawn_or_runs_out(
     assert late.status_code == 404
 
 
+async def test_who_became_a_member_meanwhile_stays_what_they_are(
+    http: httpx.AsyncClient, ada: Person, ben: Person, database: Database
+) -> None:
+    works = await found(http, ada)
+    sent = (await invite(http, ada, works["id"], ben.email, "customer")).json()["id"]
+    await join(database, uuid.UUID(works["id"]), ben, "operator")
+    taken = await http.post(f"/api/v1/invitations/{sent}/accept", headers=ben.headers)
+    assert (taken.status_code, taken.json()["role"]) == (200, "operator")
+    assert (await http.get("/api/v1/invitations", headers=ben.headers)).json()["items"] == []
+
+
+async def test_an_invitation_is_accepted_once(http: httpx.AsyncClient, ada: Person, ben: Person) -> None:
+    works = await found(http, ada)
+    sent = (await invite(http, ada, works["id"], ben.email, "viewer")).json()["id"]
+    path = f"/api/v1/invitations/{sent}/accept"
+    answers = await asyncio.gather(*(http.post(path, headers=ben.headers) for _ in range(6)))
+    assert sorted(answer.status_code for answer in answers) == [200] + [404] * 5
+
+
 async def test_an_address_that_nobody_has_shown_is_invited_to_nothing(
     http: httpx.AsyncClient, ada: Person, ben: Person, database: Database
 ) -> None:

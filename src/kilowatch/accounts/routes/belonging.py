@@ -64,11 +64,14 @@ def _add_own_invitations(routes: APIRouter, access: Access) -> None:
         invitation_id: uuid.UUID, person: Annotated[Person, Depends(person_of(access))]
     ) -> OrganisationOf:
         """Takes an invitation: from now on the user is a member."""
-        taken = await _use(access, person, invitation_id, joins=True)
-        await access.announce(taken.organisation_id, "keys")
-        return OrganisationOf(
-            id=taken.organisation_id, slug=taken.slug, name=taken.name, role=taken.role, is_personal=False
-        )
+        organisation_id = await _use(access, person, invitation_id, joins=True)
+        await access.announce(organisation_id, "keys")
+        async with access.database.person(person.user_id) as connection:
+            found = await members.list_memberships(connection)
+        joined = next((one for one in found if one.id == organisation_id), None)
+        if joined is None:
+            raise invitations.no_invitation(invitation_id)  # removed in this very moment
+        return OrganisationOf.model_validate(joined)
 
     @routes.delete("/invitations/{invitation_id}", status_code=204)
     async def decline_invitation(
@@ -78,33 +81,33 @@ def _add_own_invitations(routes: APIRouter, access: Access) -> None:
         await _use(access, person, invitation_id, joins=False)
 
 
-async def _use(
-    access: Access, person: Person, invitation_id: uuid.UUID, *, joins: bool
-) -> invitations.OwnInvitation:
+async def _use(access: Access, person: Person, invitation_id: uuid.UUID, *, joins: bool) -> uuid.UUID:
+    """Uses an invitation to the person up; the organisation. Who is a member already stays what they are."""
     async with access.database.person(person.user_id) as connection:
         found = await invitations.list_own_invitations(connection)
-    offered = next((one for one in found if one.id == invitation_id), None)
-    if offered is None:
+    organisation_id = next((one.organisation_id for one in found if one.id == invitation_id), None)
+    if organisation_id is None:
         raise invitations.no_invitation(invitation_id)
-    organisation_id = offered.organisation_id
     async with access.database.person(person.user_id, organisation_id) as connection:
         used = await invitations.use_invitation(connection, invitation_id)
+        action, subject = "invitation.declined", invitation_id
         if joins:
-            await members.add_member(
+            action, subject = "member.joined", person.user_id
+            new = await members.add_member(
                 connection, organisation_id, person.user_id, used.role, region=used.region
             )
+            if not new:
+                return organisation_id
         await audit.record(
             connection,
-            "member.joined" if joins else "invitation.declined",
+            action,
             actor=f"user:{person.user_id}",
             organisation_id=organisation_id,
             user_id=person.user_id,
-            subject=person.user_id if joins else invitation_id,
+            subject=subject,
             detail={"email": used.email, "role": used.role},
         )
-    return invitations.OwnInvitation(
-        used.id, organisation_id, offered.slug, offered.name, used.role, used.region, used.expires_at
-    )
+    return organisation_id
 
 
 def _add_farewell(routes: APIRouter, access: Access, people: People) -> None:

@@ -28,6 +28,8 @@ Days = Annotated[int, Field(ge=1, le=RETENTION_MOST_DAYS)]
 class OrganisationOf(BaseModel):
     """An organisation of the caller; a key has no role in its own."""
 
+    model_config = ConfigDict(from_attributes=True)
+
     id: uuid.UUID
     slug: str
     name: str
@@ -95,12 +97,7 @@ def _add_own(routes: APIRouter, access: Access, open_household: OpenHousehold) -
         else:
             async with access.database.person(caller.user_id) as connection:
                 found = await members.list_memberships(connection)
-            items = [
-                OrganisationOf(
-                    id=one.id, slug=one.slug, name=one.name, role=one.role, is_personal=one.is_personal
-                )
-                for one in found
-            ]
+            items = [OrganisationOf.model_validate(one) for one in found]
         return Organisations(items=items, next_cursor=None)
 
     @routes.post("/organisations", status_code=201)

@@ -9,7 +9,8 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, exists, func, insert, select, text, update
+from sqlalchemy import delete, exists, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
 
 from kilowatch.accounts.organisation import region_faults
 from kilowatch.accounts.rights import Role
@@ -54,17 +55,14 @@ async def add_member(
     role: Role,
     is_personal: bool = False,
     region: str | None = None,
-) -> None:
-    """Makes a user a member, in a transaction that names the organisation."""
-    await connection.execute(
-        insert(memberships).values(
-            organisation_id=organisation_id,
-            user_id=user_id,
-            role=role,
-            is_personal=is_personal,
-            region=region,
-        )
+) -> bool:
+    """Makes a user a member, in a transaction that names the organisation; False when they are one already,
+    which changes nothing."""
+    made = insert(memberships).values(
+        organisation_id=organisation_id, user_id=user_id, role=role, is_personal=is_personal, region=region
     )
+    added = made.on_conflict_do_nothing().returning(memberships.c.user_id)
+    return (await connection.execute(added)).one_or_none() is not None
 
 
 async def list_memberships(connection: Connection) -> list[Membership]:

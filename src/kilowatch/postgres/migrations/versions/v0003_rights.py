@@ -181,11 +181,11 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     FROM kilowatch.memberships m JOIN kilowatch.users u ON u.id = m.user_id
     WHERE m.organisation_id = NULLIF(current_setting('kilowatch.organisation_id', true), '')::uuid
         AND NULLIF(current_setting('kilowatch.customer_id', true), '') IS NULL
-        AND (after_user IS NULL OR u.id > after_user)
+        AND (after_user IS NULL OR m.user_id > after_user)
         AND (of_region IS NULL OR m.region = of_region)
         AND (of_role IS NULL OR m.role = of_role)
         AND (of_user IS NULL OR m.user_id = of_user)
-    ORDER BY u.id LIMIT most
+    ORDER BY m.user_id LIMIT most
 $$;
 CREATE FUNCTION kilowatch.find_device_login(wanted_slug text, wanted_device text)
 RETURNS TABLE (organisation_id uuid, device_no integer, status text, token_hash bytea)
