@@ -19,7 +19,16 @@ from sqlalchemy.exc import DBAPIError
 import kilowatch.sites.store as sites
 import kilowatch.telemetry.store as telemetry
 from kilowatch.accounts.identity import Caller
-from kilowatch.accounts.store import api_keys, audit, members, organisations, sessions, users
+from kilowatch.accounts.store import (
+    api_keys,
+    assignments,
+    audit,
+    invitations,
+    members,
+    organisations,
+    sessions,
+    users,
+)
 from kilowatch.accounts.store.organisations import Organisation
 from kilowatch.errors import Problem
 from kilowatch.ids import new_id
@@ -83,7 +92,7 @@ async def owned(database: Database, organisation: Organisation, other_organisati
 # Rows of tables in which other rooms than the stores below write.
 FURTHER = (
     "INSERT INTO kilowatch.invitations (id, organisation_id, email, role, expires_at)"
-    " VALUES (gen_random_uuid(), :owner, 'x@example.org', 'viewer', now())",
+    " VALUES (:user, :owner, 'x@example.org', 'viewer', now())",
     "INSERT INTO kilowatch.site_assignments (organisation_id, user_id, site_id)"
     " VALUES (:owner, :user, :site)",
     "INSERT INTO kilowatch.device_assignments (organisation_id, user_id, device_no)"
@@ -111,6 +120,33 @@ ATTEMPTS: dict[str, Attempt] = {
     ),
     "users.create_user": lambda c, o: users.create_user(c, o.user_id, "me@example.org", "Me", "hash"),
     "sessions.end_sessions": lambda c, o: sessions.end_sessions(c, o.user_id),
+    "assignments.assign_device": lambda c, o: assignments.assign_device(c, o.owner.id, o.user_id, o.device),
+    "assignments.assign_site": lambda c, o: assignments.assign_site(c, o.owner.id, o.user_id, o.site_id),
+    "assignments.list_assignments": lambda c, o: assignments.list_assignments(c, o.user_id),
+    "assignments.withdraw_device": lambda c, o: assignments.withdraw_device(
+        c, o.owner.id, o.user_id, o.device
+    ),
+    "assignments.withdraw_site": lambda c, o: assignments.withdraw_site(c, o.owner.id, o.user_id, o.site_id),
+    "invitations.find_invitation": lambda c, _: invitations.find_invitation(c, email="x@example.org"),
+    "invitations.invite": lambda c, o: invitations.invite(c, o.owner.id, "me@example.org", "admin"),
+    "invitations.list_invitations": lambda c, _: invitations.list_invitations(c),
+    "invitations.list_own_invitations": lambda c, _: invitations.list_own_invitations(c),
+    "invitations.use_invitation": lambda c, o: invitations.use_invitation(c, o.user_id),
+    "members.change_member": lambda c, o: members.change_member(c, o.owner.id, o.user_id, role="viewer"),
+    "members.count_admin_places": lambda c, o: members.count_admin_places(c, o.user_id),
+    "members.get_member": lambda c, o: members.get_member(c, o.user_id),
+    "members.is_member": lambda c, o: members.is_member(c, f"{o.user_id.hex}@example.org"),
+    "members.list_members": lambda c, _: members.list_members(c),
+    "members.remove_member": lambda c, o: members.remove_member(c, o.owner.id, o.user_id),
+    "organisations.delete_organisation": lambda c, o: organisations.delete_organisation(c, o.owner.id),
+    "organisations.lock_organisation": lambda c, o: organisations.lock_organisation(c, o.owner.id),
+    "organisations.update_organisation": lambda c, o: organisations.update_organisation(
+        c, o.owner.id, {"name": "Mine"}
+    ),
+    "users.disable": lambda c, o: users.disable(c, o.user_id),
+    "users.forget_person": lambda c, _: users.forget_person(c),
+    "users.list_users": lambda c, o: users.list_users(c, o.owner.slug),
+    "users.lock_user": lambda c, o: users.lock_user(c, o.user_id),
     "audit.list_audit_log": lambda c, _: audit.list_audit_log(c),
     "audit.record": lambda c, o: audit.record(c, "thing.mine", actor="nobody", organisation_id=o.owner.id),
     "audit.record_by": lambda c, o: audit.record_by(
@@ -166,7 +202,7 @@ ATTEMPTS: dict[str, Attempt] = {
         c, o.me, o.key_no, "request", b"mine", {}
     ),
 }
-ROOMS = (api_keys, audit, members, organisations, sessions, users)
+ROOMS = (api_keys, assignments, audit, invitations, members, organisations, sessions, users)
 # Made to look before organisation or person is known; each needs the hash, the exact slug or the address.
 LOOK_UPS = {
     "api_keys.find_api_key",

@@ -232,7 +232,7 @@ async def test_what_is_somebody_elses_is_not_there(
     assert unharmed.json()["name"] == "theirs"
 
 
-FOR_EVERYBODY = {"/api/v1/whoami"}
+FOR_EVERYBODY = {"/api/v1/whoami", "/api/v1/organisations"}
 """What every caller with valid credentials is answered, whatever else they may do."""
 
 
@@ -245,7 +245,8 @@ async def test_every_route_refuses_strangers_and_lesser_keys_in_one_shape(
         for method, operation in operations.items():
             if "security" not in operation:
                 continue
-            url = re.sub(r"\{[a-z]+_id\}", str(uuid.uuid4()), path).replace("{name}", "power")
+            own = path.replace("{organisation_id}", str(member.organisation.id))
+            url = re.sub(r"\{[a-z]+_id\}", str(uuid.uuid4()), own).replace("{name}", "power")
             params = {"topics": "alerts"} if path.endswith("/stream") else {}
             body: dict[str, str] | None = {} if method in ("post", "put", "patch") else None
             for headers, status in (({}, 401), ({"Authorization": "Bearer kw_no"}, 401)):

@@ -24,7 +24,12 @@ from kilowatch.accounts.access_token import AccessTokens
 from kilowatch.accounts.identity import Authenticator
 from kilowatch.accounts.mail import Mail, NoMail
 from kilowatch.accounts.people import People
+from kilowatch.accounts.routes.assignments import make_assignment_routes
+from kilowatch.accounts.routes.audit import make_audit_routes
+from kilowatch.accounts.routes.belonging import make_belonging_routes
 from kilowatch.accounts.routes.keys import make_routes as make_key_routes
+from kilowatch.accounts.routes.members import make_member_routes
+from kilowatch.accounts.routes.organisations import make_organisation_routes
 from kilowatch.accounts.routes.people import make_people_routes
 from kilowatch.clock import Clock, SystemClock
 from kilowatch.errors import EngineUnavailable
@@ -171,6 +176,11 @@ def create_app(parts: Parts) -> Application:
         parts.database, tokens, mail, parts.clock, parts.session_days, create_organisation_with_home
     )
     api.include_router(make_people_routes(access, people))
+    api.include_router(make_belonging_routes(access, people))
+    api.include_router(make_organisation_routes(access, create_organisation_with_home))
+    api.include_router(make_member_routes(access, mail))
+    api.include_router(make_assignment_routes(access))
+    api.include_router(make_audit_routes(access))
     api.include_router(credentials.make_routes())
     api.include_router(make_site_routes(access, parts.clock))
     api.include_router(make_telemetry_routes(access, parts.lake, parts.clock))

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from kilowatch.accounts.access import Access
 from kilowatch.accounts.identity import Caller
 from kilowatch.accounts.people import People
-from kilowatch.accounts.store import members, users
+from kilowatch.accounts.store import invitations, members, users
 from kilowatch.errors import Problem
 from kilowatch.ids import NAME_MAX, name_faults
 
@@ -111,6 +111,7 @@ class Me(BaseModel):
     name: str
     created_at: datetime
     organisations: list[Belonging]
+    invitations: int = Field(description="How many wait for an answer; see `/invitations`.")
 
 
 class Sent(BaseModel):
@@ -216,7 +217,15 @@ async def _profile(access: Access, user_id: uuid.UUID) -> Me:
     async with access.database.person(user_id) as connection:
         user = await users.get_user(connection, user_id)
         memberships = await members.list_memberships(connection)
+        invited = await invitations.list_own_invitations(connection)
     if user is None:
         raise Problem(401, "bad_credentials", "This account is no more.")
     shown = [Belonging.model_validate(one) for one in memberships]
-    return Me(id=user.id, email=user.email, name=user.name, created_at=user.created_at, organisations=shown)
+    return Me(
+        id=user.id,
+        email=user.email,
+        name=user.name,
+        created_at=user.created_at,
+        organisations=shown,
+        invitations=len(invited),
+    )

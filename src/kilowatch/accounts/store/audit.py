@@ -81,8 +81,11 @@ async def record(
     """Writes a line, in the transaction of what it tells. With an organisation it is told there; without, to
     `user_id` and to the organisations whose member they are. Sender and request are those of the task."""
     origin = ORIGIN.get()
+    # Inline: a line that its writer may not read (nobody's, of no organisation) cannot be returned.
     await connection.execute(
-        insert(audit_log).values(
+        insert(audit_log)
+        .inline()
+        .values(
             organisation_id=organisation_id,
             user_id=user_id,
             actor=actor,

@@ -159,7 +159,9 @@ $$;
 """
 
 # Look-ups before the organisation is known, or beyond one's own. An invitation is shown to the user of the
-# transaction whose verified address it names; a device's login to who says organisation and device.
+# transaction whose verified address it names; a device's login to who says organisation and device. A person
+# is forgotten with the organisations that are theirs alone, unless members of another would be left without
+# an admin; what others' audit logs tell of them names an id that is nobody's any more.
 LOOK_UPS = """
 CREATE FUNCTION kilowatch.list_own_invitations()
 RETURNS TABLE (
@@ -174,7 +176,9 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
         AND u.verified_at IS NOT NULL AND i.expires_at > now()
     ORDER BY i.created_at, i.id
 $$;
-CREATE FUNCTION kilowatch.list_members(after_user uuid, most integer, of_region text, of_role text)
+CREATE FUNCTION kilowatch.list_members(
+    after_user uuid, most integer, of_region text, of_role text, of_user uuid
+)
 RETURNS TABLE (
     user_id uuid, email text, name text, role text, region text, is_personal boolean,
     disabled_at timestamptz, created_at timestamptz
@@ -184,10 +188,11 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     FROM kilowatch.memberships m JOIN kilowatch.users u ON u.id = m.user_id
     WHERE m.organisation_id = NULLIF(current_setting('kilowatch.organisation_id', true), '')::uuid
         AND NULLIF(current_setting('kilowatch.customer_id', true), '') IS NULL
-        AND (after_user IS NULL OR u.id > after_user)
+        AND (after_user IS NULL OR m.user_id > after_user)
         AND (of_region IS NULL OR m.region = of_region)
         AND (of_role IS NULL OR m.role = of_role)
-    ORDER BY u.id LIMIT most
+        AND (of_user IS NULL OR m.user_id = of_user)
+    ORDER BY m.user_id LIMIT most
 $$;
 CREATE FUNCTION kilowatch.find_device_login(wanted_slug text, wanted_device text)
 RETURNS TABLE (organisation_id uuid, device_no integer, status text, token_hash bytea)
@@ -204,14 +209,46 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     WHERE d.token_hash = wanted
 $$;
 CREATE FUNCTION kilowatch.forget_person()
-RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    DELETE FROM kilowatch.audit_log a
-    WHERE a.organisation_id IS NULL
-        AND a.user_id = NULLIF(current_setting('kilowatch.user_id', true), '')::uuid;
-    DELETE FROM kilowatch.users u
-    WHERE u.id = NULLIF(current_setting('kilowatch.user_id', true), '')::uuid
-$$;
+RETURNS TABLE (outcome text, organisation_id uuid, slug text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    me uuid := NULLIF(current_setting('kilowatch.user_id', true), '')::uuid;
+    own uuid[];
+BEGIN
+    PERFORM FROM kilowatch.organisations o
+    WHERE o.id IN (SELECT m.organisation_id FROM kilowatch.memberships m WHERE m.user_id = me)
+    ORDER BY o.id FOR NO KEY UPDATE;
+    RETURN QUERY
+        SELECT 'needs_admin', o.id, o.slug
+        FROM kilowatch.organisations o JOIN kilowatch.memberships m ON m.organisation_id = o.id
+        WHERE m.user_id = me AND m.role = 'admin' AND NOT m.is_personal
+            AND EXISTS (SELECT FROM kilowatch.memberships other
+                WHERE other.organisation_id = o.id AND other.user_id <> me)
+            AND NOT EXISTS (SELECT FROM kilowatch.memberships other
+                WHERE other.organisation_id = o.id AND other.user_id <> me AND other.role = 'admin')
+        ORDER BY o.slug;
+    IF FOUND THEN
+        RETURN;
+    END IF;
+    own := ARRAY(
+        SELECT m.organisation_id FROM kilowatch.memberships m
+        WHERE m.user_id = me AND (m.is_personal OR NOT EXISTS (
+            SELECT FROM kilowatch.memberships other
+            WHERE other.organisation_id = m.organisation_id AND other.user_id <> me
+        ))
+    );
+    RETURN QUERY
+        SELECT CASE WHEN o.id = ANY(own) THEN 'deleted' ELSE 'left' END, o.id, o.slug
+        FROM kilowatch.organisations o JOIN kilowatch.memberships m ON m.organisation_id = o.id
+        WHERE m.user_id = me;
+    DELETE FROM kilowatch.invitations i USING kilowatch.users u WHERE u.id = me AND i.email = u.email;
+    UPDATE kilowatch.audit_log a SET detail = a.detail - 'email' - 'name' FROM kilowatch.users u
+    WHERE u.id = me AND a.detail ->> 'email' = u.email;
+    DELETE FROM kilowatch.organisations o WHERE o.id = ANY(own);
+    DELETE FROM kilowatch.audit_log a WHERE a.organisation_id IS NULL AND a.user_id = me;
+    DELETE FROM kilowatch.users u WHERE u.id = me;
+END $$;
 """
 
 # Deleting a device looks for its series by both columns; with the organisation's alone it would read all of
@@ -248,7 +285,7 @@ FUNCTIONS = (
     "customer_devices()",
     "customer_sites()",
     "list_own_invitations()",
-    "list_members(uuid, integer, text, text)",
+    "list_members(uuid, integer, text, text, uuid)",
     "find_device_login(text, text)",
     "find_device_token(bytea)",
     "forget_person()",
@@ -269,6 +306,8 @@ NOT_FOR_CUSTOMERS = (
     "audit_log",
     "vanished_series",
 )
+READ_BY_CUSTOMERS = ("organisations", "metrics")
+"""The name of the place, and names and units, without which a customer's own readings would say nothing."""
 
 
 def upgrade() -> None:
@@ -287,6 +326,8 @@ def upgrade() -> None:
     for table in ("devices", "series", "device_sightings", "device_assignments"):
         withhold_from_customers(table, "device_no IN (SELECT kilowatch.customer_devices())")
     withhold_from_customers("sites", "id IN (SELECT kilowatch.customer_sites())")
+    for table in READ_BY_CUSTOMERS:
+        withhold_from_customers(table, "true")
     withhold_from_customers("site_assignments", f"user_id = {CURRENT_CUSTOMER}")
 
 
@@ -322,7 +363,7 @@ def downgrade() -> None:
     op.execute("DROP TRIGGER vanish ON kilowatch.series")
     op.execute("DROP TRIGGER vanish ON kilowatch.devices")
     op.execute("DROP FUNCTION kilowatch.note_vanished_series(), kilowatch.drop_dead_letters()")
-    for table in (*NOT_FOR_CUSTOMERS, "devices", "series", "sites"):
+    for table in (*NOT_FOR_CUSTOMERS, *READ_BY_CUSTOMERS, "devices", "series", "sites"):
         if table not in ("invitations", "audit_log", "vanished_series"):
             op.execute(f"DROP POLICY customer ON kilowatch.{table}")
             op.execute(f"DROP POLICY customer_deletes ON kilowatch.{table}")
