@@ -18,7 +18,8 @@ from sqlalchemy.exc import DBAPIError
 
 import kilowatch.sites.store as sites
 import kilowatch.telemetry.store as telemetry
-from kilowatch.accounts.store import api_keys, members, organisations, sessions, users
+from kilowatch.accounts.identity import Caller
+from kilowatch.accounts.store import api_keys, audit, members, organisations, sessions, users
 from kilowatch.accounts.store.organisations import Organisation
 from kilowatch.errors import Problem
 from kilowatch.ids import new_id
@@ -69,11 +70,29 @@ async def owned(database: Database, organisation: Organisation, other_organisati
         await members.add_member(connection, organisation.id, user_id, "admin", is_personal=True)
         await users.set_code(connection, user_id, "verify", "123456")
         await sessions.start_session(connection, user_id, session_id, 30, token)
+        await audit.record(connection, "thing.made", actor="nobody", organisation_id=organisation.id)
+        for insert in FURTHER:
+            named = {"owner": organisation.id, "user": user_id, "site": site.id, "device": device.device_no}
+            await connection.execute(text(insert), named)
     return Owned(
         other_organisation.id, new_id(), organisation, site.id, device.id, device.device_no, metric.metric_no,
         key.id, key.key_no, kept.id, user_id, session_id, token,
     )  # fmt: skip
 
+
+# Rows of tables in which other rooms than the stores below write.
+FURTHER = (
+    "INSERT INTO kilowatch.invitations (id, organisation_id, email, role, expires_at)"
+    " VALUES (gen_random_uuid(), :owner, 'x@example.org', 'viewer', now())",
+    "INSERT INTO kilowatch.site_assignments (organisation_id, user_id, site_id)"
+    " VALUES (:owner, :user, :site)",
+    "INSERT INTO kilowatch.device_assignments (organisation_id, user_id, device_no)"
+    " VALUES (:owner, :user, :device)",
+    "INSERT INTO kilowatch.device_sightings (organisation_id, device_no, last_seen)"
+    " VALUES (:owner, :device, now())",
+    "INSERT INTO kilowatch.second_factors (user_id, secret) VALUES (:user, 'x')",
+    "INSERT INTO kilowatch.recovery_codes (user_id, code_hash) VALUES (:user, sha256('x'))",
+)
 
 Attempt = Callable[[Connection, Owned], Awaitable[Any]]
 
@@ -90,6 +109,11 @@ ATTEMPTS: dict[str, Attempt] = {
     ),
     "users.create_user": lambda c, o: users.create_user(c, o.user_id, "me@example.org", "Me", "hash"),
     "sessions.end_sessions": lambda c, o: sessions.end_sessions(c, o.user_id),
+    "audit.list_audit_log": lambda c, _: audit.list_audit_log(c),
+    "audit.record": lambda c, o: audit.record(c, "thing.mine", actor="nobody", organisation_id=o.owner.id),
+    "audit.record_by": lambda c, o: audit.record_by(
+        c, Caller(o.owner.id, "mine", 0, frozenset(), False), "thing.mine"
+    ),
     "api_keys.find_key_owners": lambda c, o: api_keys.find_key_owners(c, [o.key_no]),
     "organisations.get_organisation": lambda c, o: organisations.get_organisation(c, o.owner.id),
     "users.get_user": lambda c, o: users.get_user(c, o.user_id),
@@ -138,7 +162,7 @@ ATTEMPTS: dict[str, Attempt] = {
         c, o.me, o.key_no, "request", b"mine", {}
     ),
 }
-ROOMS = (api_keys, members, organisations, sessions, users)
+ROOMS = (api_keys, audit, members, organisations, sessions, users)
 # Made to look before organisation or person is known; each needs the hash, the exact slug or the address.
 LOOK_UPS = {
     "api_keys.find_api_key",

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from kilowatch.errors import Problem
 from kilowatch.server.live.audience import Audience
 from kilowatch.server.live.client import Feed, LiveClient, Outgoing, Pace
-from kilowatch.server.live.directory import DeviceEntry, Directory, MetricEntry
+from kilowatch.server.live.directory import DeviceEntry, Directory, MetricEntry, Viewer
 from kilowatch.server.live.ring import Ring
 from kilowatch.server.live.topics import parse_topics
 from kilowatch.wire.frame import Frame
 from kilowatch.wire.live import LiveEvent, newest_per_series
 
 DIRECTORY = Directory.of(
-    "org",
+    Viewer("org"),
     [DeviceEntry(1, "A", "S1", "north"), DeviceEntry(2, "B", "S1", "south"), DeviceEntry(3, "C", "S2", None)],
     [MetricEntry(10, "power"), MetricEntry(11, "voltage"), MetricEntry(12, "mode", ("off", "on"))],
 )
@@ -169,7 +169,9 @@ def test_a_withdrawn_device_is_not_told_even_when_it_waits_in_the_outbox() -> No
     push(feed, client, 5.0, frame((1, 1, {10: 1.0}), (2, 1, {10: 2.0})))
     assert powers(client.take(5.0)) == [("devices.A", 1.0)]
     assert client.audience is not None
-    client.audience.learn(Directory.of("org", [DIRECTORY.devices[1]], list(DIRECTORY.metrics.values())))
+    client.audience.learn(
+        Directory.of(Viewer("org"), [DIRECTORY.devices[1]], list(DIRECTORY.metrics.values()))
+    )
     client.rewind()
     assert powers(client.take(5.2)) == [("devices.A", 1.0)]
     assert client.take(5.4) == []

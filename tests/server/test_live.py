@@ -10,6 +10,7 @@ from websockets.exceptions import ConnectionClosed
 
 from kilowatch.accounts.store.api_keys import list_api_keys
 from kilowatch.server.app import Parts
+from kilowatch.server.live.directory import Viewer
 from kilowatch.sites.store import register_devices
 from kilowatch.stream.client import Client
 from kilowatch.wire.live import EVENTS_SUBJECT, LiveEvent
@@ -360,5 +361,5 @@ async def listening(house: House, listener: Listener) -> None:
 
 
 def knows(house: House, member: Member, device: str) -> bool:
-    directory = house.application.hub._directories[str(member.organisation.id)]
+    directory = house.application.hub._directories[Viewer(str(member.organisation.id))]
     return any(entry.id == device for entry in directory.devices.values())

@@ -6,12 +6,23 @@ Keeps true that a route never looks at credentials itself: it names the right it
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from kilowatch.accounts.identity import Caller
+from kilowatch.accounts.rights import Verb
 from kilowatch.postgres.engine import Database
 
 Rows = Literal["keys", "sites", "devices", "metrics"]
+
+
+Guard = Callable[..., Awaitable[Caller]]
+
+
+class MakeGuard(Protocol):
+    """Makes dependencies that let callers with a right pass."""
+
+    def __call__(self, resource: str, verb: Verb, there: bool = False) -> Guard:
+        """The dependency for this right of `rights.py`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +30,10 @@ class Access:
     """Given to the routes of every room."""
 
     database: Database
-    reader: Callable[..., Awaitable[Caller]]
-    """A dependency that lets callers with the scope `read` pass."""
-    admin: Callable[..., Awaitable[Caller]]
-    """A dependency that lets callers with the scope `admin` pass."""
-    anybody: Callable[..., Awaitable[Caller]]
+    may: MakeGuard
+    """Makes a dependency that lets callers with a right pass: `may(resource, verb)`. With `there=True` the
+    right is asked for in the organisation that the path names as `organisation_id`."""
+    anybody: Guard
     """A dependency that lets every caller with valid credentials pass."""
     announce: Callable[[uuid.UUID, Rows], Awaitable[None]]
     """Says that rows of an organisation changed; call it after the transaction has ended."""

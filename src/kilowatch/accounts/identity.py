@@ -2,7 +2,7 @@
 
 Keeps true: a revoked key and an ended session stop working within `ttl_s` (a second), a key at once in a
 process that was told; what has expired, at its very moment. Every door asks here. A caller is an API key,
-or a person who has signed in, in one of their organisations.
+or a person who has signed in, in one of their organisations. Readings come in by keys only.
 """
 
 import asyncio
@@ -10,32 +10,26 @@ import uuid
 from dataclasses import dataclass
 
 from kilowatch.accounts.access_token import BEGINNING, AccessTokens, Bearer
+from kilowatch.accounts.rights import RIGHTS, Role, Verb, may_do
 from kilowatch.accounts.store.api_keys import find_api_key
 from kilowatch.accounts.store.members import list_memberships
 from kilowatch.accounts.store.sessions import is_session_open
 from kilowatch.clock import MICROSECONDS, Clock, to_us
 from kilowatch.errors import Problem
 from kilowatch.ids import hash_secret
-from kilowatch.postgres.engine import Database
+from kilowatch.postgres.engine import Database, Sight
 
 SCHEMES = ("bearer", "token")
 SECRET_MAX = 1024
-ROLE_SCOPES = {
-    "admin": frozenset(("read", "control", "admin")),
-    "operator": frozenset(("read", "control")),
-    "viewer": frozenset(("read",)),
-    "customer": frozenset[str](),
-}
-"""What people may do by their role. Readings come in by keys only, never by a person."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Somebody who showed valid credentials.
+    """Somebody who showed valid credentials: an API key, or a person.
 
-    key_no: number of the API key, which the ledger counts by, 0 for a person; scopes: what they may do;
+    key_no: number of the API key, which the ledger counts by, 0 for a person; scopes: what a key may do;
     auto_register: whether devices that are not known are made when this caller sends for them;
-    user_id, session_id: of a person.
+    user_id, session_id, role: of a person.
     """
 
     organisation_id: uuid.UUID
@@ -45,6 +39,23 @@ class Caller:
     auto_register: bool
     user_id: uuid.UUID | None = None
     session_id: uuid.UUID | None = None
+    role: Role | None = None
+
+    def may(self, resource: str, verb: Verb) -> bool:
+        """Whether they have this right; see `rights.py`."""
+        if self.role is not None:
+            return may_do(self.role, resource, verb)
+        return RIGHTS[resource, verb].scope in self.scopes
+
+    @property
+    def actor(self) -> str:
+        """Who they are in the audit log."""
+        return f"key:{self.key_no}" if self.user_id is None else f"user:{self.user_id}"
+
+    @property
+    def sight(self) -> Sight:
+        """Whose rows they see."""
+        return Sight(self.organisation_id, self.user_id, self.role == "customer")
 
 
 @dataclass(slots=True)
@@ -157,9 +168,25 @@ class Authenticator:
             raise Problem(403, "no_member", f"You are no member of an organisation {organisation!r}.")
         chosen = named[0]
         caller = Caller(
-            chosen.id, chosen.slug, 0, ROLE_SCOPES[chosen.role], False, bearer.user_id, bearer.session_id
+            chosen.id, chosen.slug, 0, frozenset(), False, bearer.user_id, bearer.session_id, chosen.role
         )
         return _Known(caller, bearer.expires_us, read_us)
+
+
+def require_right(caller: Caller, resource: str, verb: Verb) -> None:
+    """Lets a caller with this right pass.
+
+    Raises:
+        Problem: 403.
+    """
+    if caller.may(resource, verb):
+        return
+    if caller.role is not None:
+        raise Problem(403, "role_missing", f"As {caller.role} you may not {verb} {resource}.")
+    scope = RIGHTS[resource, verb].scope
+    if scope is None:
+        raise Problem(403, "people_only", f"Only people {verb} {resource}, and no API key; sign in.")
+    require_scope(caller, scope)
 
 
 def require_scope(caller: Caller, scope: str) -> None:

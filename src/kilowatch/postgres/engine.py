@@ -9,6 +9,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -29,6 +30,16 @@ POOL_WAIT_S = 10.0
 # SQLSTATE classes that say "not now": connection trouble, no resources, an operator's shutdown, a disk error.
 UNAVAILABLE_CLASSES = ("08", "53", "58")
 UNAVAILABLE_STATES = ("57P01", "57P02", "57P03", "57P05", "55P03", "40P01", "40001", "57014")
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Whose rows a transaction sees: one organisation's, and a person's own where it names one; of a customer
+    only what is assigned to them."""
+
+    organisation_id: uuid.UUID
+    user_id: uuid.UUID | None = None
+    is_customer: bool = False
 
 
 class Database:
@@ -52,17 +63,28 @@ class Database:
         )
 
     @asynccontextmanager
-    async def scope(self, organisation_id: uuid.UUID) -> AsyncIterator[Connection]:
-        """One transaction that sees this organisation only; commits at its end, rolls back on an exception.
+    async def scope(self, sight: Sight | uuid.UUID) -> AsyncIterator[Connection]:
+        """One transaction that sees this organisation only, or less of it; commits at its end, rolls back on
+        an exception.
 
         Raises:
             EngineUnavailable: if PostgreSQL does not answer; then nothing was changed, or (when the answer to
                 the commit itself was lost) the change may stand.
         """
+        seen = sight if isinstance(sight, Sight) else Sight(sight)
+        user = str(seen.user_id or "")
         async with self.unscoped() as connection:
             await connection.execute(
-                text("SELECT set_config('kilowatch.organisation_id', :id, true)"),
-                {"id": str(organisation_id)},
+                text(
+                    "SELECT set_config('kilowatch.organisation_id', :organisation, true),"
+                    " set_config('kilowatch.user_id', :user, true),"
+                    " set_config('kilowatch.customer_id', :customer, true)"
+                ),
+                {
+                    "organisation": str(seen.organisation_id),
+                    "user": user,
+                    "customer": user if seen.is_customer else "",
+                },
             )
             yield connection
 

@@ -24,8 +24,8 @@ from kilowatch.accounts.access_token import AccessTokens
 from kilowatch.accounts.identity import Authenticator
 from kilowatch.accounts.mail import Mail, NoMail
 from kilowatch.accounts.people import People
-from kilowatch.accounts.routes import make_people_routes
-from kilowatch.accounts.routes import make_routes as make_account_routes
+from kilowatch.accounts.routes.keys import make_routes as make_key_routes
+from kilowatch.accounts.routes.people import make_people_routes
 from kilowatch.clock import Clock, SystemClock
 from kilowatch.errors import EngineUnavailable
 from kilowatch.postgres.engine import Database
@@ -157,9 +157,9 @@ def create_app(parts: Parts) -> Application:
     )
     application = Application(parts, hub, app)
     announce = _announcer(parts, application._hear_change)
-    access = Access(parts.database, credentials.reader, credentials.admin, credentials.anybody, announce)
+    access = Access(parts.database, credentials.may, credentials.anybody, announce)
     api = APIRouter(prefix="/api/v1")
-    api.include_router(make_account_routes(access))
+    api.include_router(make_key_routes(access))
     mail = parts.mail or NoMail()
     people = People(
         parts.database, tokens, mail, parts.clock, parts.session_days, create_organisation_with_home

@@ -6,13 +6,16 @@ is out of reach of scripts, and is never sent from other sites.
 """
 
 import ipaddress
+import uuid
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import HTTPConnection
 
-from kilowatch.accounts.identity import Authenticator, Caller, require_scope
+from kilowatch.accounts.access import Guard
+from kilowatch.accounts.identity import Authenticator, Caller, require_right
+from kilowatch.accounts.rights import RIGHTS, Verb
 from kilowatch.errors import Problem
 
 COOKIE = "kilowatch_session"
@@ -29,13 +32,14 @@ class SessionWanted(BaseModel):
 
 
 class Credentials:
-    """Resolves callers; its `reader` and `admin` are dependencies of routes."""
+    """Resolves callers; `anybody`, and what `may` makes, are dependencies of routes."""
 
     def __init__(self, authenticator: Authenticator) -> None:
         self._authenticator = authenticator
 
-    async def find_caller(self, connection: HTTPConnection) -> Caller:
-        """The caller behind a request or a WebSocket.
+    async def find_caller(self, connection: HTTPConnection, organisation: str | None = None) -> Caller:
+        """The caller behind a request or a WebSocket; a person in the organisation that is named here, or by
+        the request.
 
         Raises:
             Problem: 401, or 403 for a browser that comes from elsewhere.
@@ -48,23 +52,38 @@ class Credentials:
             if method not in SAFE_METHODS:
                 require_own_origin(connection)
             header = f"Bearer {cookie}"
-        return await self._authenticator.authenticate(header, connection.headers.get("x-organisation"))
+        named = organisation or connection.headers.get("x-organisation")
+        return await self._authenticator.authenticate(header, named)
 
     async def anybody(self, request: Request) -> Caller:
         """A caller with valid credentials, whatever they may do."""
         return await self.find_caller(request)
 
-    async def reader(self, request: Request) -> Caller:
-        """A caller with the scope `read`."""
-        return await self._with_scope(request, "read")
+    def may(self, resource: str, verb: Verb, there: bool = False) -> Guard:
+        """A dependency that lets callers with this right pass; see `Access.may`."""
 
-    async def admin(self, request: Request) -> Caller:
-        """A caller with the scope `admin`."""
-        return await self._with_scope(request, "admin")
+        async def require(request: Request) -> Caller:
+            caller = await (self._find_there(request) if there else self.find_caller(request))
+            require_right(caller, resource, verb)
+            return caller
 
-    async def _with_scope(self, request: Request, scope: str) -> Caller:
-        caller = await self.find_caller(request)
-        require_scope(caller, scope)
+        RIGHTS[resource, verb]
+        return require
+
+    async def _find_there(self, request: Request) -> Caller:
+        """The caller in the organisation of the path; to others it is not there."""
+        named = str(request.path_params["organisation_id"])
+        absent = Problem(404, "not_found", f"There is no organisation {named[:80]!r}.")
+        try:
+            organisation_id = uuid.UUID(named)
+            caller = await self.find_caller(request, str(organisation_id))
+        except ValueError:
+            await self.find_caller(request)
+            raise absent from None
+        except Problem as problem:
+            raise absent if problem.code == "no_member" else problem from None
+        if caller.organisation_id != organisation_id:
+            raise absent
         return caller
 
     def make_routes(self) -> APIRouter:

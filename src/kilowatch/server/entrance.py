@@ -13,6 +13,7 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kilowatch.errors import Problem
+from kilowatch.observe.request import ORIGIN, RequestOrigin
 from kilowatch.server.problems import problem_response
 from kilowatch.wire.headers import NO_STORE, SECURITY_HEADERS
 
@@ -33,11 +34,16 @@ class Entrance:
             return
         request_id = find_request_id(scope)
         scope["kilowatch.request_id"] = request_id
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
-            if scope["type"] == "websocket":
-                await self._app(scope, receive, send)
-            else:
-                await self._answer(scope, receive, send, request_id)
+        sender = scope.get("client")
+        told = ORIGIN.set(RequestOrigin(request_id, sender[0] if sender else None))
+        try:
+            with structlog.contextvars.bound_contextvars(request_id=request_id):
+                if scope["type"] == "websocket":
+                    await self._app(scope, receive, send)
+                else:
+                    await self._answer(scope, receive, send, request_id)
+        finally:
+            ORIGIN.reset(told)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         began = time.perf_counter()

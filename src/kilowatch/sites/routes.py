@@ -142,43 +142,51 @@ def make_routes(access: Access) -> APIRouter:
 def _add_site_routes(routes: APIRouter, access: Access) -> None:
     @routes.get("/sites", tags=["sites"])
     async def list_sites(
-        caller: Annotated[Caller, Depends(access.reader)],
+        caller: Annotated[Caller, Depends(access.may("sites", "read"))],
         limit: Limit = LIMIT_DEFAULT,
         cursor: str | None = None,
     ) -> Sites:
         """The organisation's sites in the order of their making."""
-        async with access.database.scope(caller.organisation_id) as connection:
+        async with access.database.scope(caller.sight) as connection:
             return Sites.model_validate(await store.list_sites(connection, limit, cursor))
 
     @routes.post("/sites", status_code=201, tags=["sites"])
-    async def create_site(wanted: SiteWanted, caller: Annotated[Caller, Depends(access.admin)]) -> Site:
+    async def create_site(
+        wanted: SiteWanted, caller: Annotated[Caller, Depends(access.may("sites", "create"))]
+    ) -> Site:
         """Makes a site."""
-        async with access.database.scope(caller.organisation_id) as connection:
+        async with access.database.scope(caller.sight) as connection:
             made = await store.create_site(connection, caller.organisation_id, **wanted.model_dump())
         await access.announce(caller.organisation_id, "sites")
         return Site.model_validate(made)
 
     @routes.get("/sites/{site_id}", tags=["sites"])
-    async def get_site(site_id: uuid.UUID, caller: Annotated[Caller, Depends(access.reader)]) -> Site:
+    async def get_site(
+        site_id: uuid.UUID, caller: Annotated[Caller, Depends(access.may("sites", "read"))]
+    ) -> Site:
         """One site."""
-        async with access.database.scope(caller.organisation_id) as connection:
+        async with access.database.scope(caller.sight) as connection:
             return Site.model_validate(await store.get_site(connection, site_id))
 
     @routes.patch("/sites/{site_id}", tags=["sites"])
     async def update_site(
-        site_id: uuid.UUID, changes: SiteChanges, caller: Annotated[Caller, Depends(access.admin)]
+        site_id: uuid.UUID,
+        changes: SiteChanges,
+        caller: Annotated[Caller, Depends(access.may("sites", "change"))],
     ) -> Site:
         """Changes a site. A new time zone holds from now on."""
         given = changes.model_dump(exclude_unset=True)
-        async with access.database.scope(caller.organisation_id) as connection:
+        async with access.database.scope(caller.sight) as connection:
             changed = await store.update_site(connection, site_id, given)
         await access.announce(caller.organisation_id, "sites")
         return Site.model_validate(changed)
 
     @routes.delete("/sites/{site_id}", status_code=204, tags=["sites"])
-    async def delete_site(site_id: uuid.UUID, caller: Annotated[Caller, Depends(access.admin)]) -> None:
+    async def delete_site(
+        site_id: uuid.UUID, caller: Annotated[Caller, Depends(access.may("sites", "delete"))]
+    ) -> None:
         """Removes a site that has no devices and is not the last."""
-        async with access.database.scope(caller.organisation_id) as connection:
+        async with access.database.scope(caller.sight) as connection:
             await store.delete_site(connection, site_id)
         await access.announce(caller.organisation_id, "sites")
 
@@ -186,7 +194,7 @@ def _add_site_routes(routes: APIRouter, access: Access) -> None:
 def _add_device_routes(routes: APIRouter, access: Access) -> None:
     @routes.get("/devices", tags=["devices"])
     async def list_devices(
-        caller: Annotated[Caller, Depends(access.reader)],
+        caller: Annotated[Caller, Depends(access.may("devices", "read"))],
         limit: Limit = LIMIT_DEFAULT,
         cursor: str | None = None,
         site_id: uuid.UUID | None = None,
@@ -194,19 +202,21 @@ def _add_device_routes(routes: APIRouter, access: Access) -> None:
         status: DeviceStatus | None = None,
     ) -> Devices:
         """The organisation's devices in the order of their making."""
-        async with access.database.scope(caller.organisation_id) as connection:
+        async with access.database.scope(caller.sight) as connection:
             page = await store.list_devices(
                 connection, limit, cursor, site_id=site_id, type=type, status=status
             )
         return Devices.model_validate(page)
 
     @routes.post("/devices", status_code=201, tags=["devices"])
-    async def create_device(wanted: DeviceWanted, caller: Annotated[Caller, Depends(access.admin)]) -> Device:
+    async def create_device(
+        wanted: DeviceWanted, caller: Annotated[Caller, Depends(access.may("devices", "create"))]
+    ) -> Device:
         """Makes a device."""
         fields = wanted.model_dump(exclude={"id", "site_id"})
         if fields["name"] is None:
             del fields["name"]
-        async with access.database.scope(caller.organisation_id) as connection:
+        async with access.database.scope(caller.sight) as connection:
             made = await store.create_device(
                 connection, caller.organisation_id, wanted.id, wanted.site_id, **fields
             )
@@ -214,26 +224,32 @@ def _add_device_routes(routes: APIRouter, access: Access) -> None:
         return Device.model_validate(made)
 
     @routes.get("/devices/{device_id}", tags=["devices"])
-    async def get_device(device_id: DeviceId, caller: Annotated[Caller, Depends(access.reader)]) -> Device:
+    async def get_device(
+        device_id: DeviceId, caller: Annotated[Caller, Depends(access.may("devices", "read"))]
+    ) -> Device:
         """One device."""
-        async with access.database.scope(caller.organisation_id) as connection:
+        async with access.database.scope(caller.sight) as connection:
             return Device.model_validate(await store.get_device(connection, _device_id(device_id)))
 
     @routes.patch("/devices/{device_id}", tags=["devices"])
     async def update_device(
-        device_id: DeviceId, changes: DeviceChanges, caller: Annotated[Caller, Depends(access.admin)]
+        device_id: DeviceId,
+        changes: DeviceChanges,
+        caller: Annotated[Caller, Depends(access.may("devices", "change"))],
     ) -> Device:
         """Changes a device; its id stays."""
         given = changes.model_dump(exclude_unset=True)
-        async with access.database.scope(caller.organisation_id) as connection:
+        async with access.database.scope(caller.sight) as connection:
             changed = await store.update_device(connection, _device_id(device_id), given)
         await access.announce(caller.organisation_id, "devices")
         return Device.model_validate(changed)
 
     @routes.delete("/devices/{device_id}", status_code=204, tags=["devices"])
-    async def delete_device(device_id: DeviceId, caller: Annotated[Caller, Depends(access.admin)]) -> None:
+    async def delete_device(
+        device_id: DeviceId, caller: Annotated[Caller, Depends(access.may("devices", "delete"))]
+    ) -> None:
         """Removes a device; nobody is told its readings any more."""
-        async with access.database.scope(caller.organisation_id) as connection:
+        async with access.database.scope(caller.sight) as connection:
             await store.delete_device(connection, _device_id(device_id))
         await access.announce(caller.organisation_id, "devices")
 

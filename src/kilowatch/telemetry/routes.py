@@ -74,7 +74,7 @@ def _add_reading_routes(routes: APIRouter, back: Back) -> None:
     )
     async def read_readings(
         device_id: Annotated[str, Path(description="The device's id.")],
-        caller: Annotated[Caller, Depends(back.access.reader)],
+        caller: Annotated[Caller, Depends(back.access.may("readings", "read"))],
         start: Moment = None,
         end: Moment = None,
         metrics: Annotated[str | None, Query(description="Names, joined by commas.", max_length=4000)] = None,
@@ -90,7 +90,7 @@ def _add_reading_routes(routes: APIRouter, back: Back) -> None:
         if form is None:
             kinds = ", ".join([forms.JSON_TYPE, *forms.MEDIA_TYPES.values()])
             raise Problem(406, "not_acceptable", f"Readings come as {kinds}.")
-        async with back.access.database.scope(caller.organisation_id) as connection:
+        async with back.access.database.scope(caller.sight) as connection:
             device = await get_device(connection, _device_id(device_id))
             zone = (await get_site(connection, device.site_id)).time_zone
             refs = choose_series(await store.list_series(connection, [device.device_no]), metrics)
@@ -173,13 +173,13 @@ def _answer_form(
 def _add_site_routes(routes: APIRouter, back: Back) -> None:
     @routes.get("/readings/latest", tags=["readings"], response_model=documents.Latest)
     async def read_latest(
-        caller: Annotated[Caller, Depends(back.access.reader)],
+        caller: Annotated[Caller, Depends(back.access.may("readings", "read"))],
         site_id: uuid.UUID | None = None,
         limit: Annotated[int | None, Query(ge=1, le=LIMIT_MAX, description="Without it: all.")] = None,
         cursor: str | None = None,
     ) -> Response:
         """The newest value of every metric of every device, or of the devices of one site."""
-        async with back.access.database.scope(caller.organisation_id) as connection:
+        async with back.access.database.scope(caller.sight) as connection:
             if site_id is not None:
                 await get_site(connection, site_id)
             if limit is None:
@@ -199,13 +199,13 @@ def _add_site_routes(routes: APIRouter, back: Back) -> None:
     @routes.get("/sites/{site_id}/energy", tags=["readings"], response_model=documents.SiteEnergyShown)
     async def read_site_energy(
         site_id: uuid.UUID,
-        caller: Annotated[Caller, Depends(back.access.reader)],
+        caller: Annotated[Caller, Depends(back.access.may("readings", "read"))],
         start: Moment = None,
         end: Moment = None,
         resolution: Literal["auto", "15m", "1h", "1d"] = "auto",
     ) -> Response:
         """Energy of a site's devices, each and in total, in Wh; days and hours are the site's."""
-        async with back.access.database.scope(caller.organisation_id) as connection:
+        async with back.access.database.scope(caller.sight) as connection:
             site = await get_site(connection, site_id)
             devices = await _all_devices(connection, site_id, None)
             series = await store.list_series(connection, [device.device_no for device in devices])
@@ -253,9 +253,11 @@ def _device_id(text: str) -> str:
 
 def _add_metric_routes(routes: APIRouter, access: Access) -> None:
     @routes.get("/metrics", tags=["metrics"])
-    async def list_metrics(caller: Annotated[Caller, Depends(access.reader)]) -> documents.Metrics:
+    async def list_metrics(
+        caller: Annotated[Caller, Depends(access.may("metrics", "read"))],
+    ) -> documents.Metrics:
         """Every metric of the organisation, by name."""
-        async with access.database.scope(caller.organisation_id) as connection:
+        async with access.database.scope(caller.sight) as connection:
             found = await store.find_metrics(connection, caller.organisation_id)
         return documents.Metrics(items=[_show_metric(found[name].metric) for name in sorted(found)])
 
@@ -263,12 +265,12 @@ def _add_metric_routes(routes: APIRouter, access: Access) -> None:
     async def define_metric(
         name: Annotated[str, Path(pattern=f"^{METRIC_NAME.pattern}$")],
         wanted: documents.MetricWanted,
-        caller: Annotated[Caller, Depends(access.admin)],
+        caller: Annotated[Caller, Depends(access.may("metrics", "change"))],
     ) -> documents.MetricShown:
         """Says what a number means. How values are kept cannot change once there are some: a metric stays
         a state metric or none, and states keep their places."""
         metric = Metric(name, wanted.unit, wanted.kind, tuple(wanted.states), wanted.minimum, wanted.maximum)
-        async with access.database.scope(caller.organisation_id) as connection:
+        async with access.database.scope(caller.sight) as connection:
             stored = await store.change_metric(connection, caller.organisation_id, metric)
         await access.announce(caller.organisation_id, "metrics")
         return _show_metric(stored.metric)
@@ -291,7 +293,7 @@ def _show_metric(metric: Metric) -> documents.MetricShown:
 def _add_dead_letter_routes(routes: APIRouter, access: Access) -> None:
     @routes.get("/dead-letters", tags=["dead letters"])
     async def list_dead_letters(
-        caller: Annotated[Caller, Depends(access.reader)],
+        caller: Annotated[Caller, Depends(access.may("dead_letters", "read"))],
         limit: Limit = LIMIT_DEFAULT,
         cursor: str | None = None,
         device: Word = None,
@@ -300,7 +302,7 @@ def _add_dead_letter_routes(routes: APIRouter, access: Access) -> None:
         replayed: bool | None = None,
     ) -> documents.DeadLetters:
         """Refused readings, newest first."""
-        async with access.database.scope(caller.organisation_id) as connection:
+        async with access.database.scope(caller.sight) as connection:
             page = await store.list_dead_letters(
                 connection, limit, cursor, replayed, device=device, door=door, code=code
             )
@@ -308,17 +310,17 @@ def _add_dead_letter_routes(routes: APIRouter, access: Access) -> None:
 
     @routes.get("/dead-letters/{letter_id}", tags=["dead letters"])
     async def get_dead_letter(
-        letter_id: uuid.UUID, caller: Annotated[Caller, Depends(access.reader)]
+        letter_id: uuid.UUID, caller: Annotated[Caller, Depends(access.may("dead_letters", "read"))]
     ) -> documents.DeadLetterShown:
         """One refused reading."""
-        async with access.database.scope(caller.organisation_id) as connection:
+        async with access.database.scope(caller.sight) as connection:
             letter = await store.get_dead_letter(connection, letter_id)
         return documents.DeadLetterShown.model_validate(letter)
 
     @routes.delete("/dead-letters/{letter_id}", status_code=204, tags=["dead letters"])
     async def delete_dead_letter(
-        letter_id: uuid.UUID, caller: Annotated[Caller, Depends(access.admin)]
+        letter_id: uuid.UUID, caller: Annotated[Caller, Depends(access.may("dead_letters", "delete"))]
     ) -> None:
         """Throws a refused reading away."""
-        async with access.database.scope(caller.organisation_id) as connection:
+        async with access.database.scope(caller.sight) as connection:
             await store.delete_dead_letter(connection, letter_id)

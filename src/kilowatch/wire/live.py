@@ -33,6 +33,8 @@ class LiveEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the message is: `alert`, `notification`, `command`."""
     data: dict[str, Any] = {}
     """JSON members that the topic's readers know."""
+    device_no: int | None = None
+    """The device that it is about, if it is about one."""
 
     def encode(self) -> bytes:
         """The event as one JSON document."""

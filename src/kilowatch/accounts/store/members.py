@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import insert, text
 
+from kilowatch.accounts.rights import Role
 from kilowatch.accounts.tables import (
     memberships,
 )
@@ -18,7 +19,7 @@ class Membership:
     id: uuid.UUID
     slug: str
     name: str
-    role: str
+    role: Role
     is_personal: bool
 
 
@@ -26,7 +27,7 @@ async def add_member(
     connection: Connection,
     organisation_id: uuid.UUID,
     user_id: uuid.UUID,
-    role: str,
+    role: Role,
     is_personal: bool = False,
 ) -> None:
     """Makes a user a member, in a transaction that names the organisation."""

@@ -42,7 +42,7 @@ NOTHING = Said()
 
 @dataclass(slots=True)
 class Audience:
-    """Clients of `directory.organisation` that asked for `topics`."""
+    """Clients of `directory.viewer` that asked for `topics`."""
 
     directory: Directory
     topics: Topics
@@ -69,8 +69,12 @@ class Audience:
         return len(self.interest.rows(tick.frame.device)) > 0 or any(map(self.covers, tick.events))
 
     def covers(self, event: LiveEvent) -> bool:
-        """Whether the event is this organisation's and on a topic that was asked for."""
-        if event.organisation != self.directory.organisation:
+        """Whether the event is this organisation's and on a topic that was asked for; a customer hears of
+        what concerns a device of theirs, and of nothing else."""
+        viewer = self.directory.viewer
+        if event.organisation != viewer.organisation:
+            return False
+        if viewer.customer_id is not None and event.device_no not in self.directory.devices:
             return False
         return self.topics.everything or event.topic in self.topics
 

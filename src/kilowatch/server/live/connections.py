@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Header, Query, Request, Response, WebSocket, WebSocketDisconnect
+from fastapi import APIRouter, Depends, Header, Query, Response, WebSocket, WebSocketDisconnect
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from kilowatch.accounts.identity import Caller, require_scope
+from kilowatch.accounts.identity import Caller, require_right
 from kilowatch.errors import EngineUnavailable, Problem
 from kilowatch.server.credentials import Credentials
 from kilowatch.server.live.client import LiveClient, Outgoing
@@ -45,7 +45,7 @@ def make_routes(hub: Hub, credentials: Credentials) -> APIRouter:
         await socket.accept()
         try:
             caller = await credentials.find_caller(socket)
-            require_scope(caller, "read")
+            require_right(caller, "live", "read")
         except Problem as problem:
             await _close(socket, 4000 + problem.status, problem.detail)
         except EngineUnavailable:
@@ -60,12 +60,11 @@ def make_routes(hub: Hub, credentials: Credentials) -> APIRouter:
         responses={200: {"content": {"text/event-stream": {}}, "description": "The same as over WebSocket."}},
     )
     async def stream(
-        request: Request,
+        caller: Annotated[Caller, Depends(credentials.may("live", "read"))],
         topics: Annotated[str, Query(description="Topics, joined by commas.", max_length=16_000)],
         last_event_id: Annotated[str | None, Header(description="The cursor.")] = None,
     ) -> Response:
         """Live messages as server-sent events."""
-        caller = await credentials.reader(request)
         client = hub.connect(_rights(caller))
         try:
             await hub.subscribe(client, [topic for topic in topics.split(",") if topic], last_event_id)
@@ -78,7 +77,10 @@ def make_routes(hub: Hub, credentials: Credentials) -> APIRouter:
 
 
 def _rights(caller: Caller) -> KeyRights:
-    return KeyRights(str(caller.organisation_id), caller.key_no, caller.user_id, caller.session_id)
+    is_customer = caller.role == "customer"
+    return KeyRights(
+        str(caller.organisation_id), caller.key_no, caller.user_id, caller.session_id, is_customer
+    )
 
 
 # --- WebSocket -------------------------------------------------------------------------------------------

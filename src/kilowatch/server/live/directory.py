@@ -24,6 +24,20 @@ class KeyRights:
     key_no: int
     user_id: uuid.UUID | None = None
     session_id: uuid.UUID | None = None
+    is_customer: bool = False
+
+    @property
+    def viewer(self) -> "Viewer":
+        """Whose copy of the registry this client is told from."""
+        return Viewer(self.organisation, self.user_id if self.is_customer else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who sees one and the same: an organisation's own people and keys, or one customer of it."""
+
+    organisation: str
+    customer_id: uuid.UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +66,19 @@ class MetricEntry:
 
 @dataclass(slots=True)
 class Directory:
-    """Devices and metrics of one organisation, by number."""
+    """Devices and metrics of one organisation, by number; of a customer's copy, what is assigned to them."""
 
-    organisation: str
+    viewer: Viewer
     devices: dict[int, DeviceEntry] = field(default_factory=dict)
     metrics: dict[int, MetricEntry] = field(default_factory=dict)
 
     @classmethod
     def of(
-        cls, organisation: str, devices: Sequence[DeviceEntry], metrics: Sequence[MetricEntry]
+        cls, viewer: Viewer, devices: Sequence[DeviceEntry], metrics: Sequence[MetricEntry]
     ) -> "Directory":
         """The directory of these entries."""
         return cls(
-            organisation,
+            viewer,
             {entry.device_no: entry for entry in devices},
             {entry.metric_no: entry for entry in metrics},
         )

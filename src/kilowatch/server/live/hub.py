@@ -22,7 +22,7 @@ from kilowatch.errors import EngineUnavailable
 from kilowatch.observe.metrics import LIVE_CLIENTS
 from kilowatch.server.live.audience import Audience
 from kilowatch.server.live.client import Feed, LiveClient, Pace
-from kilowatch.server.live.directory import Directory, KeyRights
+from kilowatch.server.live.directory import Directory, KeyRights, Viewer
 from kilowatch.server.live.ring import Ring, Tick
 from kilowatch.server.live.topics import Topics, parse_topics
 from kilowatch.wire.frame import Frame, FrameError
@@ -47,8 +47,8 @@ NOT_AUTHENTICATED = 4401
 class Registry(Protocol):
     """What the hub asks the rest of the house."""
 
-    async def read_directory(self, organisation: str) -> Directory:
-        """The organisation's devices and metrics as PostgreSQL lists them now."""
+    async def read_directory(self, viewer: Viewer) -> Directory:
+        """The devices and metrics that the viewer sees, as PostgreSQL lists them now."""
 
     async def read_latest(self, directory: Directory) -> list[Frame]:
         """The newest stored value of every series of the directory."""
@@ -70,9 +70,9 @@ class Hub:
     pace: Pace = field(default_factory=Pace)
     feed: Feed = field(default_factory=Feed)
     _clients: dict[LiveClient, KeyRights] = field(default_factory=dict)
-    _audiences: dict[tuple[str, Topics], Audience] = field(default_factory=dict)
-    _directories: dict[str, Directory] = field(default_factory=dict)
-    _loading: dict[str, asyncio.Lock] = field(default_factory=dict)
+    _audiences: dict[tuple[Viewer, Topics], Audience] = field(default_factory=dict)
+    _directories: dict[Viewer, Directory] = field(default_factory=dict)
+    _loading: dict[Viewer, asyncio.Lock] = field(default_factory=dict)
     _stale: set[str] = field(default_factory=set)
     _inbox: deque[tuple[float, bytes, bool]] = field(default_factory=deque)
     _inbox_bytes: int = 0
@@ -208,12 +208,12 @@ class Hub:
             EngineUnavailable: if the registry cannot be read now.
         """
         added = parse_topics(patterns)
-        organisation = self._clients[client].organisation
+        viewer = self._clients[client].viewer
         self._wake_up()
-        directory = await self._find_directory(organisation)
+        directory = await self._find_directory(viewer)
         place = self.feed.ring.find_place(cursor, self.now_s()) if cursor else None
         newcomer = Audience(directory, added - client.topics if cursor is None else added)
-        audience = self._find_audience(organisation, directory, client.topics | added)
+        audience = self._find_audience(viewer, directory, client.topics | added)
         client.join(audience, newcomer, place, reset=bool(cursor) and place is None)
         self._drop_audiences()
 
@@ -226,15 +226,15 @@ class Hub:
         left = client.topics - parse_topics(patterns)
         if client.audience is None:
             return
-        organisation = self._clients[client].organisation
+        viewer = self._clients[client].viewer
         directory = client.audience.directory
-        client.leave(self._find_audience(organisation, directory, left) if len(left) else None)
+        client.leave(self._find_audience(viewer, directory, left) if len(left) else None)
         self._drop_audiences()
 
-    def _find_audience(self, organisation: str, directory: Directory, topics: Topics) -> Audience:
-        audience = self._audiences.get((organisation, topics))
+    def _find_audience(self, viewer: Viewer, directory: Directory, topics: Topics) -> Audience:
+        audience = self._audiences.get((viewer, topics))
         if audience is None:
-            audience = self._audiences[organisation, topics] = Audience(directory, topics)
+            audience = self._audiences[viewer, topics] = Audience(directory, topics)
         return audience
 
     def _drop_audiences(self) -> None:
@@ -251,13 +251,13 @@ class Hub:
 
     # Copies of the registry
 
-    async def _find_directory(self, organisation: str) -> Directory:
-        async with self._loading.setdefault(organisation, asyncio.Lock()):
-            directory = self._directories.get(organisation)
+    async def _find_directory(self, viewer: Viewer) -> Directory:
+        async with self._loading.setdefault(viewer, asyncio.Lock()):
+            directory = self._directories.get(viewer)
             if directory is None:
-                directory = await self.registry.read_directory(organisation)
+                directory = await self.registry.read_directory(viewer)
                 await self._recall(directory)
-                self._directories[organisation] = directory
+                self._directories[viewer] = directory
         return directory
 
     async def _recall(self, directory: Directory) -> None:
@@ -268,19 +268,19 @@ class Hub:
         except EngineUnavailable as error:
             log.warning("live.latest_unknown", reason=str(error))
 
-    async def _learn(self, organisation: str) -> None:
+    async def _learn(self, viewer: Viewer) -> None:
         """Reads the registry again; clients are told what is new to them, and no more what is not theirs."""
-        async with self._loading.setdefault(organisation, asyncio.Lock()):
-            old = self._directories.get(organisation)
+        async with self._loading.setdefault(viewer, asyncio.Lock()):
+            old = self._directories.get(viewer)
             if old is None:
                 return
-            new = await self.registry.read_directory(organisation)
-            self._directories[organisation] = new
+            new = await self.registry.read_directory(viewer)
+            self._directories[viewer] = new
         if new == old:
             return
         fresh = self.feed.newest.devices_with(new.metrics.keys() - old.metrics.keys())
         for (owner, _), audience in self._audiences.items():
-            if owner == organisation:
+            if owner == viewer:
                 self._teach(audience, new, fresh)
 
     def _teach(self, audience: Audience, directory: Directory, fresh: set[int]) -> None:
@@ -306,7 +306,7 @@ class Hub:
             self._checked.clear()
             if self.now_s() - refreshed_s > REFRESH_S:
                 refreshed_s = self.now_s()
-                self._stale.update(self._directories)
+                self._stale.update(viewer.organisation for viewer in self._directories)
             try:
                 await self._check()
             except EngineUnavailable as error:
@@ -327,7 +327,8 @@ class Hub:
         while self._stale:
             organisation = self._stale.pop()
             try:
-                await self._learn(organisation)
+                for viewer in [one for one in self._directories if one.organisation == organisation]:
+                    await self._learn(viewer)
             except EngineUnavailable:
                 self._stale.add(organisation)
                 raise

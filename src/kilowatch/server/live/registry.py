@@ -12,14 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kilowatch.accounts.identity import ROLE_SCOPES
+from kilowatch.accounts.rights import may_do
 from kilowatch.accounts.store.api_keys import ApiKey, list_api_keys
 from kilowatch.accounts.store.members import list_memberships
 from kilowatch.accounts.store.sessions import is_session_open
 from kilowatch.clock import Clock, to_us
-from kilowatch.postgres.engine import Connection, Database
+from kilowatch.postgres.engine import Connection, Database, Sight
 from kilowatch.postgres.page import LIMIT_MAX
-from kilowatch.server.live.directory import DeviceEntry, Directory, KeyRights, MetricEntry
+from kilowatch.server.live.directory import DeviceEntry, Directory, KeyRights, MetricEntry, Viewer
 from kilowatch.sites.store import list_devices, list_sites
 from kilowatch.telemetry.metric import ENERGY
 from kilowatch.telemetry.query import Lake, read_latest
@@ -35,10 +35,10 @@ class HouseRegistry:
     lake: Lake
     clock: Clock
 
-    async def read_directory(self, organisation: str) -> Directory:
-        """The organisation's devices and metrics as PostgreSQL lists them now."""
-        organisation_id = uuid.UUID(organisation)
-        async with self.database.scope(organisation_id) as connection:
+    async def read_directory(self, viewer: Viewer) -> Directory:
+        """The devices and metrics that the viewer sees, as PostgreSQL lists them now."""
+        organisation_id = uuid.UUID(viewer.organisation)
+        async with self.database.scope(_sight(viewer)) as connection:
             regions = await _regions(connection)
             devices = await _devices(connection, regions)
             metrics = await find_metrics(connection, organisation_id)
@@ -47,11 +47,11 @@ class HouseRegistry:
             for name, stored in metrics.items()
             if name != ENERGY
         ]
-        return Directory.of(organisation, devices, entries)
+        return Directory.of(viewer, devices, entries)
 
     async def read_latest(self, directory: Directory) -> list[Frame]:
         """The newest stored value of every series of the directory, one frame for each metric."""
-        async with self.database.scope(uuid.UUID(directory.organisation)) as connection:
+        async with self.database.scope(_sight(directory.viewer)) as connection:
             series = await list_series(connection, list(directory.devices))
         numbers = [one.series_no for one in series if one.metric_no in directory.metrics]
         newest = await asyncio.to_thread(read_latest, self.lake, numbers)
@@ -69,19 +69,23 @@ class HouseRegistry:
         for right in rights:
             if right.user_id is None or right.session_id is None:
                 asked[right.organisation].add(right)
-            elif not await self._is_welcome(right.user_id, right.session_id, right.organisation):
+            elif not await self._is_welcome(right, right.user_id, right.session_id):
                 withdrawn.add(right)
         for organisation, of_keys in asked.items():
             valid = await self._valid_keys(uuid.UUID(organisation))
             withdrawn.update(right for right in of_keys if right.key_no not in valid)
         return withdrawn
 
-    async def _is_welcome(self, user_id: uuid.UUID, session_id: uuid.UUID, organisation: str) -> bool:
+    async def _is_welcome(self, right: KeyRights, user_id: uuid.UUID, session_id: uuid.UUID) -> bool:
         async with self.database.person(user_id) as connection:
             if not await is_session_open(connection, session_id):
                 return False
             members = await list_memberships(connection)
-        return any(str(one.id) == organisation and "read" in ROLE_SCOPES[one.role] for one in members)
+        roles = [one.role for one in members if str(one.id) == right.organisation]
+        # Who has become a customer, or is one no more, sees something else: they must come anew.
+        return any(
+            may_do(role, "live", "read") and (role == "customer") == right.is_customer for role in roles
+        )
 
     async def _valid_keys(self, organisation_id: uuid.UUID) -> set[int]:
         now_us = self.clock.now_us()
@@ -94,6 +98,10 @@ class HouseRegistry:
                 cursor = page.next_cursor
                 if cursor is None:
                     return valid
+
+
+def _sight(viewer: Viewer) -> Sight:
+    return Sight(uuid.UUID(viewer.organisation), viewer.customer_id, viewer.customer_id is not None)
 
 
 def _may_read(key: ApiKey, now_us: int) -> bool:

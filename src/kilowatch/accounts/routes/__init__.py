@@ -1,0 +1,1 @@
+"""HTTP for people, organisations and keys."""
