@@ -1,7 +1,7 @@
 """HTTP for homes to try: a person makes one, and the simulator learns what to play.
 
-Keeps true that the simulator's doors open to nobody without the secret that it shares with the server, and that
-what somebody else shows there is refused as everywhere: 401 for what is not known, 403 for who may not.
+Keeps true that the simulator's doors open to nobody without the secret that it shares with the server, and
+that what somebody else shows there is refused as everywhere: 401 for what is not known, 403 for who may not.
 """
 
 import asyncio
@@ -15,10 +15,11 @@ import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from kilowatch.accounts.access import Access
+from kilowatch.accounts.access import Access, Rows
 from kilowatch.accounts.identity import Caller
 from kilowatch.errors import Problem
 from kilowatch.sites import demo
+from kilowatch.sites.device import DemoDevice
 from kilowatch.sites.routes import Device, Site
 from kilowatch.sites.store import list_demo_devices
 from kilowatch.telemetry.metric import ENERGY
@@ -27,6 +28,8 @@ from kilowatch.telemetry.store import list_series
 from kilowatch.wire.simulation import Newest, PlayedHomes, hmac_pads, simulator_token
 
 JSON_TYPE = "application/json"
+CHANGED: tuple[Rows, ...] = ("keys", "sites", "devices")
+"""What making a home changes."""
 
 
 class DemoHomeWanted(BaseModel):
@@ -34,8 +37,8 @@ class DemoHomeWanted(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    time_zone: str | None = Field(None, examples=["Europe/Berlin"])
-    currency: str | None = Field(None, examples=["EUR"])
+    time_zone: Annotated[str | None, Field(examples=["Europe/Berlin"])] = None
+    currency: Annotated[str | None, Field(examples=["EUR"])] = None
 
 
 class DemoHome(Site):
@@ -92,7 +95,7 @@ class Simulation:
             await self.access.anybody(request)
             raise Problem(403, "not_the_simulator", "This door is for the simulator.")
 
-    async def list_devices(self) -> list[demo.DemoDevice]:
+    async def list_devices(self) -> list[DemoDevice]:
         """The devices of all homes to try."""
         async with self.access.database.unscoped() as connection:
             return await list_demo_devices(connection, *hmac_pads(self.root))
@@ -109,16 +112,17 @@ def make_routes(access: Access, lake: Lake, root: bytes) -> APIRouter:
 def _add_making(routes: APIRouter, access: Access, root: bytes) -> None:
     @routes.post("/sites/demo", status_code=201, tags=["sites"])
     async def create_demo_home(
-        caller: Annotated[Caller, Depends(access.admin)], wanted: DemoHomeWanted | None = None
+        caller: Annotated[Caller, Depends(access.may("sites", "create"))],
+        wanted: DemoHomeWanted | None = None,
     ) -> DemoHome:
         """Makes a home to try: five devices, a month of history within seconds, and live readings."""
         given = wanted or DemoHomeWanted()
-        async with access.database.scope(caller.organisation_id) as connection:
+        async with access.database.scope(caller.sight) as connection:
             made = await demo.make_demo_home(
                 connection, caller.organisation_id, root, given.time_zone, given.currency
             )
-        for rows in ("keys", "sites", "devices"):
-            await access.announce(caller.organisation_id, rows)  # type: ignore[arg-type]
+        for rows in CHANGED:
+            await access.announce(caller.organisation_id, rows)
         site = Site.model_validate(made.site).model_dump()
         return DemoHome(**site, devices=[Device.model_validate(one) for one in made.devices])
 
@@ -157,7 +161,9 @@ def _add_simulator_doors(routes: APIRouter, simulation: Simulation) -> None:
             series = await list_series(connection, [one.device_no for one in devices])
         numbers = {one.series_no: one.device_no for one in series if one.metric != ENERGY}
         newest: dict[int, int] = {}
-        for series_no, (ts_us, _) in (await asyncio.to_thread(read_latest, simulation.lake, list(numbers))).items():
+        for series_no, (ts_us, _) in (
+            await asyncio.to_thread(read_latest, simulation.lake, list(numbers))
+        ).items():
             device_no = numbers[series_no]
             newest[device_no] = max(ts_us, newest.get(device_no, ts_us))
         is_begun = len(newest) == len(devices)

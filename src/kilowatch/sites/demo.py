@@ -63,7 +63,6 @@ FURNITURE: dict[str, dict[str, Any]] = {
         "idle_threshold_w": 1.0,
     },
 }
-assert tuple(FURNITURE) == ROLES
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +124,8 @@ async def _free_ids(connection: Connection, organisation_id: uuid.UUID) -> dict[
     """An id for each role, with the lowest ending that none of them is taken with."""
     number = 1
     while True:
-        ids = {role: f"demo-{role}" if number == 1 else f"demo-{role}-{number}" for role in ROLES}
+        ending = "" if number == 1 else f"-{number}"
+        ids: dict[str, str] = {role: f"demo-{role}{ending}" for role in ROLES}
         if not await store.find_devices(connection, organisation_id, list(ids.values())):
             return ids
         number += 1

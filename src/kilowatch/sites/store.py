@@ -107,7 +107,7 @@ async def update_site(connection: Connection, site_id: uuid.UUID, changes: Mappi
 
 
 async def delete_site(connection: Connection, site_id: uuid.UUID) -> None:
-    """Removes an empty site.
+    """Removes an empty site; a home to try with its devices and its key.
 
     Raises:
         Problem: 404; 409 while it has devices, or when it is the organisation's last.
@@ -118,6 +118,8 @@ async def delete_site(connection: Connection, site_id: uuid.UUID) -> None:
     others = (await connection.execute(locked.with_for_update())).all()
     if len(others) < 2:
         raise Problem(409, "last_site", "This is the organisation's only site; make another one first.")
+    if site.demo_key_no is not None:
+        await connection.execute(delete(devices).where(devices.c.site_id == site_id))
     used = select(devices.c.device_no).where(devices.c.site_id == site_id).limit(1)
     if (await connection.execute(used)).one_or_none() is not None:
         raise Problem(409, "site_in_use", "The site has devices; move or delete them first.")

@@ -6,14 +6,12 @@ anywhere. The simulator needs nothing else of what is behind the doors.
 
 import hashlib
 import uuid
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
 from kilowatch.ids import derive_secret
 
-ROLES = ("fridge", "heat-pump", "television", "washing-machine", "lights")
-"""What stands in a home to try."""
 STATES = ("off", "on", "standby")
 HOMES_PATH = "/api/v1/simulation/homes"
 HISTORY_DAYS = 30
@@ -21,6 +19,8 @@ BLOCK_BYTES = 64
 """Block of SHA-256, which HMAC is made of (RFC 2104)."""
 
 Role = Literal["fridge", "heat-pump", "television", "washing-machine", "lights"]
+ROLES: tuple[Role, ...] = get_args(Role)
+"""What stands in a home to try."""
 SetState = Literal["off", "on", "standby"]
 
 
@@ -33,7 +33,7 @@ class PlayedDevice(msgspec.Struct, frozen=True):
 
 
 class PlayedHome(msgspec.Struct, frozen=True):
-    """A home to be played. since_us: when it was made; its history is older, its live readings are younger."""
+    """A home to be played. since_us: when it was made; its history is older, its live readings are newer."""
 
     site_id: str
     time_zone: str

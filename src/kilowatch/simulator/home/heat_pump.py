@@ -1,9 +1,10 @@
 """An air-to-water heat pump for rooms and hot water. Pure.
 
-Heats below 16 °C outside with 165 W per degree, which is some 10,000 kWh of heat a year, and makes hot water
-twice a day. What it needs for that is Ruhnau, Hirth and Praktiknjo, "Time series of heat demand and heat pump
-efficiency" (Scientific Data 6, 2019): COP = 6.08 - 0.09 d + 0.0005 d² for air sources, d being the lift to
-35 °C floors, times 0.85 for what is lost in the field. Below its least power it runs part of every 40 minutes.
+Heats below 16 °C outside with 165 W per degree, which is some 10,000 kWh of heat a year, and makes hot
+water twice a day. What it draws for that follows Ruhnau, Hirth and Praktiknjo, "Time series of heat demand
+and heat pump efficiency" (Scientific Data 6, 2019): COP = 6.08 - 0.09 d + 0.0005 d² for air sources, d being
+the lift to floors of 35 °C, times 0.85 for what is lost in the field. Below its least power it runs for a
+part of every 40 minutes.
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
 """The lamps of a home, all LED: on where somebody is while it is dark. Pure.
 
-0.1 to 0.5 kWh a day, some 90 kWh a year: lighting took 8 % of a household's electricity (BDEW 2018), 250 kWh with the
-lamps of then, and LED lamps take a third.
+0.1 to 0.5 kWh a day, some 90 kWh a year: lighting took 8 % of a household's electricity (BDEW 2018), 250 kWh
+with the lamps of then, and LED lamps take a third.
 """
 
 import numpy as np

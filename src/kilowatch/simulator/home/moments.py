@@ -1,7 +1,8 @@
 """Moments in homes, and chance that is the same at every asking. Pure.
 
-Keeps true: everything here is a function of the seed and the time, row by row; neither what is asked beside
-a row nor when it is asked changes its value. So history and live readings join, and a restart changes nothing.
+Keeps true: everything here is a function of the seed and the time, row by row; neither what is asked
+beside a row nor when it is asked changes its value. So history and live readings join, and a restart changes
+nothing.
 """
 
 import hashlib
@@ -19,7 +20,8 @@ Int64s = npt.NDArray[np.int64]
 UInt64s = npt.NDArray[np.uint64]
 Mask = npt.NDArray[np.bool_]
 
-GOLDEN, MIX_1, MIX_2 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+MIX_1, MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 """The constants of SplitMix64 (Steele, Lea and Flood 2014)."""
 YEAR_US = 365.2425 * DAY_US
 MONDAY_OF_1970 = 3
@@ -59,10 +61,12 @@ class Moments:
     def chance(self, purpose: str, index: Int64s | int) -> Floats:
         """A number from 0 to 1 for each row, evenly spread, another for each purpose and index."""
         salt = np.uint64(zlib.crc32(purpose.encode()))
-        state = self.seed + GOLDEN * (np.broadcast_to(index, self.seed.shape).astype(np.uint64) ^ (salt << np.uint64(32)))
+        place = np.broadcast_to(index, self.seed.shape).astype(np.uint64) ^ (salt << np.uint64(32))
+        state = self.seed + GOLDEN * place
         state = (state ^ (state >> np.uint64(30))) * MIX_1
         state = (state ^ (state >> np.uint64(27))) * MIX_2
-        return ((state ^ (state >> np.uint64(31))) >> np.uint64(11)) * 2.0**-53
+        spread: Floats = ((state ^ (state >> np.uint64(31))) >> np.uint64(11)) * 2.0**-53
+        return spread
 
     def drift(self, purpose: str, every_s: float) -> Floats:
         """A number from 0 to 1 that changes smoothly and is new every so many seconds."""

@@ -1,7 +1,7 @@
 """A television: on in the evening, at weekends in the afternoon too, else in standby. Pure.
 
-Three hours a day in the mean, as people in Germany watch (AGF Videoforschung, 182 minutes in 2023); half a watt in
-standby, the most that Regulation (EU) 2023/826 allows.
+Three hours a day in the mean, as people in Germany watch (AGF Videoforschung, 182 minutes in 2023); half a
+watt in standby, the most that Regulation (EU) 2023/826 allows.
 """
 
 import numpy as np
