@@ -69,6 +69,7 @@ class Belongings:
                 "password": "a long enough guess",
             },
             ("PATCH", "/api/v1/me"): {"name": "taken over"},
+            ("POST", "/api/v1/sites/demo"): {"time_zone": "UTC"},
             ("POST", "/api/v1/sites"): {"kind": "home", "name": "Mine"},
             ("PATCH", "/api/v1/sites/{site_id}"): {"name": "taken over"},
         }

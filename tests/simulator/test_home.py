@@ -1,7 +1,9 @@
-"""The devices of a home to try: the same at every asking, within their bounds, and as thrifty as real ones."""
+"""Devices of a home to try: the same at every asking, within their bounds, and as thrifty as real ones."""
 
 from datetime import UTC, datetime
+from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -197,7 +199,5 @@ def test_many_homes_at_once_tell_what_each_tells_alone(
             assert decoded[one.id]["metrics"]["state"] == STATES[int(expected["state"][0])]
 
 
-def _bodies(homes: list[PlayedHome], ts_us: int) -> list[tuple[PlayedHome, list[dict[str, object]]]]:
-    import msgspec
-
+def _bodies(homes: list[PlayedHome], ts_us: int) -> list[tuple[PlayedHome, list[dict[str, Any]]]]:
     return [(home, msgspec.json.decode(body)) for home, body in live_bodies(homes, ts_us)]

@@ -1,4 +1,4 @@
-"""Homes to try on a real PostgreSQL: five devices each, one home an organisation, and nothing left of them."""
+"""Homes to try on a real PostgreSQL: five devices each, one an organisation, and nothing left of them."""
 
 import asyncio
 import uuid

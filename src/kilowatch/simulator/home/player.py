@@ -28,7 +28,7 @@ THREADS = 8
 
 @dataclass(slots=True)
 class Progress:
-    """A home, how far it has been told (None: not known), and the moment before which it is left alone."""
+    """A home, how far it has been told (None: not known), and until when it is left alone."""
 
     home: PlayedHome
     told_us: int | None = None
@@ -36,7 +36,7 @@ class Progress:
     at_work: Future[object] | None = None
 
     def is_busy(self) -> bool:
-        """Whether something is being told of it. A fault in the telling is raised here, so that it ends us."""
+        """Whether something is being told of it; a fault in the telling is raised here, and ends us."""
         if self.at_work is None or not self.at_work.done():
             return self.at_work is not None
         self.at_work.result()
