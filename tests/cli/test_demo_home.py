@@ -189,6 +189,20 @@ def test_a_killed_simulator_goes_on_where_it_was(running: Instance, new_owner: C
     assert owner.dead_letters() == []
 
 
+def test_the_simulator_outlives_the_server(running: Instance, new_owner: Callable[[], Owner]) -> None:
+    owner = new_owner()
+    owner.make_home()
+    wait_until(owner.is_live, WITHIN_S, "live readings")
+    simulator, server = running.pid("simulator"), running.pid("server")
+    psutil.Process(server).kill()
+    wait_until(lambda: running.pid("server") not in (0, server), WITHIN_S, "another server")
+    wait_until(running.is_ready, WITHIN_S, "readiness")
+    back = datetime.now(UTC)
+    wait_until(lambda: owner.newest()["demo-lights"]["power"][0] > back, WITHIN_S, "new readings")
+    assert running.pid("simulator") == simulator
+    assert owner.dead_letters() == []
+
+
 def test_what_its_owner_switches_off_draws_nothing_from_then_on(
     running: Instance, new_owner: Callable[[], Owner]
 ) -> None:
@@ -240,6 +254,9 @@ def test_a_removed_home_leaves_nothing_and_is_played_no_more(new_owner: Callable
     assert len(after) > 8
     # What words such as `power` mean is the organisation's own from their first use on.
     assert len(after.pop("metrics")) == len(before.pop("metrics")) + 4
+    assert len(after.pop("audit_log")) > len(before.pop("audit_log")), (
+        "who made and removed it stays on record"
+    )
     assert after == before
     assert owner.http.get("/devices").json()["items"] == []
     owner.make_home()

@@ -1,5 +1,7 @@
 """Homes to try over HTTP: who may make one, and whom the simulator's doors open to."""
 
+from pathlib import Path
+
 import httpx
 import numpy as np
 
@@ -11,6 +13,7 @@ from kilowatch.sites.store import find_devices
 from kilowatch.telemetry.store import ensure_metrics, ensure_series
 from kilowatch.wire.simulation import HOMES_PATH, ROLES, home_key, simulator_token
 from tests.server.conftest import Member
+from tests.server.test_people import Somebody
 from tests.server.test_readings import START, sampled
 
 
@@ -99,3 +102,21 @@ async def test_a_home_is_told_until_the_moment_that_all_its_devices_have(
         assert told == (None if further < 4 else START + 9 * MINUTE_US)
     gone = await http.get(f"{HOMES_PATH}/{organisation_id}/newest", headers=simulator(parts))
     assert gone.status_code == 404
+
+
+async def test_a_new_user_has_a_demo_home_for_the_asking(
+    http: httpx.AsyncClient, parts: Parts, tmp_path: Path
+) -> None:
+    somebody = Somebody(http, tmp_path / "mail")
+    await somebody.sign_up()
+    made = await somebody.http.post("/api/v1/sites/demo", headers=somebody.bearer())
+    assert made.status_code == 201, made.text
+    site = made.json()["id"]
+    homes = (await somebody.http.get(HOMES_PATH, headers=simulator(parts))).json()["items"]
+    assert [len(one["devices"]) for one in homes if one["site_id"] == site] == [5]
+    removed = await somebody.http.delete(f"/api/v1/sites/{site}", headers=somebody.bearer())
+    assert removed.status_code == 204, removed.text
+    assert (await somebody.http.get("/api/v1/devices", headers=somebody.bearer())).json()["items"] == []
+    keys = (await somebody.http.get("/api/v1/api-keys", headers=somebody.bearer())).json()["items"]
+    assert keys == []
+    assert site not in (await somebody.http.get(HOMES_PATH, headers=simulator(parts))).text

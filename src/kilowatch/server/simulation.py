@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from kilowatch.accounts.access import Access, Rows
 from kilowatch.accounts.identity import Caller
+from kilowatch.accounts.store import audit
 from kilowatch.errors import Problem
 from kilowatch.sites import demo
 from kilowatch.sites.device import DemoDevice
@@ -121,6 +122,7 @@ def _add_making(routes: APIRouter, access: Access, root: bytes) -> None:
             made = await demo.make_demo_home(
                 connection, caller.organisation_id, root, given.time_zone, given.currency
             )
+            await audit.record_by(connection, caller, "demo_home.created", made.site.id)
         for rows in CHANGED:
             await access.announce(caller.organisation_id, rows)
         site = Site.model_validate(made.site).model_dump()
