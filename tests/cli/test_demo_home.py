@@ -251,6 +251,7 @@ def test_a_removed_home_leaves_nothing_and_is_played_no_more(new_owner: Callable
 
     wait_until(has_played_on, WITHIN_S, "the neighbour's readings of after the removal")
     after = owner.rows()
+    assert len(after.pop("vanished_series")) > len(before.pop("vanished_series")), "upkeep erases the lake"
     assert len(after) > 8
     # What words such as `power` mean is the organisation's own from their first use on.
     assert len(after.pop("metrics")) == len(before.pop("metrics")) + 4

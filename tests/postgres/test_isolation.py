@@ -90,6 +90,8 @@ FURTHER = (
     " VALUES (:owner, :user, :device)",
     "INSERT INTO kilowatch.device_sightings (organisation_id, device_no, last_seen)"
     " VALUES (:owner, :device, now())",
+    "INSERT INTO kilowatch.vanished_series (organisation_id, series_no, device_no)"
+    " VALUES (:owner, 0 - :device, :device)",
     "INSERT INTO kilowatch.second_factors (user_id, secret) VALUES (:user, 'x')",
     "INSERT INTO kilowatch.recovery_codes (user_id, code_hash) VALUES (:user, sha256('x'))",
 )
@@ -143,6 +145,7 @@ ATTEMPTS: dict[str, Attempt] = {
     "sites.lock_sites": lambda c, o: sites.lock_sites(c, o.owner.id),
     "sites.set_demo_key": lambda c, o: sites.set_demo_key(c, o.site_id, o.key_no),
     "sites.register_devices": lambda c, o: sites.register_devices(c, o.owner.id, [o.device, "mine"]),
+    "sites.set_state": lambda c, o: sites.set_state(c, o.device, "off"),
     "sites.update_device": lambda c, o: sites.update_device(c, o.device, {"name": "Mine"}),
     "sites.update_site": lambda c, o: sites.update_site(c, o.site_id, {"name": "Mine"}),
     "telemetry.change_metric": lambda c, o: telemetry.change_metric(c, o.owner.id, Metric("power", "kW")),

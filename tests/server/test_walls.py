@@ -51,6 +51,8 @@ class Belongings:
             ("POST", "/api/v1/api-keys"): {"name": "mine", "scopes": ["read"]},
             ("POST", "/api/v1/devices"): {"id": "MINE", "site_id": self.site_id},
             ("PATCH", "/api/v1/devices/{device_id}"): {"name": "taken over"},
+            ("POST", "/api/v1/devices/{device_id}/state"): {"state": "off"},
+            ("POST", "/api/v1/devices/{device_id}/toggle"): {},
             ("PUT", "/api/v1/metrics/{name}"): {"unit": "", "kind": "gauge"},
             ("POST", "/api/v1/session"): {"key": "kw_guessed"},
             ("POST", "/api/v1/auth/signup"): {"email": "x@example.org", "password": self.word, "name": "X"},

@@ -23,7 +23,7 @@ from tests.conftest import PostgresServer
 
 ROOT = b"a house secret of thirty-two bytes or more"
 ZONES = st.one_of(st.none(), st.sampled_from(sorted(zone_names())))
-CURRENCIES = st.one_of(st.none(), st.from_regex(r"[A-Z]{3}", fullmatch=True))
+CURRENCIES = st.one_of(st.none(), st.sampled_from(["EUR", "USD", "JPY", "INR", "NOK", "ZAR"]))
 TAKEN = st.frozensets(
     st.sampled_from([f"demo-{role}{ending}" for role in ROLES for ending in ("", "-2", "-3")]), max_size=4
 )
@@ -45,6 +45,7 @@ async def rows_of(worker: Database, organisation_id: uuid.UUID) -> dict[str, lis
                 (await connection.execute(text(f"SELECT t::text FROM {table.fullname} t"))).scalars()  # noqa: S608
             )
             for table in metadata.sorted_tables
+            if table.name != "vanished_series"  # what is still to be erased from the lake
         }
 
 

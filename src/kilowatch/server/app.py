@@ -44,7 +44,13 @@ from kilowatch.stream.client import Client, Subscription
 from kilowatch.telemetry.query import Lake
 from kilowatch.telemetry.routes import make_routes as make_telemetry_routes
 from kilowatch.wire.figures import FIGURES_SUBJECT
-from kilowatch.wire.live import EVENTS_SUBJECT, REGISTRY_SUBJECT, VALUES_SUBJECT, RegistryChange
+from kilowatch.wire.live import (
+    EVENTS_SUBJECT,
+    REGISTRY_SUBJECT,
+    VALUES_SUBJECT,
+    LiveEvent,
+    RegistryChange,
+)
 
 log = structlog.get_logger()
 
@@ -159,7 +165,7 @@ def create_app(parts: Parts) -> Application:
     )
     application = Application(parts, hub, app)
     announce = _announcer(parts, application._hear_change)
-    access = Access(parts.database, credentials.may, credentials.anybody, announce)
+    access = Access(parts.database, credentials.may, credentials.anybody, announce, _teller(parts, hub))
     api = APIRouter(prefix="/api/v1")
     api.include_router(make_key_routes(access))
     mail = parts.mail or NoMail()
@@ -168,7 +174,7 @@ def create_app(parts: Parts) -> Application:
     )
     api.include_router(make_people_routes(access, people))
     api.include_router(credentials.make_routes())
-    api.include_router(make_site_routes(access))
+    api.include_router(make_site_routes(access, parts.clock))
     api.include_router(simulation.make_routes(access, parts.lake, parts.simulator_key))
     api.include_router(make_telemetry_routes(access, parts.lake, parts.clock))
     api.include_router(connections.make_routes(hub, credentials))
@@ -214,6 +220,22 @@ def _announcer(parts: Parts, hear: Callable[[bytes], None]) -> Callable[[uuid.UU
                 log.warning("registry.change_untold", rows=rows, reason=str(error))
 
     return announce
+
+
+def _teller(parts: Parts, hub: Hub) -> Callable[[LiveEvent], Awaitable[None]]:
+    async def tell(event: LiveEvent) -> None:
+        message = event.encode()
+        if parts.stream is None:
+            hub.take_event(message)
+            return
+        try:
+            await parts.stream.publish(EVENTS_SUBJECT, message)
+        except EngineUnavailable as error:
+            # Whoever listens at this process hears of it all the same.
+            hub.take_event(message)
+            log.warning("live.event_untold", topic=event.topic, reason=str(error))
+
+    return tell
 
 
 def _add_page(app: FastAPI, folder: Path, demo_key: str | None) -> None:

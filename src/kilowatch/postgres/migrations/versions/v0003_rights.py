@@ -1,5 +1,5 @@
 """Who sees what in an organisation: invitations, assignments, second factors, the audit log; what devices say
-of themselves; homes for trying out.
+of themselves; homes for trying out; what is to be forgotten.
 
 Keeps true that a customer's transaction sees the sites and devices assigned to them and nothing else of the
 organisation, whatever the statement says: policies that restrict all others see to it.
@@ -87,6 +87,13 @@ CREATE TABLE kilowatch.device_sightings (
     last_seen timestamptz NOT NULL,
     CONSTRAINT fk_device_sightings_organisation_id_device_no FOREIGN KEY (organisation_id, device_no)
         REFERENCES kilowatch.devices (organisation_id, device_no) ON DELETE CASCADE
+);
+CREATE TABLE kilowatch.vanished_series (
+    series_no integer CONSTRAINT pk_vanished_series PRIMARY KEY,
+    organisation_id uuid NOT NULL,
+    device_no integer NOT NULL,
+    vanished_at timestamptz NOT NULL DEFAULT now(),
+    erased_at timestamptz
 );
 CREATE TABLE kilowatch.second_factors (
     user_id uuid CONSTRAINT pk_second_factors PRIMARY KEY
@@ -229,6 +236,29 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 $$;
 """
 
+# Whatever way a series goes (its device, site or organisation is deleted), its number is noted in the same
+# transaction, because its readings are in the lake; and with a device go its dead letters, which name it.
+VANISHING = """
+CREATE FUNCTION kilowatch.note_vanished_series() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO kilowatch.vanished_series (series_no, organisation_id, device_no)
+    SELECT gone.series_no, gone.organisation_id, gone.device_no FROM gone;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER vanish AFTER DELETE ON kilowatch.series REFERENCING OLD TABLE AS gone
+    FOR EACH STATEMENT EXECUTE FUNCTION kilowatch.note_vanished_series();
+CREATE FUNCTION kilowatch.drop_dead_letters() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    DELETE FROM kilowatch.dead_letters l USING gone
+    WHERE l.organisation_id = gone.organisation_id AND l.device = gone.id;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER vanish AFTER DELETE ON kilowatch.devices REFERENCING OLD TABLE AS gone
+    FOR EACH STATEMENT EXECUTE FUNCTION kilowatch.drop_dead_letters();
+"""
+
 FUNCTIONS = (
     "customer_devices()",
     "customer_sites()",
@@ -239,7 +269,13 @@ FUNCTIONS = (
     "forget_person()",
     "list_demo_devices(bytea, bytea)",
 )
-OF_ORGANISATIONS = ("invitations", "site_assignments", "device_assignments", "device_sightings")
+OF_ORGANISATIONS = (
+    "invitations",
+    "site_assignments",
+    "device_assignments",
+    "device_sightings",
+    "vanished_series",
+)
 NOT_FOR_CUSTOMERS = (
     "api_keys",
     "dead_letters",
@@ -247,16 +283,18 @@ NOT_FOR_CUSTOMERS = (
     "idempotency_keys",
     "memberships",
     "audit_log",
+    "vanished_series",
 )
 
 
 def upgrade() -> None:
-    run(COLUMNS + TABLES + CUSTOMERS + LOOK_UPS + DEMO_HOMES)
+    run(COLUMNS + TABLES + CUSTOMERS + LOOK_UPS + DEMO_HOMES + VANISHING)
     for table in OF_ORGANISATIONS:
         protect(table)
     for table in ("second_factors", "recovery_codes"):
         protect_personal(table)
     protect_audit_log()
+    op.execute(f"REVOKE UPDATE, DELETE ON kilowatch.vanished_series FROM {APP}")
     for function in FUNCTIONS:
         op.execute(f"REVOKE ALL ON FUNCTION kilowatch.{function} FROM PUBLIC")
         op.execute(f"GRANT EXECUTE ON FUNCTION kilowatch.{function} TO {APP}, {WORKER}")
@@ -295,14 +333,17 @@ def run(statements: str) -> None:
 
 
 def downgrade() -> None:
+    op.execute("DROP TRIGGER vanish ON kilowatch.series")
+    op.execute("DROP TRIGGER vanish ON kilowatch.devices")
+    op.execute("DROP FUNCTION kilowatch.note_vanished_series(), kilowatch.drop_dead_letters()")
     for table in (*NOT_FOR_CUSTOMERS, "devices", "series", "sites"):
-        if table not in ("invitations", "audit_log"):
+        if table not in ("invitations", "audit_log", "vanished_series"):
             op.execute(f"DROP POLICY customer ON kilowatch.{table}")
             op.execute(f"DROP POLICY customer_deletes ON kilowatch.{table}")
     op.execute(
         "DROP TABLE kilowatch.audit_log, kilowatch.recovery_codes, kilowatch.second_factors,"
         " kilowatch.device_sightings, kilowatch.device_assignments, kilowatch.site_assignments,"
-        " kilowatch.invitations"
+        " kilowatch.vanished_series, kilowatch.invitations"
     )
     op.execute("DROP FUNCTION " + ", ".join(f"kilowatch.{function}" for function in FUNCTIONS))
     op.execute("ALTER TABLE kilowatch.devices DROP COLUMN state, DROP COLUMN token_made_at")
