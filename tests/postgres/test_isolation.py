@@ -160,6 +160,7 @@ ATTEMPTS: dict[str, Attempt] = {
     "api_keys.list_api_keys": lambda c, _: api_keys.list_api_keys(c),
     "members.list_memberships": lambda c, _: members.list_memberships(c),
     "organisations.list_organisations": lambda c, _: organisations.list_organisations(c),
+    "api_keys.delete_api_key": lambda c, o: api_keys.delete_api_key(c, o.key_no),
     "api_keys.revoke_api_key": lambda c, o: api_keys.revoke_api_key(c, o.key_id),
     "users.set_code": lambda c, o: users.set_code(c, o.user_id, "reset", "654321"),
     "sessions.start_session": lambda c, o: sessions.start_session(c, o.user_id, new_id(), 30, "kwr_mine"),
@@ -177,6 +178,8 @@ ATTEMPTS: dict[str, Attempt] = {
     "sites.get_site": lambda c, o: sites.get_site(c, o.site_id),
     "sites.list_devices": lambda c, _: sites.list_devices(c),
     "sites.list_sites": lambda c, _: sites.list_sites(c),
+    "sites.lock_sites": lambda c, o: sites.lock_sites(c, o.owner.id),
+    "sites.set_demo_key": lambda c, o: sites.set_demo_key(c, o.site_id, o.key_no),
     "sites.register_devices": lambda c, o: sites.register_devices(c, o.owner.id, [o.device, "mine"]),
     "sites.set_state": lambda c, o: sites.set_state(c, o.device, "off"),
     "sites.update_device": lambda c, o: sites.update_device(c, o.device, {"name": "Mine"}),
@@ -203,10 +206,12 @@ ATTEMPTS: dict[str, Attempt] = {
     ),
 }
 ROOMS = (api_keys, assignments, audit, invitations, members, organisations, sessions, users)
-# Made to look before organisation or person is known; each needs the hash, the exact slug or the address.
+# Made to look before organisation or person is known; each needs the hash, the exact slug, the address or the
+# secret that keys were derived from.
 LOOK_UPS = {
     "api_keys.find_api_key",
     "organisations.find_organisation",
+    "sites.list_demo_devices",
     "sessions.find_refresh_token",
     "users.find_user",
 }

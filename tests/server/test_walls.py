@@ -93,6 +93,7 @@ class Belongings:
             ("PATCH", f"{ORGANISATION}/members/{{user_id}}"): {"role": "customer"},
             ("POST", "/api/v1/meters/{device_id}/assign"): {"user_id": self.user_id},
             ("POST", "/api/v1/sites/{site_id}/assign"): {"user_id": self.user_id},
+            ("POST", "/api/v1/sites/demo"): {"time_zone": "UTC"},
             ("POST", "/api/v1/sites"): {"kind": "home", "name": "Mine"},
             ("PATCH", "/api/v1/sites/{site_id}"): {"name": "taken over"},
         }

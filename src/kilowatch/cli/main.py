@@ -89,11 +89,14 @@ def migrate(data: Data = None) -> None:
 
 
 @app.command()
-def simulate(data: Data = None) -> None:
-    """Plays the demo's three meters into the running instance."""
-    from kilowatch.cli import processes
+def simulate(
+    data: Data = None,
+    meters: Annotated[bool, typer.Option("--meters", help="Plays the demo's three meters, too.")] = False,
+) -> None:
+    """Plays demo homes into the running instance, as `kw up` does."""
+    from kilowatch.cli import simulation
 
-    processes.simulate(load_settings(data=data))
+    simulation.simulate(load_settings(data=data), meters=meters)
 
 
 @app.command()

@@ -34,7 +34,7 @@ from kilowatch.accounts.routes.people import make_people_routes
 from kilowatch.clock import Clock, SystemClock
 from kilowatch.errors import EngineUnavailable
 from kilowatch.postgres.engine import Database
-from kilowatch.server import health
+from kilowatch.server import health, simulation
 from kilowatch.server.credentials import COOKIE, Credentials, is_loopback, set_session
 from kilowatch.server.entrance import Entrance
 from kilowatch.server.live import connections
@@ -87,6 +87,8 @@ class Parts:
     """OpenAPI paths that another application of this process answers."""
     page: Path | None = None
     """Folder of the web page, with `index.html`."""
+    simulator_key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
+    """The secret shared with the simulator, which homes to try come from."""
     demo_key: str | None = None
     """A key with the scope `read` that browsers of this machine are given on a demo instance."""
     pace: Pace = field(default_factory=Pace)
@@ -183,6 +185,7 @@ def create_app(parts: Parts) -> Application:
     api.include_router(make_audit_routes(access))
     api.include_router(credentials.make_routes())
     api.include_router(make_site_routes(access, parts.clock))
+    api.include_router(simulation.make_routes(access, parts.lake, parts.simulator_key))
     api.include_router(make_telemetry_routes(access, parts.lake, parts.clock))
     api.include_router(connections.make_routes(hub, credentials))
     app.include_router(api)

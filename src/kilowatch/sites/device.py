@@ -45,6 +45,19 @@ class Device:
     last_seen: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class DemoDevice:
+    """A device of a home to try, and what is played of it."""
+
+    site_id: uuid.UUID
+    organisation_id: uuid.UUID
+    time_zone: str
+    made_at: datetime
+    device_no: int
+    id: str
+    state: str
+
+
 def device_faults(values: Mapping[str, Any]) -> list[Fault]:
     """Everything that is wrong with these fields of a device; fields that are not given are not judged."""
     faults = name_faults(values["name"]) if "name" in values else []

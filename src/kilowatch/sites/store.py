@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import delete, literal, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
+from kilowatch.accounts.store.api_keys import delete_api_key
 from kilowatch.accounts.store.organisations import (
     Organisation,
     create_organisation,
@@ -22,7 +23,7 @@ from kilowatch.errors import Fault, Problem
 from kilowatch.ids import DEVICE_ID, new_id
 from kilowatch.postgres.engine import Connection
 from kilowatch.postgres.page import LIMIT_DEFAULT, Page, check_limit, make_page, read_cursor
-from kilowatch.sites.device import DEFAULT_TYPE, DEVICE_STATES, Device, device_faults, toggled
+from kilowatch.sites.device import DEFAULT_TYPE, DEVICE_STATES, DemoDevice, Device, device_faults, toggled
 from kilowatch.sites.site import Site, region_faults, site_faults
 from kilowatch.sites.tables import device_sightings, devices, sites
 
@@ -137,6 +138,8 @@ async def delete_site(connection: Connection, site_id: uuid.UUID) -> None:
     gone = await connection.execute(delete(sites).where(sites.c.id == site_id))
     if gone.rowcount == 0:
         raise _no_site(site_id)
+    if site.demo_key_no is not None:
+        await delete_api_key(connection, site.demo_key_no)
 
 
 async def create_device(
@@ -295,6 +298,39 @@ async def register_devices(
     proper = [name for name in ids if DEVICE_ID.fullmatch(name)]
     await connection.execute(REGISTER, {"organisation_id": organisation_id, "ids": proper})
     return await find_devices(connection, organisation_id, proper)
+
+
+async def lock_sites(connection: Connection, organisation_id: uuid.UUID) -> list[Site]:
+    """All sites of the organisation, oldest first; until the transaction ends nobody changes them."""
+    query = select(sites).where(sites.c.organisation_id == organisation_id).order_by(sites.c.id)
+    await connection.execute(query.with_for_update())
+    # Who waited for the lock has to look again: what the other made was not there before.
+    again = select(sites).where(sites.c.organisation_id == organisation_id)
+    found = (await connection.execute(again.order_by(sites.c.created_at, sites.c.id))).mappings()
+    return [Site(**row) for row in found]
+
+
+async def set_demo_key(connection: Connection, site_id: uuid.UUID, key_no: int) -> Site:
+    """Marks a site as a home to try, whose readings come in by this key.
+
+    Raises:
+        Problem: 404.
+    """
+    changed = update(sites).where(sites.c.id == site_id).values(demo_key_no=key_no).returning(sites)
+    row = (await connection.execute(changed)).mappings().one_or_none()
+    if row is None:
+        raise _no_site(site_id)
+    return Site(**row)
+
+
+async def list_demo_devices(connection: Connection, inner_pad: bytes, outer_pad: bytes) -> list[DemoDevice]:
+    """The devices of every home to try, in an unscoped transaction of any role. The pads are those of the
+    secret that the homes' keys were derived from; homes of another secret are not told."""
+    found = await connection.execute(
+        text("SELECT * FROM kilowatch.list_demo_devices(:inner_pad, :outer_pad)"),
+        {"inner_pad": inner_pad, "outer_pad": outer_pad},
+    )
+    return [DemoDevice(**row) for row in found.mappings()]
 
 
 async def _site_for(

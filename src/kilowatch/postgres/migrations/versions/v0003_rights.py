@@ -258,6 +258,28 @@ CREATE INDEX ix_series_organisation_id_device_no ON kilowatch.series (organisati
 DROP INDEX kilowatch.ix_series_organisation_id;
 """
 
+# The homes to try of those who show the secret that their keys were derived from, by the two blocks that HMAC
+# mixes it into: a home is told only where HMAC-SHA256 gives the very key whose hash is stored. Devices that
+# somebody added later are not played.
+DEMO_HOMES = """
+CREATE FUNCTION kilowatch.list_demo_devices(inner_pad bytea, outer_pad bytea)
+RETURNS TABLE (
+    site_id uuid, organisation_id uuid, time_zone text, made_at timestamptz, device_no integer, id text,
+    state text
+)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT s.id, s.organisation_id, s.time_zone, s.created_at, d.device_no, d.id, d.state
+    FROM kilowatch.sites s
+    JOIN kilowatch.api_keys k ON k.key_no = s.demo_key_no
+    JOIN kilowatch.devices d ON d.organisation_id = s.organisation_id AND d.site_id = s.id
+        AND d.created_at = s.created_at
+    WHERE k.revoked_at IS NULL AND k.secret_hash = sha256(convert_to('kw_' || rtrim(translate(encode(
+        sha256(outer_pad || sha256(inner_pad || convert_to('home ' || s.id::text, 'UTF8'))), 'base64'
+    ), '+/', '-_'), '='), 'UTF8'))
+    ORDER BY s.created_at, s.id, d.device_no
+$$;
+"""
+
 # Whatever way a series goes (its device, site or organisation is deleted), its number is noted in the same
 # transaction, because its readings are in the lake; and with a device go its dead letters, which name it.
 VANISHING = """
@@ -289,6 +311,7 @@ FUNCTIONS = (
     "find_device_login(text, text)",
     "find_device_token(bytea)",
     "forget_person()",
+    "list_demo_devices(bytea, bytea)",
 )
 OF_ORGANISATIONS = (
     "invitations",
@@ -311,7 +334,7 @@ READ_BY_CUSTOMERS = ("organisations", "metrics")
 
 
 def upgrade() -> None:
-    run(COLUMNS + TABLES + CUSTOMERS + LOOK_UPS + INDEXES + VANISHING)
+    run(COLUMNS + TABLES + CUSTOMERS + LOOK_UPS + INDEXES + DEMO_HOMES + VANISHING)
     for table in OF_ORGANISATIONS:
         protect(table)
     for table in ("second_factors", "recovery_codes"):
