@@ -23,7 +23,7 @@ from tests.conftest import PostgresServer
 
 ROOT = b"a house secret of thirty-two bytes or more"
 ZONES = st.one_of(st.none(), st.sampled_from(sorted(zone_names())))
-CURRENCIES = st.one_of(st.none(), st.from_regex(r"[A-Z]{3}", fullmatch=True))
+CURRENCIES = st.one_of(st.none(), st.sampled_from(["EUR", "USD", "JPY", "INR", "NOK", "ZAR"]))
 TAKEN = st.frozensets(
     st.sampled_from([f"demo-{role}{ending}" for role in ROLES for ending in ("", "-2", "-3")]), max_size=4
 )
