@@ -38,6 +38,14 @@ class Settings(BaseSettings):
     mqtt_nats_url: SecretStr | None = Field(
         None, description="The external NATS that serves MQTT, where it is not the one that keeps the log."
     )
+    mqtt_system_url: SecretStr | None = Field(
+        None, description="Login to that NATS's system account; with it, logins of devices are decided here."
+    )
+    mqtt_issuer_seed: SecretStr | None = Field(
+        None,
+        description="Seed of the account key (SA...) that answers to logins are signed with; "
+        "without it one is made in the data folder.",
+    )
     lake_path: str | None = Field(
         None, description="Folder or s3:// address of the Parquet files; without it `<data>/lake`."
     )

@@ -13,7 +13,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
-from kilowatch.cli.demo import make_demo_keys, read_demo_key
+from kilowatch.cli.demo import SLUG, make_demo_keys, read_demo_key
 from kilowatch.cli.instance import ADDRESSES, Addresses
 from kilowatch.cli.memory import keep_freed_memory, settle_memory
 from kilowatch.cli.places import find_addresses, find_lake
@@ -102,14 +102,19 @@ async def _serve(settings: Settings, addresses: Addresses, *, doors_only: bool, 
     from kilowatch.ingest.doors import create_doors
     from kilowatch.postgres.engine import Database
     from kilowatch.server.run import make_server
+    from kilowatch.stream.issuer import find_issuer
+    from kilowatch.stream.logins import Logins
 
     clock = SystemClock()
     database = Database(addresses.app_url)
     client = await Client.connect(addresses.nats_url, name="server")
     inbox = MqttInbox(addresses.mqtt_nats_url, "server", clock)
+    system = None
     tokens = AccessTokens(find_token_key(settings), clock)
     authenticator = Authenticator(database, clock, tokens=tokens)
     try:
+        if addresses.mqtt_system_url is not None:
+            system = await Client.connect(addresses.mqtt_system_url, name="server")
         if doors_only:
             beyond, before_end = None, _nothing
         else:
@@ -118,7 +123,14 @@ async def _serve(settings: Settings, addresses: Addresses, *, doors_only: bool, 
             application = await _application(settings, addresses, database, client, identity, inbox, key)
             beyond, before_end = application.app, application.stop
         doors = create_doors(
-            settings, clock, database, client, authenticator=authenticator, inbox=inbox, beyond=beyond
+            settings,
+            clock,
+            database,
+            client,
+            authenticator=authenticator,
+            inbox=inbox,
+            logins=None if system is None else Logins(system, find_issuer(settings, clock)),
+            beyond=beyond,
         )
         await doors.start()
         server = make_server(doors, before_end, settings.host, settings.port, http=connection_class(doors))
@@ -128,6 +140,8 @@ async def _serve(settings: Settings, addresses: Addresses, *, doors_only: bool, 
         finally:
             await doors.stop()
     finally:
+        if system is not None:
+            await system.close()
         await client.close()
         await database.close()
 
@@ -231,14 +245,6 @@ def simulate(settings: Settings) -> None:
     from kilowatch.simulator.demo import player
 
     running = find_running(settings.data.resolve())
-    if running is None or running.mqtt_port is None or running.mqtt_password is None:
+    if running is None or running.mqtt_port is None:
         raise StartRefused(f"No instance with an MQTT door of its own runs in {settings.data}.")
-    player.run(
-        running.url,
-        read_demo_key(settings),
-        "127.0.0.1",
-        running.mqtt_port,
-        "demo/demo",
-        running.mqtt_password,
-        "demo",
-    )
+    player.run(running.url, read_demo_key(settings), "127.0.0.1", running.mqtt_port, SLUG)

@@ -51,6 +51,9 @@ class Plan:
     postgres_app_url: str | None = field(default=None, repr=False)
     nats_url: str | None = field(default=None, repr=False)
     mqtt_nats_url: str | None = field(default=None, repr=False)
+    mqtt_system_url: str | None = field(default=None, repr=False)
+    mqtt_issuer: str = ""
+    """Public key of those who decide logins over MQTT."""
 
 
 class Stopped(Exception):
@@ -112,9 +115,7 @@ class Supervisor:
             self._await_end(migration)
         finally:
             migration.stop(lambda: True)
-        self._run_file = RunFile(
-            plan.host, port, mqtt_port, passwords["mqtt"] if mqtt_port else None, addresses
-        )
+        self._run_file = RunFile(plan.host, port, mqtt_port, addresses)
         self._write_run_file()
         server.is_ready_when(lambda: answers(plan.host, port))
         self._await([server], "the server")
@@ -123,20 +124,20 @@ class Supervisor:
             self._write_run_file()
         self._screen.ready(self._run_file.url, self._data, mqtt_port)
 
-    def _start_nats(self, passwords: dict[str, str]) -> tuple[tuple[str, str], int | None]:
+    def _start_nats(self, passwords: dict[str, str]) -> tuple[tuple[str, str, str | None], int | None]:
         """Starts the NATS servers, unless there is an external one; returns addresses and MQTT's port."""
         plan = self._plan
         if plan.nats_url is not None:
-            return (plan.nats_url, plan.mqtt_nats_url or plan.nats_url), None
+            return (plan.nats_url, plan.mqtt_nats_url or plan.nats_url, plan.mqtt_system_url), None
         mqtt_port = choose_port(plan.mqtt_port, "KILOWATCH_MQTT_PORT")
         log = EmbeddedNats(self._data / "nats", choose_port(0, ""), passwords["nats"], STORE_MAX_BYTES)
         self._add_nats("nats", log)
-        listener = MqttListener(mqtt_port, passwords["mqtt"])
+        listener = MqttListener(mqtt_port, plan.mqtt_issuer, passwords["system"])
         mqtt = EmbeddedNats(
             self._data / "mqtt", choose_port(0, ""), passwords["nats"], STORE_MAX_BYTES, listener
         )
         self._add_nats("mqtt", mqtt)
-        return (log.url, mqtt.url), mqtt_port
+        return (log.url, mqtt.url, mqtt.system_url), mqtt_port
 
     def _postgres_urls(self, embedded: EmbeddedPostgres | None) -> tuple[str, str, str, str]:
         """Addresses as owner, application, worker and lake."""
@@ -301,11 +302,11 @@ def own_command(arguments: list[str]) -> list[str]:
 
 
 def kept_passwords(data: Path) -> dict[str, str]:
-    """The passwords of the NATS servers, made once per data folder so that devices keep theirs."""
+    """Our own passwords at the NATS servers, made once per data folder."""
     path = data / "secrets.json"
     kept: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     known = kept.get("nats", {})
-    wanted = {name: known.get(name) or secrets.token_hex(16) for name in ("nats", "mqtt")}
+    wanted = {name: known.get(name) or secrets.token_hex(16) for name in ("nats", "system")}
     if wanted != known:
         write_secrets(path, {**kept, "nats": wanted})
     return wanted

@@ -47,7 +47,17 @@ def plan_of(settings: Settings, demo: bool) -> Plan:
         postgres_app_url=_shown(settings.postgres_app_url),
         nats_url=_shown(settings.nats_url),
         mqtt_nats_url=_shown(settings.mqtt_nats_url),
+        mqtt_system_url=_shown(settings.mqtt_system_url),
+        mqtt_issuer=_issuer_of(settings),
     )
+
+
+def _issuer_of(settings: Settings) -> str:
+    """The public half, made here so that the supervisor need not load what makes it."""
+    from kilowatch.clock import SystemClock
+    from kilowatch.stream.issuer import find_issuer
+
+    return find_issuer(settings, SystemClock()).public_key
 
 
 def _shown(secret: SecretStr | None) -> str | None:

@@ -49,7 +49,9 @@ from kilowatch.ingest.forms import JSON_TYPES, Decode, decoder_of, influx_creden
 from kilowatch.ingest.gather import Awaited, Gatherer, Parcel
 from kilowatch.ingest.idempotency import Idempotency, fingerprint_of, mark_of
 from kilowatch.ingest.intake import Intake, Taken
+from kilowatch.ingest.logins import MqttLogins
 from kilowatch.ingest.mqtt import MqttDoor
+from kilowatch.ingest.own import decode_for, may_send
 from kilowatch.ingest.pressure import (
     DISK,
     LOG,
@@ -66,6 +68,7 @@ from kilowatch.postgres.engine import Database
 from kilowatch.settings import Settings
 from kilowatch.stream.client import Client
 from kilowatch.stream.log import Log
+from kilowatch.stream.logins import Logins
 from kilowatch.stream.mqtt import MqttInbox
 
 Scope = MutableMapping[str, Any]
@@ -96,12 +99,14 @@ class Doors:
         idempotency: Idempotency,
         settings: Settings,
         mqtt: MqttDoor | None = None,
+        logins: MqttLogins | None = None,
         beyond: App | None = None,
     ) -> None:
         self._intake = intake
         self._authenticator = authenticator
         self._idempotency = idempotency
         self._mqtt = mqtt
+        self._logins = logins
         self._beyond = beyond
         self._most = settings.body_max_bytes
         self._held = HeldBytes(HELD_BODIES * settings.body_max_bytes)
@@ -116,9 +121,13 @@ class Doors:
         await self._intake.pressure.start()
         if self._mqtt is not None:
             await self._mqtt.start()
+        if self._logins is not None:
+            await self._logins.start()
 
     async def stop(self) -> None:
         """Refuses what comes from now on and returns once everything gathered has been answered."""
+        if self._logins is not None:
+            await self._logins.stop()
         if self._mqtt is not None:
             await self._mqtt.stop()
         await self._gatherer.drain()
@@ -177,7 +186,7 @@ class Doors:
             small = len(body) <= GATHERED_BYTES and not request.keyed
             if small and request.media_type in JSON_TYPES:
                 plain = plain_readings(body)
-                if plain is not None and 0 < len(plain) <= GATHERED_READINGS:
+                if plain is not None and 0 < len(plain) <= GATHERED_READINGS and may_send(caller, plain):
                     return await self._gather(caller, terms, plain)
             taken = await self._take_body(request, caller, body, terms, decoder_of(request.media_type), small)
         finally:
@@ -237,7 +246,7 @@ class Doors:
         if caller is None or "ingest" not in caller.scopes:
             return False
         plain = plain_readings(body)
-        if plain is None or not 0 < len(plain) <= GATHERED_READINGS:
+        if plain is None or not 0 < len(plain) <= GATHERED_READINGS or not may_send(caller, plain):
             return False
         held = len(body)
 
@@ -290,7 +299,7 @@ class Doors:
         if request.keyed:
             return await self._take_keyed(request, caller, body, terms, decode, known)
         large = len(body) > DECODE_BESIDE_BYTES
-        batch = await beside(large, decode, body, self._intake.limits(), known)
+        batch = await beside(large, decode_for(caller, decode), body, self._intake.limits(), known)
         if not small or len(batch) + len(batch.rejects) > GATHERED_READINGS:
             return await self._intake.take_batch(caller, batch, known, terms)
         awaited = Awaited(caller, (), batch)
@@ -308,7 +317,7 @@ class Doors:
         fingerprint = await beside(large, fingerprint_of, *said)
 
         async def take() -> Taken:
-            batch = await beside(large, decode, body, self._intake.limits(), known)
+            batch = await beside(large, decode_for(caller, decode), body, self._intake.limits(), known)
             return await self._intake.take_batch(
                 caller, batch, known, terms, mark=mark_of(caller, key, fingerprint)
             )
@@ -320,6 +329,8 @@ class Doors:
         caller = await self._authenticator.authenticate(request.authorization.decode("latin-1"))
         if "admin" not in caller.scopes:
             require_scope(caller, "ingest")
+        if caller.device is not None:
+            raise Problem(403, "scope_missing", "A device's token replays no dead letters.")
         self._intake.pressure.check()
         terms: Terms = ("replay", on_conflict(request.query))
         try:
@@ -372,12 +383,14 @@ def create_doors(
     *,
     authenticator: Authenticator | None = None,
     inbox: MqttInbox | None = None,
+    logins: Logins | None = None,
     beyond: App | None = None,
 ) -> Doors:
     """The doors over these engines, to be started and stopped by whoever made the engines. The log's stream
     (`Log.ensure`) and the inbox's (`MqttInbox.ensure`) must be there.
 
-    inbox: what devices publish over MQTT, when this process is to take it in; beyond: the application behind
+    inbox: what devices publish over MQTT, when this process is to take it in; logins: the MQTT server's, when it
+    is to decide them; beyond: the application behind
     the doors, for all other paths.
     """
     log = Log(client)
@@ -394,4 +407,5 @@ def create_doors(
     intake = Intake(log, database, directory, pressure, clock, settings)
     idempotency = Idempotency(database, pressure, clock, settings.idempotency_hours)
     mqtt = None if inbox is None else MqttDoor(inbox, intake, clock)
-    return Doors(intake, authenticator, idempotency, settings, mqtt, beyond)
+    deciding = None if logins is None else MqttLogins(logins, database, client, clock)
+    return Doors(intake, authenticator, idempotency, settings, mqtt, deciding, beyond)

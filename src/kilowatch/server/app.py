@@ -24,6 +24,7 @@ from kilowatch.accounts.access_token import AccessTokens
 from kilowatch.accounts.identity import Authenticator
 from kilowatch.accounts.mail import Mail, NoMail
 from kilowatch.accounts.people import People
+from kilowatch.accounts.routes.device_tokens import make_routes as make_device_token_routes
 from kilowatch.accounts.routes.keys import make_routes as make_key_routes
 from kilowatch.accounts.routes.people import make_people_routes
 from kilowatch.clock import Clock, SystemClock
@@ -167,6 +168,7 @@ def create_app(parts: Parts) -> Application:
     api.include_router(make_people_routes(access, people))
     api.include_router(credentials.make_routes())
     api.include_router(make_site_routes(access))
+    api.include_router(make_device_token_routes(access))
     api.include_router(make_telemetry_routes(access, parts.lake, parts.clock))
     api.include_router(connections.make_routes(hub, credentials))
     app.include_router(api)

@@ -88,6 +88,9 @@ class Device(BaseModel):
     region: str | None
     metadata: dict[str, Any]
     status: DeviceStatus
+    token_made_at: datetime | None = Field(
+        description="When its token was made; null without one."
+    )
     created_at: datetime
 
 
