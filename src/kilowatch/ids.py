@@ -15,7 +15,7 @@ DEVICE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 ORGANISATION_SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 METRIC_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 KEY_PREFIX = "kw_"
-DEVICE_TOKEN_PREFIX = "kwd_"
+DEVICE_TOKEN_PREFIX = "kwd_"  # noqa: S105 - only what tokens begin with
 NAME_MAX = 200
 
 

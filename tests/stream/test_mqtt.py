@@ -42,17 +42,7 @@ class Device:
         self.acknowledged: list[int] = []
 
     @classmethod
-    async def connect(cls, port: int, name: str) -> "Device":
-        """Connects, again and again while a server that was killed has its login service not back yet."""
-        async with asyncio.timeout(30):
-            while True:
-                try:
-                    return await cls.try_connect(port, name)
-                except PermissionError:
-                    await asyncio.sleep(0.01)
-
-    @classmethod
-    async def try_connect(cls, port: int, name: str, password: str = MQTT_PASSWORD) -> "Device":
+    async def connect(cls, port: int, name: str, password: str = MQTT_PASSWORD) -> "Device":
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         head = text("MQTT") + bytes([4, 0b1100_0010]) + struct.pack(">H", 60)
         writer.write(packet(0x10, head + text(name) + text(f"demo/{name}") + text(password)))
@@ -100,6 +90,17 @@ async def inbox(mqtt_server: Server, logins: Logins) -> AsyncIterator[MqttInbox]
     await inbox.close()
 
 
+async def reachable(logins: Logins) -> None:
+    """Waits until the login service has found its server again."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                await logins.list_live()
+                return
+            except EngineUnavailable:
+                await asyncio.sleep(0.01)
+
+
 def port_of(server: Server) -> int:
     assert server.embedded.mqtt is not None
     return server.embedded.mqtt.port
@@ -122,17 +123,21 @@ async def take(inbox: MqttInbox, count: int) -> list[InboxMessage]:
 
 async def test_a_wrong_password_is_refused(mqtt_server: Server, inbox: MqttInbox) -> None:
     with pytest.raises(PermissionError):
-        await Device.try_connect(port_of(mqtt_server), "D1", "wrong")
-    (await Device.try_connect(port_of(mqtt_server), "D1")).close()
+        await Device.connect(port_of(mqtt_server), "D1", "wrong")
+    (await Device.connect(port_of(mqtt_server), "D1")).close()
 
 
-async def test_nobody_is_let_in_while_no_service_decides(mqtt_server: Server, inbox: MqttInbox, logins: Logins) -> None:
+async def test_nobody_is_let_in_while_no_service_decides(
+    mqtt_server: Server, inbox: MqttInbox, logins: Logins
+) -> None:
     await logins.stop()
     with pytest.raises(PermissionError):
-        await Device.try_connect(port_of(mqtt_server), "D1")
+        await Device.connect(port_of(mqtt_server), "D1")
 
 
-async def test_live_logins_are_listed_found_and_ended(mqtt_server: Server, inbox: MqttInbox, logins: Logins) -> None:
+async def test_live_logins_are_listed_found_and_ended(
+    mqtt_server: Server, inbox: MqttInbox, logins: Logins
+) -> None:
     devices = [await Device.connect(port_of(mqtt_server), name) for name in ("D1", "D2", "D3")]
     live = await logins.list_live()
     assert sorted((one.name, one.client_id) for one in live) == [
@@ -201,7 +206,7 @@ async def test_a_full_inbox_acknowledges_nothing(mqtt_server: Server, logins: Lo
 
 
 async def test_no_acknowledged_message_is_lost_when_the_server_is_killed(
-    mqtt_server: Server, inbox: MqttInbox
+    mqtt_server: Server, inbox: MqttInbox, logins: Logins
 ) -> None:
     acknowledged: set[int] = set()
     found: set[int] = set()
@@ -230,6 +235,7 @@ async def test_no_acknowledged_message_is_lost_when_the_server_is_killed(
             acknowledged.update(device.acknowledged)
             device.close()
         await asyncio.to_thread(mqtt_server.start)
+        await reachable(logins)
     await asyncio.to_thread(wait_until, lambda: acknowledged <= found, 30.0, "every message")
     emptying.cancel()
     assert len(acknowledged) > 5 * 4 * 300

@@ -66,7 +66,7 @@ async def _make(addresses: Addresses, wish: Wish) -> dict[str, object]:
             )
     finally:
         await database.close()
-    await _announce(addresses, RegistryChange(str(organisation_id), "keys"))
+    await announce(addresses, RegistryChange(str(organisation_id), "keys"))
     return {
         "key": secret,
         "id": str(key.id),
@@ -76,7 +76,7 @@ async def _make(addresses: Addresses, wish: Wish) -> dict[str, object]:
     }
 
 
-async def _announce(addresses: Addresses, change: RegistryChange) -> None:
+async def announce(addresses: Addresses, change: RegistryChange) -> None:
     """Tells running processes; a key that nobody has asked for yet works without."""
     try:
         client = await Client.connect(addresses.nats_url, name="kw key", timeout_s=2.0)

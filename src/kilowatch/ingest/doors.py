@@ -389,9 +389,8 @@ def create_doors(
     """The doors over these engines, to be started and stopped by whoever made the engines. The log's stream
     (`Log.ensure`) and the inbox's (`MqttInbox.ensure`) must be there.
 
-    inbox: what devices publish over MQTT, when this process is to take it in; logins: the MQTT server's, when it
-    is to decide them; beyond: the application behind
-    the doors, for all other paths.
+    inbox: what devices publish over MQTT, when this process is to take it in; logins: the MQTT server's,
+    when it is to decide them; beyond: the application behind the doors, for all other paths.
     """
     log = Log(client)
     authenticator = authenticator or Authenticator(database, clock)

@@ -2,8 +2,8 @@
 
 Owns the decision about each login and the end of those whose right has ended. Keeps true that a device
 publishes and hears on its own topics only and a gateway publishes for devices of its organisation only; and
-that within a second of a token's, key's, device's or organisation's end no connection of theirs is left. No
-connection is remembered here: the server is asked which there are, so any process can end what another let in.
+that within a second of a token's, key's, device's or organisation's end no connection of theirs is left. The
+server is asked which connections there are, so that any process can end what another one let in.
 """
 
 import asyncio
@@ -49,8 +49,8 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """What a live connection is called at the server, made of its grant. user: as which it logged in; mark: the
-    beginning of its token's hash, or its key's number."""
+    """What a live connection is called at the server. user: as which it logged in; mark: the beginning of its
+    token's hash, or its key's number."""
 
     user: str
     organisation_id: uuid.UUID
@@ -241,10 +241,9 @@ class MqttLogins:
         async with self._database.scope(organisation_id) as connection:
             tokens = await find_good_tokens(connection, list(devices.values())) if devices else {}
             numbers = await find_good_keys(connection, set(keys.values())) if keys else set()
-        good = {name for name, number in keys.items() if number in numbers}
-        return good | {
-            name for name, device in devices.items() if device in tokens and mark_of(tokens[device]) == name.mark
-        }
+        marks = {device: mark_of(token_hash) for device, token_hash in tokens.items()}
+        good = {name for name, device in devices.items() if marks.get(device) == name.mark}
+        return good | {name for name, number in keys.items() if number in numbers}
 
 
 def mark_of(token_hash: bytes) -> str:

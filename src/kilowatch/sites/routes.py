@@ -88,9 +88,7 @@ class Device(BaseModel):
     region: str | None
     metadata: dict[str, Any]
     status: DeviceStatus
-    token_made_at: datetime | None = Field(
-        description="When its token was made; null without one."
-    )
+    token_made_at: datetime | None = Field(description="When its token was made; null without one.")
     created_at: datetime
 
 

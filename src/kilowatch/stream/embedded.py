@@ -47,7 +47,13 @@ jetstream {{
 """
 AUTHORIZATION = 'authorization {{ user: "{user}", password: "{password}" }}'
 MQTT_AUTHORIZATION = """\
-accounts {{ $SYS {{ users: [ {{ user: "{system}", password: "{system_password}" }} ] }} }}
+accounts {{
+  $SYS {{
+    users: [
+      {{ user: "{system}", password: "{system_password}", allowed_connection_types: ["STANDARD"] }}
+    ]
+  }}
+}}
 authorization {{
   timeout: {login_s}
   users: [ {{ user: "{user}", password: "{password}", allowed_connection_types: ["STANDARD"] }} ]

@@ -38,7 +38,13 @@ class Issuer:
         self._clock = clock
 
     def sign(
-        self, claims: dict[str, Any], *, subject: str, audience: str, name: str = "", expires_s: int | None = None
+        self,
+        claims: dict[str, Any],
+        *,
+        subject: str,
+        audience: str,
+        name: str = "",
+        expires_s: int | None = None,
     ) -> str:
         """A token with these claims about `subject`, for `audience`; `expires_s` in epoch seconds."""
         content: dict[str, Any] = {
@@ -51,7 +57,7 @@ class Issuer:
         }
         if expires_s is not None:
             content["exp"] = expires_s
-        content["jti"] = base64.b32encode(hashlib.sha256(msgspec.json.encode(content)).digest()).decode("ascii")
+        content["jti"] = hashlib.sha256(msgspec.json.encode(content)).hexdigest()
         said = f"{_packed(HEADER)}.{_packed(content)}"
         return f"{said}.{_base64(self._pair.sign(said.encode()))}"
 
@@ -63,7 +69,7 @@ def make_seed() -> str:
 
 
 def find_issuer(settings: Settings, clock: Clock) -> Issuer:
-    """The issuer of this instance: the setting's, or that of the file in the data folder, made if there is none.
+    """The issuer of this instance: the setting's, or the file's in the data folder, made if there is none.
 
     Raises:
         StartRefused: if the seed is none.

@@ -47,8 +47,8 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a login may do. name: what live connections are found by; publish, subscribe: subjects, none of them
-    for nothing; expires_s: when it ends by itself, epoch seconds."""
+    """What a login may do. name: what live connections are found by; publish, subscribe: subjects;
+    expires_s: when it ends by itself, epoch seconds."""
 
     name: str
     publish: tuple[str, ...]
@@ -58,8 +58,8 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class LiveLogin:
-    """A connection that is there. server_id, number: the server that holds it, and its number there; name: that
-    of its grant."""
+    """A connection that is there. server_id, number: the server that holds it, and its number there; name:
+    that of its grant."""
 
     server_id: str
     number: int
@@ -126,8 +126,8 @@ class Logins:
         self._deciding: set[asyncio.Task[None]] = set()
 
     async def serve(self, decide: Decide) -> None:
-        """Answers the server's questions with what `decide` says from now on; of several processes that do, one
-        is asked. While none does, nobody can log in, and who is logged in stays."""
+        """Answers the server's questions with what `decide` says from now on; of several processes one is
+        asked. While there is none, nobody can log in, and who is logged in stays."""
 
         async def asked(message: Msg) -> None:
             task = asyncio.create_task(self._answer(message, decide))
@@ -152,7 +152,7 @@ class Logins:
         found: dict[tuple[str, int], LiveLogin] = {}
         for server_id in await self._servers():
             async for one in self._connections(server_id, {"user": user} if user else {}):
-                found[server_id, one.cid] = LiveLogin(server_id, one.cid, one.authorized_user, one.mqtt_client)
+                found[server_id, one.cid] = _live(server_id, one)
         return [login for login in found.values() if login.client_id]
 
     async def find_clients(self, client_id: str) -> list[LiveLogin]:
@@ -162,7 +162,7 @@ class Logins:
             EngineUnavailable: if the server does not answer.
         """
         return [
-            LiveLogin(server_id, one.cid, one.authorized_user, one.mqtt_client)
+            _live(server_id, one)
             for server_id in await self._servers()
             async for one in self._connections(server_id, {"mqtt_client": client_id})
             if one.authorized_user
@@ -237,8 +237,12 @@ class Logins:
         return await decide(Attempt(given.user, given.password, asked.client_info.mqtt_id))
 
 
+def _live(server_id: str, one: _Connection) -> LiveLogin:
+    return LiveLogin(server_id, one.cid, one.authorized_user, one.mqtt_client)
+
+
 def _user(grant: Grant) -> dict[str, Any]:
-    """A grant as the server's claims. No subject at all must be said as a denial: an empty list allows all."""
+    """A grant as the server's claims. No subject is said as a denial, since an empty list allows all."""
     return {
         "pub": {"allow": list(grant.publish)} if grant.publish else {"deny": [">"]},
         "sub": {"allow": list(grant.subscribe)} if grant.subscribe else {"deny": [">"]},
@@ -252,6 +256,6 @@ def _user(grant: Grant) -> dict[str, Any]:
 
 
 def _claims(token: bytes) -> bytes:
-    """What a token says. Who signed it is not asked: only the server itself publishes in its system account."""
+    """What a token says. Who signed it is not asked: only the server publishes in its system account."""
     said = token.split(b".")[1]
     return base64.urlsafe_b64decode(said + b"=" * (-len(said) % 4))

@@ -29,7 +29,7 @@ def make_routes(access: Access) -> APIRouter:
     async def create_device_token(
         device_id: DeviceId, caller: Annotated[Caller, Depends(access.may("device_tokens", "create"))]
     ) -> DeviceToken:
-        """Makes a token for MQTT and HTTP. The one before ends: within a second its connections are closed."""
+        """Makes a token for MQTT and HTTP. The one before ends; within a second its connections close."""
         _require_id(device_id)
         async with access.database.scope(caller.sight) as connection:
             token, _ = await make_device_token(connection, device_id)
