@@ -83,9 +83,7 @@ class House:
         await self.client.publish(REGISTRY_SUBJECT, RegistryChange(str(of.id), kind).encode())  # type: ignore[arg-type]
 
     def connect(self, user: str, password: str, **more: object) -> aiomqtt.Client:
-        return aiomqtt.Client(
-            "127.0.0.1", self.mqtt.mqtt_port, username=user, password=password, **more
-        )
+        return aiomqtt.Client("127.0.0.1", self.mqtt.mqtt_port, username=user, password=password, **more)
 
     async def device(self, device: str = "D1", **more: object) -> aiomqtt.Client:
         """A device that may log in with a new token."""
