@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import aiomqtt
 import msgspec
@@ -82,14 +83,14 @@ class House:
         of = organisation or self.sender.organisation
         await self.client.publish(REGISTRY_SUBJECT, RegistryChange(str(of.id), kind).encode())  # type: ignore[arg-type]
 
-    def connect(self, user: str, password: str, **more: object) -> aiomqtt.Client:
+    def connect(self, user: str, password: str, **more: Any) -> aiomqtt.Client:
         return aiomqtt.Client("127.0.0.1", self.mqtt.mqtt_port, username=user, password=password, **more)
 
-    async def device(self, device: str = "D1", **more: object) -> aiomqtt.Client:
+    async def device(self, device: str = "D1", **more: Any) -> aiomqtt.Client:
         """A device that may log in with a new token."""
         return self.connect(f"{self.slug}/{device}", await self.token(device), **more)
 
-    async def refused(self, user: str, password: str, **more: object) -> bool:
+    async def refused(self, user: str, password: str, **more: Any) -> bool:
         try:
             async with self.connect(user, password, **more):
                 return False
