@@ -19,6 +19,7 @@ from kilowatch.accounts.store.device_tokens import end_device_token, make_device
 from kilowatch.accounts.store.organisations import Organisation
 from kilowatch.clock import SystemClock, to_datetime
 from kilowatch.ingest.doors import Doors, create_doors
+from kilowatch.ingest.logins import MqttLogins
 from kilowatch.postgres.engine import Database
 from kilowatch.settings import Settings
 from kilowatch.sites.store import delete_device, register_devices, update_device
@@ -328,6 +329,26 @@ async def test_a_missed_word_is_made_up_for(house: House, nats_server: NatsServe
             nats_server.start()
             await cut_off(connection)
     assert await house.refused(f"{house.slug}/D1", token)
+
+
+async def test_a_process_ends_what_another_one_let_in(
+    house: House, doors: Doors, database: Database, client: Client
+) -> None:
+    """The first stops before the right ends; the second looks through all connections when it starts."""
+    token = await house.token()
+    system = await Client.connect(house.mqtt.embedded.system_url, name="second")
+    second = MqttLogins(Logins(system, ISSUER), database, client, SystemClock())
+    with contextlib.suppress(aiomqtt.MqttError):
+        async with house.connect(f"{house.slug}/D1", token) as connection:
+            assert doors._logins is not None
+            await doors._logins.stop()
+            async with house.database.scope(house.sender.organisation.id) as scoped:
+                await end_device_token(scoped, "D1")
+            await second.start()
+            assert await cut_off(connection) < WITHIN_S
+    assert await house.refused(f"{house.slug}/D1", token)
+    await second.stop()
+    await system.close()
 
 
 async def test_a_gateway_publishes_for_the_devices_of_its_organisation(house: House) -> None:

@@ -104,12 +104,13 @@ class MqttLogins:
         self._loop = asyncio.create_task(self._run(), name="mqtt logins")
 
     async def stop(self) -> None:
-        """Decides nothing more."""
+        """Decides nothing more; harmless when stopped already."""
         await self._logins.stop()
         if self._subscription is not None:
             await self._subscription.stop()
         if self._forget_connection is not None:
             self._forget_connection()
+            self._forget_connection = None
         if self._loop is not None:
             self._loop.cancel()
             with contextlib.suppress(asyncio.CancelledError):
