@@ -25,6 +25,7 @@ class Settings(BaseSettings):
     data: Path = Field(Path("data"), description="Folder that holds everything an instance keeps.")
     host: str = Field("127.0.0.1", description="Address the HTTP server listens on.")
     port: Port = Field(8000, description="Port of the HTTP server; 0 takes any free one.")
+    mqtt_host: str = Field("127.0.0.1", description="Address the MQTT door listens on, without encryption.")
     mqtt_port: Port = Field(1883, description="Port of the MQTT door; 0 takes any free one.")
     postgres_url: SecretStr | None = Field(
         None, description="An external PostgreSQL (owner's login); without it an embedded one is started."

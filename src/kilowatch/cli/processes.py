@@ -22,6 +22,7 @@ from kilowatch.errors import EngineUnavailable
 from kilowatch.observe.logs import configure_logging
 from kilowatch.settings import Settings
 from kilowatch.stream.client import Client
+from kilowatch.stream.embedded import near
 from kilowatch.stream.log import Log
 from kilowatch.stream.mqtt import MqttInbox
 
@@ -247,4 +248,4 @@ def simulate(settings: Settings) -> None:
     running = find_running(settings.data.resolve())
     if running is None or running.mqtt_port is None:
         raise StartRefused(f"No instance with an MQTT door of its own runs in {settings.data}.")
-    player.run(running.url, read_demo_key(settings), "127.0.0.1", running.mqtt_port, SLUG)
+    player.run(running.url, read_demo_key(settings), near(settings.mqtt_host), running.mqtt_port, SLUG)

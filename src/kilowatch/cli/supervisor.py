@@ -26,7 +26,7 @@ from kilowatch.cli.screen import Screen
 from kilowatch.errors import StartRefused
 from kilowatch.postgres.embedded import EmbeddedPostgres, write_secrets
 from kilowatch.postgres.roles import APP, LAKE, OWNER, WORKER, as_role
-from kilowatch.stream.embedded import HOST, EmbeddedNats, MqttListener, choose_port
+from kilowatch.stream.embedded import HOST, EmbeddedNats, MqttListener, choose_port, near
 
 PLAN = "KILOWATCH_PLAN"
 LOOK_EVERY_S = 0.25
@@ -52,6 +52,7 @@ class Plan:
     nats_url: str | None = field(default=None, repr=False)
     mqtt_nats_url: str | None = field(default=None, repr=False)
     mqtt_system_url: str | None = field(default=None, repr=False)
+    mqtt_host: str = HOST
     mqtt_issuer: str = ""
     """Public key of those who decide logins over MQTT."""
 
@@ -129,10 +130,10 @@ class Supervisor:
         plan = self._plan
         if plan.nats_url is not None:
             return (plan.nats_url, plan.mqtt_nats_url or plan.nats_url, plan.mqtt_system_url), None
-        mqtt_port = choose_port(plan.mqtt_port, "KILOWATCH_MQTT_PORT")
+        mqtt_port = choose_port(plan.mqtt_port, "KILOWATCH_MQTT_PORT", plan.mqtt_host)
         log = EmbeddedNats(self._data / "nats", choose_port(0, ""), passwords["nats"], STORE_MAX_BYTES)
         self._add_nats("nats", log)
-        listener = MqttListener(mqtt_port, plan.mqtt_issuer, passwords["system"])
+        listener = MqttListener(mqtt_port, plan.mqtt_issuer, passwords["system"], plan.mqtt_host)
         mqtt = EmbeddedNats(
             self._data / "mqtt", choose_port(0, ""), passwords["nats"], STORE_MAX_BYTES, listener
         )
@@ -314,9 +315,8 @@ def kept_passwords(data: Path) -> dict[str, str]:
 
 def answers(host: str, port: int) -> bool:
     """Whether the HTTP server says that it is alive."""
-    host = {"0.0.0.0": HOST, "::": "::1"}.get(host, host)  # noqa: S104 - compared only
     try:
-        with socket.create_connection((host, port), 1.0) as connection:
+        with socket.create_connection((near(host), port), 1.0) as connection:
             connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             return connection.recv(16).startswith(b"HTTP/1.1 200")
     except OSError:

@@ -48,6 +48,7 @@ def plan_of(settings: Settings, demo: bool) -> Plan:
         nats_url=_shown(settings.nats_url),
         mqtt_nats_url=_shown(settings.mqtt_nats_url),
         mqtt_system_url=_shown(settings.mqtt_system_url),
+        mqtt_host=settings.mqtt_host,
         mqtt_issuer=_issuer_of(settings),
     )
 

@@ -2,7 +2,8 @@
 
 An instance runs two: one holds the log and the live subjects and syncs every message before it answers;
 the other talks MQTT to devices (see docs/decisions/0004-mqtt-durability.md). Keeps true that both listen
-on loopback only and that their passwords stand in files which only the owner can read. Starting, watching
+on loopback only, but for MQTT where a setting names another address, and that their passwords stand in files
+which only the owner can read. Starting, watching
 and stopping the processes is the supervisor's work.
 """
 
@@ -117,6 +118,8 @@ class MqttListener:
     """Public key of those who decide each login."""
     system_password: str
     """Password of our own processes for the server's system account."""
+    host: str = HOST
+    """Address that devices come to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +176,7 @@ class EmbeddedNats:
         if self.mqtt is None:
             return AUTHORIZATION.format(user=USER, password=self.password)
         return MQTT_AUTHORIZATION.format(
-            host=HOST,
+            host=f"[{self.mqtt.host}]" if ":" in self.mqtt.host else self.mqtt.host,
             user=USER,
             password=self.password,
             system=SYSTEM_USER,
@@ -189,7 +192,12 @@ class EmbeddedNats:
 
     def is_ready(self) -> bool:
         """Whether the server takes connections."""
-        return _greets(self.port) and (self.mqtt is None or _accepts(self.mqtt.port))
+        return _greets(self.port) and (self.mqtt is None or _accepts(near(self.mqtt.host), self.mqtt.port))
+
+
+def near(host: str) -> str:
+    """Address at which this machine reaches who listens on `host`."""
+    return {"0.0.0.0": HOST, "::": "::1"}.get(host, host)  # noqa: S104 - compared only
 
 
 def _quoted(path: Path) -> str:
@@ -205,9 +213,9 @@ def _greets(port: int) -> bool:
         return False
 
 
-def _accepts(port: int) -> bool:
+def _accepts(host: str, port: int) -> bool:
     try:
-        with socket.create_connection((HOST, port), CONNECT_TIMEOUT_S):
+        with socket.create_connection((host, port), CONNECT_TIMEOUT_S):
             return True
     except OSError:
         return False
