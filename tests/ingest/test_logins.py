@@ -340,8 +340,8 @@ async def test_a_process_ends_what_another_one_let_in(
     second = MqttLogins(Logins(system, ISSUER), database, client, SystemClock())
     with contextlib.suppress(aiomqtt.MqttError):
         async with house.connect(f"{house.slug}/D1", token) as connection:
-            assert doors._logins is not None
-            await doors._logins.stop()
+            (first,) = (part for part in doors._over_mqtt if isinstance(part, MqttLogins))
+            await first.stop()
             async with house.database.scope(house.sender.organisation.id) as scoped:
                 await end_device_token(scoped, "D1")
             await second.start()

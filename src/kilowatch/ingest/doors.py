@@ -5,7 +5,6 @@ and that its answer comes after the log's. No framework stands on this path, bec
 is handled here tens of thousands of times a second.
 """
 
-import uuid
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from importlib.metadata import version
 from typing import Any
@@ -41,7 +40,7 @@ from kilowatch.ingest.body import (
     unpack_beside,
 )
 from kilowatch.ingest.connection import Respond
-from kilowatch.ingest.dead import close_letter, decode_letter, open_letter
+from kilowatch.ingest.dead import close_letter, decode_letter, open_letter, read_letter_id, require_replayer
 from kilowatch.ingest.decode_influx import decode_influx
 from kilowatch.ingest.decode_json import Plain, plain_readings
 from kilowatch.ingest.directory import Directory, Known
@@ -105,8 +104,7 @@ class Doors:
         self._intake = intake
         self._authenticator = authenticator
         self._idempotency = idempotency
-        self._mqtt = mqtt
-        self._logins = logins
+        self._over_mqtt = [part for part in (mqtt, logins) if part is not None]
         self._beyond = beyond
         self._most = settings.body_max_bytes
         self._held = HeldBytes(HELD_BODIES * settings.body_max_bytes)
@@ -119,17 +117,13 @@ class Doors:
         """Looks at the engines, listens for changes and begins to empty the devices' inbox."""
         await self._intake.directory.start()
         await self._intake.pressure.start()
-        if self._mqtt is not None:
-            await self._mqtt.start()
-        if self._logins is not None:
-            await self._logins.start()
+        for part in self._over_mqtt:
+            await part.start()
 
     async def stop(self) -> None:
         """Refuses what comes from now on and returns once everything gathered has been answered."""
-        if self._logins is not None:
-            await self._logins.stop()
-        if self._mqtt is not None:
-            await self._mqtt.stop()
+        for part in reversed(self._over_mqtt):
+            await part.stop()
         await self._gatherer.drain()
         await self._intake.drain()
         await self._intake.pressure.stop()
@@ -327,16 +321,10 @@ class Doors:
     async def _replay(self, request: Request, _receive: Receive) -> Answer:
         """Sends the reading of a dead letter once more."""
         caller = await self._authenticator.authenticate(request.authorization.decode("latin-1"))
-        if "admin" not in caller.scopes:
-            require_scope(caller, "ingest")
-        if caller.device is not None:
-            raise Problem(403, "scope_missing", "A device's token replays no dead letters.")
+        require_replayer(caller)
         self._intake.pressure.check()
         terms: Terms = ("replay", on_conflict(request.query))
-        try:
-            letter_id = uuid.UUID(request.path[len(LETTERS) : -len(REPLAY)])
-        except ValueError:
-            raise Problem(404, "not_found", "a dead letter's id is a UUID") from None
+        letter_id = read_letter_id(request.path[len(LETTERS) : -len(REPLAY)])
         letter = await open_letter(self._intake.database, caller, letter_id)
         known = await self._intake.get_known(caller.organisation_id)
         batch = decode_letter(letter, self._intake.limits(), known)

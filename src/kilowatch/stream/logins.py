@@ -135,6 +135,8 @@ class Logins:
             task.add_done_callback(self._deciding.discard)
 
         self._subscription = await self._client.subscribe_raw(REQUEST_SUBJECT, asked, queue=QUEUE)
+        # A server that does not know of us yet lets the first device wait in vain.
+        await self._client.flush()
 
     async def stop(self) -> None:
         """Answers no more, once what was asked already is answered."""
