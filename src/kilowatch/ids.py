@@ -17,6 +17,7 @@ DEVICE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 ORGANISATION_SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 METRIC_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 KEY_PREFIX = "kw_"
+DEVICE_TOKEN_PREFIX = "kwd_"  # noqa: S105 - only what tokens begin with
 NAME_MAX = 200
 
 
@@ -25,9 +26,9 @@ def new_id() -> uuid.UUID:
     return uuid.uuid4()
 
 
-def new_secret() -> str:
-    """A new API key: `kw_` and 43 characters that carry 256 random bits."""
-    return KEY_PREFIX + secrets.token_urlsafe(32)
+def new_secret(prefix: str = KEY_PREFIX) -> str:
+    """A new API key, or a token with another prefix: 43 characters after it carry 256 random bits."""
+    return prefix + secrets.token_urlsafe(32)
 
 
 def derive_secret(root: bytes, purpose: str) -> str:

@@ -25,6 +25,7 @@ class Settings(BaseSettings):
     data: Path = Field(Path("data"), description="Folder that holds everything an instance keeps.")
     host: str = Field("127.0.0.1", description="Address the HTTP server listens on.")
     port: Port = Field(8000, description="Port of the HTTP server; 0 takes any free one.")
+    mqtt_host: str = Field("127.0.0.1", description="Address the MQTT door listens on, without encryption.")
     mqtt_port: Port = Field(1883, description="Port of the MQTT door; 0 takes any free one.")
     postgres_url: SecretStr | None = Field(
         None, description="An external PostgreSQL (owner's login); without it an embedded one is started."
@@ -37,6 +38,14 @@ class Settings(BaseSettings):
     )
     mqtt_nats_url: SecretStr | None = Field(
         None, description="The external NATS that serves MQTT, where it is not the one that keeps the log."
+    )
+    mqtt_system_url: SecretStr | None = Field(
+        None, description="Login to that NATS's system account; with it, logins of devices are decided here."
+    )
+    mqtt_issuer_seed: SecretStr | None = Field(
+        None,
+        description="Seed of the account key (SA...) that answers to logins are signed with; "
+        "without it one is made in the data folder.",
     )
     lake_path: str | None = Field(
         None, description="Folder or s3:// address of the Parquet files; without it `<data>/lake`."

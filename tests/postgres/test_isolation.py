@@ -23,6 +23,7 @@ from kilowatch.accounts.store import (
     api_keys,
     assignments,
     audit,
+    device_tokens,
     invitations,
     members,
     organisations,
@@ -68,7 +69,8 @@ async def owned(database: Database, organisation: Organisation, other_organisati
         metric = (await telemetry.ensure_metrics(connection, organisation.id, ["power"]))["power"]
         await telemetry.ensure_series(connection, [device.device_no], [metric.metric_no])
         await telemetry.device_sources(connection, [device.device_no])
-        key, _ = await api_keys.create_api_key(connection, organisation.id, "K", ["admin"])
+        await device_tokens.make_device_token(connection, device.id)
+        key, _ = await api_keys.create_api_key(connection, organisation.id, "K", ["admin", "ingest"])
         letter = NewDeadLetter(organisation.id, device.id, "http", "conflict", "", {}, NOW, f"{key.id}")
         await telemetry.keep_dead_letters(connection, [letter])
         (kept,) = (await telemetry.list_dead_letters(connection)).items
@@ -166,6 +168,11 @@ ATTEMPTS: dict[str, Attempt] = {
     "sessions.start_session": lambda c, o: sessions.start_session(c, o.user_id, new_id(), 30, "kwr_mine"),
     "users.use_code": lambda c, o: users.use_code(c, o.user_id, "verify", "123456"),
     "sessions.use_refresh_token": lambda c, o: sessions.use_refresh_token(c, o.token),
+    "device_tokens.end_device_token": lambda c, o: device_tokens.end_device_token(c, o.device),
+    "device_tokens.ensure_counting_key": lambda c, o: device_tokens.ensure_counting_key(c, o.owner.id, "K"),
+    "device_tokens.find_good_keys": lambda c, o: device_tokens.find_good_keys(c, [o.key_no]),
+    "device_tokens.find_good_tokens": lambda c, o: device_tokens.find_good_tokens(c, [o.device]),
+    "device_tokens.make_device_token": lambda c, o: device_tokens.make_device_token(c, o.device),
     "sites.create_device": lambda c, o: sites.create_device(c, o.me, "D1", o.site_id),
     "sites.create_organisation_with_home": lambda c, o: sites.create_organisation_with_home(
         c, o.owner.id, "mine", "Mine"
@@ -205,11 +212,13 @@ ATTEMPTS: dict[str, Attempt] = {
         c, o.me, o.key_no, "request", b"mine", {}
     ),
 }
-ROOMS = (api_keys, assignments, audit, invitations, members, organisations, sessions, users)
+ROOMS = (api_keys, assignments, audit, device_tokens, invitations, members, organisations, sessions, users)
 # Made to look before organisation or person is known; each needs the hash, the exact slug, the address or the
 # secret that keys were derived from.
 LOOK_UPS = {
     "api_keys.find_api_key",
+    "device_tokens.find_device_login",
+    "device_tokens.find_device_token",
     "organisations.find_organisation",
     "sites.list_demo_devices",
     "sessions.find_refresh_token",

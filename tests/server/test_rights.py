@@ -90,7 +90,8 @@ async def test_every_operation_is_refused_exactly_where_the_table_says_so(
 
 async def test_every_operation_names_a_right_or_is_for_everybody(house: House) -> None:
     """A new route without a guard does not go unseen."""
-    own = ("/auth/", "/me", "/session", "/invitations")
+    # A person's own things, and what is for the simulator alone (tests/server/test_simulation.py).
+    own = ("/auth/", "/me", "/session", "/invitations", "/simulation/homes")
     unnamed = {
         f"{method} {path}"
         for path, methods in house.application.app.openapi()["paths"].items()

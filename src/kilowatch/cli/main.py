@@ -27,6 +27,8 @@ keys = typer.Typer(help="API keys.", no_args_is_help=True)
 app.add_typer(keys, name="key")
 app.add_typer(users, name="user")
 app.add_typer(organisations, name="org")
+devices = typer.Typer(help="Devices.", no_args_is_help=True)
+app.add_typer(devices, name="device")
 app.add_typer(bench, name="bench")
 app.command()(up)
 
@@ -191,6 +193,19 @@ def create_key(
 
     wish = Wish(organisation, scopes, name, create=create, auto_register=auto_register)
     typer.echo(make_key(load_settings(data=data), wish, as_json))
+
+
+@devices.command("token")
+def make_device_token(
+    device: Annotated[str, typer.Argument(help="The device's id.")],
+    organisation: Annotated[str, typer.Option(help="Slug of the organisation.")],
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Makes a token that the device logs in with, and prints it, once. The one before ends."""
+    from kilowatch.cli.devices import make_token
+
+    typer.echo(make_token(load_settings(data=data), organisation, device, as_json))
 
 
 def main() -> None:

@@ -103,14 +103,19 @@ async def _serve(settings: Settings, addresses: Addresses, *, doors_only: bool, 
     from kilowatch.ingest.doors import create_doors
     from kilowatch.postgres.engine import Database
     from kilowatch.server.run import make_server
+    from kilowatch.stream.issuer import find_issuer
+    from kilowatch.stream.logins import Logins
 
     clock = SystemClock()
     database = Database(addresses.app_url)
     client = await Client.connect(addresses.nats_url, name="server")
     inbox = MqttInbox(addresses.mqtt_nats_url, "server", clock)
+    system = None
     tokens = AccessTokens(find_token_key(settings), clock)
     authenticator = Authenticator(database, clock, tokens=tokens)
     try:
+        if addresses.mqtt_system_url is not None:
+            system = await Client.connect(addresses.mqtt_system_url, name="server")
         if doors_only:
             beyond, before_end = None, _nothing
         else:
@@ -119,7 +124,14 @@ async def _serve(settings: Settings, addresses: Addresses, *, doors_only: bool, 
             application = await _application(settings, addresses, database, client, identity, inbox, key)
             beyond, before_end = application.app, application.stop
         doors = create_doors(
-            settings, clock, database, client, authenticator=authenticator, inbox=inbox, beyond=beyond
+            settings,
+            clock,
+            database,
+            client,
+            authenticator=authenticator,
+            inbox=inbox,
+            logins=None if system is None else Logins(system, find_issuer(settings, clock)),
+            beyond=beyond,
         )
         await doors.start()
         server = make_server(doors, before_end, settings.host, settings.port, http=connection_class(doors))
@@ -129,6 +141,8 @@ async def _serve(settings: Settings, addresses: Addresses, *, doors_only: bool, 
         finally:
             await doors.stop()
     finally:
+        if system is not None:
+            await system.close()
         await client.close()
         await database.close()
 

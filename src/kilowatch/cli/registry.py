@@ -63,7 +63,7 @@ async def organisation_of(database: Database, slug: str) -> Organisation:
 
 
 async def announce(
-    addresses: Addresses, organisation_id: object, kind: Literal["organisations", "keys"]
+    addresses: Addresses, organisation_id: object, kind: Literal["organisations", "keys", "devices"]
 ) -> None:
     """Tells running processes; those that cannot be reached look for themselves within a second."""
     try:

@@ -6,11 +6,12 @@ import sys
 import threading
 
 from kilowatch.accounts.secret_file import keep_secret
-from kilowatch.cli.demo import read_demo_key
+from kilowatch.cli.demo import SLUG, read_demo_key
 from kilowatch.cli.instance import RunFile, find_running
 from kilowatch.errors import StartRefused
 from kilowatch.settings import Settings
 from kilowatch.simulator.home.given import Given, command
+from kilowatch.stream.embedded import near
 
 SIMULATOR_KEY = "simulator"
 
@@ -44,7 +45,7 @@ def _play_both(settings: Settings, running: RunFile, given: Given) -> None:
     from kilowatch.simulator.demo import player
     from kilowatch.simulator.home.program import play
 
-    if running.mqtt_port is None or running.mqtt_password is None:
+    if running.mqtt_port is None:
         raise StartRefused(f"No instance with an MQTT door of its own runs in {settings.data}.")
     key = read_demo_key(settings)
     stop = threading.Event()
@@ -59,9 +60,7 @@ def _play_both(settings: Settings, running: RunFile, given: Given) -> None:
     homes = threading.Thread(target=play_homes, name="homes")
     homes.start()
     try:
-        player.run(
-            running.url, key, "127.0.0.1", running.mqtt_port, "demo/demo", running.mqtt_password, "demo"
-        )
+        player.run(running.url, key, near(settings.mqtt_host), running.mqtt_port, SLUG)
     finally:
         stop.set()
         homes.join()

@@ -48,7 +48,18 @@ def plan_of(settings: Settings, demo: bool) -> Plan:
         nats_url=_shown(settings.nats_url),
         mqtt_nats_url=_shown(settings.mqtt_nats_url),
         simulator_key=_shown(settings.simulator_key),
+        mqtt_system_url=_shown(settings.mqtt_system_url),
+        mqtt_host=settings.mqtt_host,
+        mqtt_issuer=_issuer_of(settings),
     )
+
+
+def _issuer_of(settings: Settings) -> str:
+    """The public half, made here so that the supervisor need not load what makes it."""
+    from kilowatch.clock import SystemClock
+    from kilowatch.stream.issuer import find_issuer
+
+    return find_issuer(settings, SystemClock()).public_key
 
 
 def _shown(secret: SecretStr | None) -> str | None:

@@ -27,6 +27,7 @@ from kilowatch.accounts.people import People
 from kilowatch.accounts.routes.assignments import make_assignment_routes
 from kilowatch.accounts.routes.audit import make_audit_routes
 from kilowatch.accounts.routes.belonging import make_belonging_routes
+from kilowatch.accounts.routes.device_tokens import make_routes as make_device_token_routes
 from kilowatch.accounts.routes.keys import make_routes as make_key_routes
 from kilowatch.accounts.routes.members import make_member_routes
 from kilowatch.accounts.routes.organisations import make_organisation_routes
@@ -186,6 +187,7 @@ def create_app(parts: Parts) -> Application:
     api.include_router(credentials.make_routes())
     api.include_router(make_site_routes(access, parts.clock))
     api.include_router(simulation.make_routes(access, parts.lake, parts.simulator_key))
+    api.include_router(make_device_token_routes(access))
     api.include_router(make_telemetry_routes(access, parts.lake, parts.clock))
     api.include_router(connections.make_routes(hub, credentials))
     app.include_router(api)

@@ -103,6 +103,7 @@ class Device(BaseModel):
     status: DeviceStatus
     state: DeviceState
     last_seen: datetime | None = Field(description="When it last sent something, some seconds late.")
+    token_made_at: datetime | None = Field(description="When its token was made; null without one.")
     created_at: datetime
 
 

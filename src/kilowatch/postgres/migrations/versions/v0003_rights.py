@@ -206,7 +206,7 @@ RETURNS TABLE (organisation_id uuid, slug text, device_no integer, id text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     SELECT d.organisation_id, o.slug, d.device_no, d.id
     FROM kilowatch.devices d JOIN kilowatch.organisations o ON o.id = d.organisation_id
-    WHERE d.token_hash = wanted
+    WHERE d.token_hash = wanted AND d.status <> 'inactive'
 $$;
 CREATE FUNCTION kilowatch.forget_person()
 RETURNS TABLE (outcome text, organisation_id uuid, slug text)
