@@ -12,6 +12,7 @@ from sqlalchemy import func, insert, select, text, update
 from kilowatch.accounts.tables import (
     refresh_tokens,
     sessions,
+    users,
 )
 from kilowatch.ids import hash_secret
 from kilowatch.postgres.engine import Connection
@@ -82,11 +83,31 @@ async def end_sessions(
     await connection.execute(ended.values(ended_at=func.now()))
 
 
+async def disable_user(connection: Connection, user_id: uuid.UUID) -> None:
+    """Shuts a user out: their sessions end, and they cannot sign in until `enable_user`."""
+    await connection.execute(
+        update(users)
+        .where(users.c.id == user_id)
+        .values(disabled_at=func.coalesce(users.c.disabled_at, func.now()))
+    )
+    await end_sessions(connection, user_id)
+
+
+async def enable_user(connection: Connection, user_id: uuid.UUID) -> None:
+    """Lets a user sign in again."""
+    await connection.execute(update(users).where(users.c.id == user_id).values(disabled_at=None))
+
+
 async def is_session_open(connection: Connection, session_id: uuid.UUID) -> bool:
-    """Whether a session of the user that the transaction names goes on."""
+    """Whether a session of the user that the transaction names goes on; of a disabled user none does."""
     found = await connection.execute(
-        select(sessions.c.id).where(
-            sessions.c.id == session_id, sessions.c.ended_at.is_(None), sessions.c.expires_at > func.now()
+        select(sessions.c.id)
+        .join(users, users.c.id == sessions.c.user_id)
+        .where(
+            sessions.c.id == session_id,
+            sessions.c.ended_at.is_(None),
+            sessions.c.expires_at > func.now(),
+            users.c.disabled_at.is_(None),
         )
     )
     return found.one_or_none() is not None
