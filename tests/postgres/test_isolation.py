@@ -19,10 +19,11 @@ from sqlalchemy.exc import DBAPIError
 import kilowatch.sites.store as sites
 import kilowatch.telemetry.store as telemetry
 from kilowatch.accounts.identity import Caller
-from kilowatch.accounts.store import api_keys, audit, members, organisations, sessions, users
+from kilowatch.accounts.store import api_keys, audit, members, organisations, second_factors, sessions, users
 from kilowatch.accounts.store.organisations import Organisation
 from kilowatch.errors import Problem
 from kilowatch.ids import new_id
+from kilowatch.observe.request import ORIGIN, RequestOrigin
 from kilowatch.postgres.engine import Connection, Database
 from kilowatch.postgres.schema import metadata
 from kilowatch.telemetry.dead_letter import NewDeadLetter
@@ -70,7 +71,12 @@ async def owned(database: Database, organisation: Organisation, other_organisati
         await members.add_member(connection, organisation.id, user_id, "admin", is_personal=True)
         await users.set_code(connection, user_id, "verify", "123456")
         await sessions.start_session(connection, user_id, session_id, 30, token)
+        assert await second_factors.begin_second_factor(connection, user_id, b"sealed")
+        assert await second_factors.confirm_second_factor(connection, user_id, ["code"])
         await audit.record(connection, "thing.made", actor="nobody", organisation_id=organisation.id)
+        told = ORIGIN.set(RequestOrigin(address="192.0.2.1"))
+        await audit.record(connection, "login.succeeded", actor="nobody", user_id=user_id)
+        ORIGIN.reset(told)
         for insert in FURTHER:
             named = {"owner": organisation.id, "user": user_id, "site": site.id, "device": device.device_no}
             await connection.execute(text(insert), named)
@@ -90,8 +96,6 @@ FURTHER = (
     " VALUES (:owner, :user, :device)",
     "INSERT INTO kilowatch.device_sightings (organisation_id, device_no, last_seen)"
     " VALUES (:owner, :device, now())",
-    "INSERT INTO kilowatch.second_factors (user_id, secret) VALUES (:user, 'x')",
-    "INSERT INTO kilowatch.recovery_codes (user_id, code_hash) VALUES (:user, sha256('x'))",
 )
 
 Attempt = Callable[[Connection, Owned], Awaitable[Any]]
@@ -109,6 +113,21 @@ ATTEMPTS: dict[str, Attempt] = {
     ),
     "users.create_user": lambda c, o: users.create_user(c, o.user_id, "me@example.org", "Me", "hash"),
     "sessions.end_sessions": lambda c, o: sessions.end_sessions(c, o.user_id),
+    "sessions.disable_user": lambda c, o: sessions.disable_user(c, o.user_id),
+    "sessions.enable_user": lambda c, o: sessions.enable_user(c, o.user_id),
+    "second_factors.begin_second_factor": lambda c, o: second_factors.begin_second_factor(
+        c, o.user_id, b"mine"
+    ),
+    "second_factors.confirm_second_factor": lambda c, o: second_factors.confirm_second_factor(
+        c, o.user_id, ["mine"]
+    ),
+    "second_factors.count_recovery_codes": lambda c, o: second_factors.count_recovery_codes(c, o.user_id),
+    "second_factors.find_second_factor": lambda c, o: second_factors.find_second_factor(c, o.user_id),
+    "second_factors.has_second_factor": lambda c, o: second_factors.has_second_factor(c, o.user_id),
+    "second_factors.remove_second_factor": lambda c, o: second_factors.remove_second_factor(c, o.user_id),
+    "second_factors.use_recovery_code": lambda c, o: second_factors.use_recovery_code(c, o.user_id, "code"),
+    "second_factors.use_step": lambda c, o: second_factors.use_step(c, o.user_id, 1),
+    "audit.has_signed_in": lambda c, o: audit.has_signed_in(c, o.user_id, "192.0.2.1"),
     "audit.list_audit_log": lambda c, _: audit.list_audit_log(c),
     "audit.record": lambda c, o: audit.record(c, "thing.mine", actor="nobody", organisation_id=o.owner.id),
     "audit.record_by": lambda c, o: audit.record_by(
@@ -162,7 +181,7 @@ ATTEMPTS: dict[str, Attempt] = {
         c, o.me, o.key_no, "request", b"mine", {}
     ),
 }
-ROOMS = (api_keys, audit, members, organisations, sessions, users)
+ROOMS = (api_keys, audit, members, organisations, second_factors, sessions, users)
 # Made to look before organisation or person is known; each needs the hash, the exact slug or the address.
 LOOK_UPS = {
     "api_keys.find_api_key",
