@@ -132,6 +132,22 @@ def peers(
 
 
 @app.command()
+def api(
+    clients: Annotated[int, typer.Option(min=1, max=1000, help="Connections that ask at once.")] = 50,
+    rounds: Annotated[int, typer.Option(min=2, help="Questions of each connection.")] = 40,
+    devices: Devices = 10_000,
+    logins: Annotated[int, typer.Option(min=2, help="How often somebody signs in.")] = 100,
+    folder: Folder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Lets people sign in and look: how long they wait when many ask at once."""
+    from kilowatch.cli.bench import api as bench
+
+    wish = bench.Wish(clients, rounds, devices, logins)
+    _report("People", lambda: bench.measure(wish, folder), bench.rows_of, as_json)
+
+
+@app.command()
 def idle(
     seconds: Seconds = 30.0,
     settle: Annotated[float, typer.Option(min=0, help="Seconds to wait before, once it is live.")] = 20.0,
