@@ -36,6 +36,7 @@ from kilowatch.clock import Clock, SystemClock
 from kilowatch.errors import EngineUnavailable
 from kilowatch.postgres.engine import Database
 from kilowatch.server import health
+from kilowatch.server.body_limit import BodyLimit
 from kilowatch.server.credentials import KEY_LIFE_S, Credentials, is_loopback
 from kilowatch.server.entrance import Entrance
 from kilowatch.server.limits import Limits, Rates, Turnstile
@@ -165,7 +166,6 @@ def create_app(parts: Parts) -> Application:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        max_body_size=BODY_BYTES,
         lifespan=lifespan,
         generate_unique_id_function=lambda route: route.name,
     )
@@ -189,6 +189,7 @@ def create_app(parts: Parts) -> Application:
     app.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM_BYTES, compresslevel=GZIP_LEVEL)
     if parts.cors_origins:
         _let_in(app, parts.cors_origins)
+    app.add_middleware(BodyLimit, most=BODY_BYTES)
     app.add_middleware(Turnstile, limits=limits)
     app.add_middleware(Entrance)
     describe(app, parts.documented_doors)
