@@ -229,3 +229,26 @@ async def test_tries_on_no_account_are_written_down_for_nobodys_eyes(
     assert (line.detail, line.user_id) == ({"reason": "no_account", "email": email}, None)
     async with database.unscoped() as connection:
         assert not (await audit.list_audit_log(connection)).items
+
+
+@pytest.mark.parametrize("text", [r"\u0000", r"a\u0000@example.org", r"\ud800@example.org", "'", "%", "\\\\"])
+async def test_odd_texts_are_refused_like_any(house: House, owner: Somebody, text: str) -> None:
+    bodies = (
+        ("login", f'{{"email": "{text}", "password": "{text}"}}'),
+        ("login", f'{{"email": "{owner.email}", "password": "{text}", "code": "{text}"}}'),
+        ("verify", f'{{"email": "{text}", "code": "{text}"}}'),
+        ("reset-password", f'{{"email": "{text}", "code": "{text}", "password": "{OTHER}"}}'),
+        ("reset-password", f'{{"email": "{owner.email}", "code": "{text}", "password": "{OTHER}"}}'),
+        ("refresh", f'{{"refresh_token": "{text}"}}'),
+        ("logout", f'{{"refresh_token": "{text}"}}'),
+        ("forgot-password", f'{{"email": "{text}"}}'),
+        ("signup", f'{{"email": "{text}", "password": "{text}", "name": "{text}"}}'),
+        ("second-factor", f'{{"password": "{text}"}}'),
+        ("second-factor/confirm", f'{{"code": "{text}"}}'),
+        ("change-password", f'{{"old_password": "{text}", "password": "{OTHER}{text}"}}'),
+    )
+    headers = {"Content-Type": "application/json", **owner.bearer()}
+    for number, (path, body) in enumerate(bodies):
+        origin = {"X-Forwarded-For": f"192.0.2.{number}"}
+        answer = await owner.http.post(f"/api/v1/auth/{path}", content=body, headers=headers | origin)
+        assert answer.status_code < 500, f"{path} {body}: {answer.text}"

@@ -163,7 +163,8 @@ class Gate:
 
 
 def _account(email: str) -> str:
-    return email.strip().lower()[: audit.TEXT_MAX]
+    """An address as it is counted and written down, whatever was sent in its place."""
+    return email.replace("\0", "").strip().lower()[: audit.TEXT_MAX]
 
 
 def wrong_second_factor() -> Problem:

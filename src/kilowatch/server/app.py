@@ -187,10 +187,10 @@ def create_app(parts: Parts) -> Application:
         _add_page(app, parts.page, parts.demo_key)
     add_problem_handlers(app)
     app.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM_BYTES, compresslevel=GZIP_LEVEL)
-    if parts.cors_origins:
-        _let_in(app, parts.cors_origins)
     app.add_middleware(BodyLimit, most=BODY_BYTES)
     app.add_middleware(Turnstile, limits=limits)
+    if parts.cors_origins:
+        _let_in(app, parts.cors_origins)
     app.add_middleware(Entrance)
     describe(app, parts.documented_doors)
     return application
