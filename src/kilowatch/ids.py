@@ -4,7 +4,9 @@ Keeps true: a secret is shown once and only its SHA-256 is stored. Keys carry 25
 hash is enough; passwords, which people choose, never come here.
 """
 
+import base64
 import hashlib
+import hmac
 import re
 import secrets
 import uuid
@@ -26,6 +28,12 @@ def new_id() -> uuid.UUID:
 def new_secret() -> str:
     """A new API key: `kw_` and 43 characters that carry 256 random bits."""
     return KEY_PREFIX + secrets.token_urlsafe(32)
+
+
+def derive_secret(root: bytes, purpose: str) -> str:
+    """The API key that belongs to a purpose: whoever holds the root secret can say it, and nobody else."""
+    digest = hmac.digest(root, purpose.encode(), "sha256")
+    return KEY_PREFIX + base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
 
 def hash_secret(secret: str) -> bytes:

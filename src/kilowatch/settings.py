@@ -63,6 +63,11 @@ class Settings(BaseSettings):
         min_length=32,
         description="Key that signs access tokens; without it one is made in the data folder.",
     )
+    simulator_key: SecretStr | None = Field(
+        None,
+        min_length=32,
+        description="Secret between server and simulator; without it one is made in the data folder.",
+    )
     smtp_url: SecretStr | None = Field(
         None,
         description="Mail server, smtp(s)://user:password@host:port; without it mail is kept as files.",

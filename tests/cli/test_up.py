@@ -13,7 +13,7 @@ import pytest
 from tests.cli.conftest import START_WITHIN_S, Instance, run_kw
 from tests.conftest import wait_until
 
-CHILDREN = ("postgres", "nats", "mqtt", "worker", "server")
+CHILDREN = ("postgres", "nats", "mqtt", "worker", "server", "simulator")
 
 
 def is_another(instance: Instance, name: str, before: int) -> bool:

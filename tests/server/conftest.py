@@ -95,7 +95,11 @@ async def make_member(database: Database, organisation: Organisation) -> Member:
     async with database.scope(organisation.id) as connection:
         keys = {
             name: (await create_api_key(connection, organisation.id, name, scopes))[1]
-            for name, scopes in (("read", ["read"]), ("admin", ["read", "admin"]), ("ingest", ["ingest"]))
+            for name, scopes in (
+                ("read", ["read"]),
+                ("admin", ["read", "control", "admin"]),
+                ("ingest", ["ingest"]),
+            )
         }
         devices = await register_devices(connection, organisation.id, ["D1", "D2"])
         metrics = await ensure_metrics(

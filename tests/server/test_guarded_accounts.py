@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from kilowatch.accounts.store import audit, sessions
-from kilowatch.accounts.store.users import find_user
+from kilowatch.accounts.store import audit
+from kilowatch.accounts.store.users import disable, find_user
 from kilowatch.postgres.engine import Database
 from kilowatch.server.app import Parts
 from kilowatch.stream.client import Client
@@ -159,7 +159,7 @@ async def test_a_disabled_user_is_out_within_a_second(
     async with worker_database.unscoped() as connection:
         user = await find_user(connection, owner.email)
         assert user is not None
-        await sessions.disable_user(connection, user.id)
+        await disable(connection, user.id)
     await gone(owner)
     wrong = await owner.post("login", email=owner.email, password=OTHER)
     right = await owner.post("login", email=owner.email, password=PASSWORD)
@@ -168,7 +168,7 @@ async def test_a_disabled_user_is_out_within_a_second(
     refreshed = await owner.post("refresh", refresh_token=owner.tokens["refresh_token"])
     assert refreshed.status_code == 401
     async with worker_database.unscoped() as connection:
-        await sessions.enable_user(connection, user.id)
+        await disable(connection, user.id, disabled=False)
     assert await log_in(owner) == 200
 
 
@@ -181,7 +181,7 @@ async def test_a_disabled_user_hears_nothing_any_more(
         async with worker_database.unscoped() as connection:
             user = await find_user(connection, owner.email)
             assert user is not None
-            await sessions.disable_user(connection, user.id)
+            await disable(connection, user.id)
         async with asyncio.timeout(5):
             async for _ in stream.aiter_bytes():
                 continue

@@ -61,7 +61,7 @@ class People:
             EngineUnavailable: if the mail cannot be sent.
         """
         email = email.strip().lower()
-        faults = [] if EMAIL.fullmatch(email) else [_email_fault()]
+        faults = [] if EMAIL.fullmatch(email) else [email_fault()]
         faults += name_faults(name) + password_faults(password, email, name)
         if faults:
             raise Problem(422, "invalid", faults[0].detail, faults)
@@ -288,5 +288,6 @@ def _refuse_weak(password: str, *own: str) -> None:
         raise Problem(422, "invalid", faults[0].detail, faults)
 
 
-def _email_fault() -> Fault:
+def email_fault() -> Fault:
+    """What is said of an address that is none."""
     return Fault("bad_email", "An address looks like name@example.org.", pointer="/email")

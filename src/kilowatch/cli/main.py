@@ -11,6 +11,7 @@ import typer
 
 from kilowatch.cli.bench.commands import app as bench
 from kilowatch.cli.options import AsJson, Data, Page
+from kilowatch.cli.registry_commands import organisations, users
 from kilowatch.cli.up import up
 from kilowatch.errors import EngineUnavailable, Problem, StartRefused
 from kilowatch.settings import load_settings
@@ -24,6 +25,8 @@ app = typer.Typer(
 )
 keys = typer.Typer(help="API keys.", no_args_is_help=True)
 app.add_typer(keys, name="key")
+app.add_typer(users, name="user")
+app.add_typer(organisations, name="org")
 app.add_typer(bench, name="bench")
 app.command()(up)
 
@@ -86,11 +89,14 @@ def migrate(data: Data = None) -> None:
 
 
 @app.command()
-def simulate(data: Data = None) -> None:
-    """Plays the demo's three meters into the running instance."""
-    from kilowatch.cli import processes
+def simulate(
+    data: Data = None,
+    meters: Annotated[bool, typer.Option("--meters", help="Plays the demo's three meters, too.")] = False,
+) -> None:
+    """Plays demo homes into the running instance, as `kw up` does."""
+    from kilowatch.cli import simulation
 
-    processes.simulate(load_settings(data=data))
+    simulation.simulate(load_settings(data=data), meters=meters)
 
 
 @app.command()
@@ -104,7 +110,7 @@ def openapi() -> None:
 
 @app.command()
 def reference(page: Annotated[Page, typer.Argument(help="Which page.")]) -> None:
-    """Prints a page of docs/reference as the code has it: settings, commands, or figures."""
+    """Prints a page of docs/reference as the code has it: settings, commands, figures, or roles."""
     from kilowatch.cli.reference import write_page
 
     typer.echo(write_page(page, app), nl=False)

@@ -13,10 +13,11 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
-from kilowatch.cli.demo import make_demo_keys, read_demo_key
+from kilowatch.cli.demo import make_demo_keys
 from kilowatch.cli.instance import ADDRESSES, Addresses
 from kilowatch.cli.memory import keep_freed_memory, settle_memory
 from kilowatch.cli.places import find_addresses, find_lake
+from kilowatch.cli.simulation import find_simulator_key
 from kilowatch.clock import SystemClock
 from kilowatch.errors import EngineUnavailable
 from kilowatch.observe.logs import configure_logging
@@ -183,6 +184,7 @@ async def _application(
             "disk": health.probe_disk(settings.data, settings.disk_full_percent),
         },
         page=Path(server.__file__).parent / "page",
+        simulator_key=find_simulator_key(settings),
         demo_key=demo_key,
         documented_doors=PATHS,
     )
@@ -239,23 +241,3 @@ async def _keep(settings: Settings, addresses: Addresses, stop: asyncio.Event) -
     finally:
         await client.close()
         await database.close()
-
-
-def simulate(settings: Settings) -> None:
-    """Plays the demo's three meters into the running instance."""
-    from kilowatch.cli.instance import find_running
-    from kilowatch.errors import StartRefused
-    from kilowatch.simulator.demo import player
-
-    running = find_running(settings.data.resolve())
-    if running is None or running.mqtt_port is None or running.mqtt_password is None:
-        raise StartRefused(f"No instance with an MQTT door of its own runs in {settings.data}.")
-    player.run(
-        running.url,
-        read_demo_key(settings),
-        "127.0.0.1",
-        running.mqtt_port,
-        "demo/demo",
-        running.mqtt_password,
-        "demo",
-    )

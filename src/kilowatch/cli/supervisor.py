@@ -20,12 +20,14 @@ from typing import Any
 
 import psutil
 
+from kilowatch.accounts.secret_file import keep_secret
 from kilowatch.cli.child import Child, Spawn, ending
 from kilowatch.cli.instance import ADDRESSES, MARK, Addresses, RunFile, folder_lock, run_path
 from kilowatch.cli.screen import Screen
 from kilowatch.errors import StartRefused
 from kilowatch.postgres.embedded import EmbeddedPostgres, write_secrets
 from kilowatch.postgres.roles import APP, LAKE, OWNER, WORKER, as_role
+from kilowatch.simulator.home.given import Given, command
 from kilowatch.stream.embedded import HOST, EmbeddedNats, MqttListener, choose_port
 
 PLAN = "KILOWATCH_PLAN"
@@ -51,6 +53,7 @@ class Plan:
     postgres_app_url: str | None = field(default=None, repr=False)
     nats_url: str | None = field(default=None, repr=False)
     mqtt_nats_url: str | None = field(default=None, repr=False)
+    simulator_key: str | None = field(default=None, repr=False)
 
 
 class Stopped(Exception):
@@ -118,9 +121,8 @@ class Supervisor:
         self._write_run_file()
         server.is_ready_when(lambda: answers(plan.host, port))
         self._await([server], "the server")
-        if plan.demo:
-            self._add_own("simulator", ["simulate"], {}, in_terminal=True)
-            self._write_run_file()
+        self._start_simulator(self._run_file.url)
+        self._write_run_file()
         self._screen.ready(self._run_file.url, self._data, mqtt_port)
 
     def _start_nats(self, passwords: dict[str, str]) -> tuple[tuple[str, str], int | None]:
@@ -155,6 +157,15 @@ class Supervisor:
         if plan.demo:
             environment["KILOWATCH_DEMO"] = "1"
         return self._add_own("server", ["serve"], environment)
+
+    def _start_simulator(self, url: str) -> None:
+        """Starts what plays homes to try; on a demo the player of the meters does that as well."""
+        if self._plan.demo:
+            self._add_own("simulator", ["simulate", "--meters"], {}, in_terminal=True)
+            return
+        key = self._plan.simulator_key or keep_secret(self._data, "simulator").decode()
+        spawn = Spawn(command(), {"env": self._environment(Given(url, key).as_environment())})
+        self._add(Child("simulator", lambda: spawn, log_folder=self._logs))
 
     def _add_nats(self, name: str, nats: EmbeddedNats) -> Child:
         nats.prepare()

@@ -49,6 +49,7 @@ def plan_of(settings: Settings, demo: bool) -> Plan:
         postgres_app_url=_shown(settings.postgres_app_url),
         nats_url=_shown(settings.nats_url),
         mqtt_nats_url=_shown(settings.mqtt_nats_url),
+        simulator_key=_shown(settings.simulator_key),
     )
 
 

@@ -27,15 +27,20 @@ from kilowatch.accounts.gate import Gate
 from kilowatch.accounts.identity import Authenticator
 from kilowatch.accounts.mail import Mail, NoMail
 from kilowatch.accounts.people import People
+from kilowatch.accounts.routes.assignments import make_assignment_routes
+from kilowatch.accounts.routes.audit import make_audit_routes
+from kilowatch.accounts.routes.belonging import make_belonging_routes
 from kilowatch.accounts.routes.browser import COOKIE, set_session
 from kilowatch.accounts.routes.keys import make_routes as make_key_routes
+from kilowatch.accounts.routes.members import make_member_routes
+from kilowatch.accounts.routes.organisations import make_organisation_routes
 from kilowatch.accounts.routes.people import make_people_routes
 from kilowatch.accounts.routes.second_factor import make_second_factor_routes
 from kilowatch.accounts.second_factor import SecondFactors
 from kilowatch.clock import Clock, SystemClock
 from kilowatch.errors import EngineUnavailable
 from kilowatch.postgres.engine import Database
-from kilowatch.server import health
+from kilowatch.server import health, simulation
 from kilowatch.server.body_limit import BodyLimit
 from kilowatch.server.credentials import KEY_LIFE_S, Credentials, is_loopback
 from kilowatch.server.entrance import Entrance
@@ -52,7 +57,13 @@ from kilowatch.stream.client import Client, Subscription
 from kilowatch.telemetry.query import Lake
 from kilowatch.telemetry.routes import make_routes as make_telemetry_routes
 from kilowatch.wire.figures import FIGURES_SUBJECT
-from kilowatch.wire.live import EVENTS_SUBJECT, REGISTRY_SUBJECT, VALUES_SUBJECT, RegistryChange
+from kilowatch.wire.live import (
+    EVENTS_SUBJECT,
+    REGISTRY_SUBJECT,
+    VALUES_SUBJECT,
+    LiveEvent,
+    RegistryChange,
+)
 
 log = structlog.get_logger()
 
@@ -84,6 +95,8 @@ class Parts:
     """OpenAPI paths that another application of this process answers."""
     page: Path | None = None
     """Folder of the web page, with `index.html`."""
+    simulator_key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
+    """The secret shared with the simulator, which homes to try come from."""
     demo_key: str | None = None
     """A key with the scope `read` that browsers of this machine are given on a demo instance."""
     pace: Pace = field(default_factory=Pace)
@@ -171,14 +184,21 @@ def create_app(parts: Parts) -> Application:
     )
     application = Application(parts, hub, app)
     announce = _announcer(parts, application._hear_change)
-    access = Access(parts.database, credentials.may, credentials.anybody, announce)
+    access = Access(parts.database, credentials.may, credentials.anybody, announce, _teller(parts, hub))
     api = APIRouter(prefix="/api/v1")
     api.include_router(make_key_routes(access))
-    people = _people(parts, tokens)
+    mail = parts.mail or NoMail()
+    people = _people(parts, tokens, mail)
     for routes in (make_people_routes(access, people), make_second_factor_routes(access, people)):
         api.include_router(routes, dependencies=[Depends(limits.count_signing_in)])
+    api.include_router(make_belonging_routes(access, people))
+    api.include_router(make_organisation_routes(access, create_organisation_with_home))
+    api.include_router(make_member_routes(access, mail))
+    api.include_router(make_assignment_routes(access))
+    api.include_router(make_audit_routes(access))
     api.include_router(credentials.make_routes())
-    api.include_router(make_site_routes(access))
+    api.include_router(make_site_routes(access, parts.clock))
+    api.include_router(simulation.make_routes(access, parts.lake, parts.simulator_key))
     api.include_router(make_telemetry_routes(access, parts.lake, parts.clock))
     api.include_router(connections.make_routes(hub, credentials))
     app.include_router(api)
@@ -196,13 +216,13 @@ def create_app(parts: Parts) -> Application:
     return application
 
 
-def _people(parts: Parts, tokens: AccessTokens) -> People:
+def _people(parts: Parts, tokens: AccessTokens, mail: Mail) -> People:
     second_factors = SecondFactors(tokens.derive_key("second factors"), parts.clock)
     gate = Gate(parts.database, Attempts(parts.clock, parts.login_tries), second_factors)
     return People(
         parts.database,
         tokens,
-        parts.mail or NoMail(),
+        mail,
         parts.clock,
         parts.session_days,
         create_organisation_with_home,
@@ -253,6 +273,22 @@ def _announcer(parts: Parts, hear: Callable[[bytes], None]) -> Callable[[uuid.UU
                 log.warning("registry.change_untold", rows=rows, reason=str(error))
 
     return announce
+
+
+def _teller(parts: Parts, hub: Hub) -> Callable[[LiveEvent], Awaitable[None]]:
+    async def tell(event: LiveEvent) -> None:
+        message = event.encode()
+        if parts.stream is None:
+            hub.take_event(message)
+            return
+        try:
+            await parts.stream.publish(EVENTS_SUBJECT, message)
+        except EngineUnavailable as error:
+            # Whoever listens at this process hears of it all the same.
+            hub.take_event(message)
+            log.warning("live.event_untold", topic=event.topic, reason=str(error))
+
+    return tell
 
 
 def _add_page(app: FastAPI, folder: Path, demo_key: str | None) -> None:

@@ -88,7 +88,7 @@ class Credentials:
             require_right(caller, resource, verb)
             return caller
 
-        RIGHTS[resource, verb]
+        require.right = RIGHTS[resource, verb]  # type: ignore[attr-defined]
         return require
 
     async def _find_there(self, request: Request) -> Caller:

@@ -13,7 +13,7 @@ from kilowatch.accounts.access import Access
 from kilowatch.accounts.identity import Caller
 from kilowatch.accounts.people import People, Tokens
 from kilowatch.accounts.routes.browser import forget_session, hand_over, is_own_page, shown_refresh_token
-from kilowatch.accounts.store import members, second_factors, users
+from kilowatch.accounts.store import invitations, members, second_factors, users
 from kilowatch.errors import Problem
 from kilowatch.ids import NAME_MAX, name_faults
 
@@ -116,6 +116,7 @@ class Me(BaseModel):
     created_at: datetime
     second_factor: bool = Field(description="Whether signing in asks for a code.")
     organisations: list[Belonging]
+    invitations: int = Field(description="How many wait for an answer; see `/invitations`.")
 
 
 class Sent(BaseModel):
@@ -235,6 +236,7 @@ async def _profile(access: Access, user_id: uuid.UUID) -> Me:
         user = await users.get_user(connection, user_id)
         memberships = await members.list_memberships(connection)
         guarded = await second_factors.has_second_factor(connection, user_id)
+        invited = await invitations.list_own_invitations(connection)
     if user is None:
         raise Problem(401, "bad_credentials", "This account is no more.")
     shown = [Belonging.model_validate(one) for one in memberships]
@@ -245,4 +247,5 @@ async def _profile(access: Access, user_id: uuid.UUID) -> Me:
         created_at=user.created_at,
         second_factor=guarded,
         organisations=shown,
+        invitations=len(invited),
     )

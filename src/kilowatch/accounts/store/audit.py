@@ -81,8 +81,8 @@ async def record(
     """Writes a line, in the transaction of what it tells. With an organisation it is told there; without, to
     `user_id` and to the organisations whose member they are. Sender and request are those of the task."""
     origin = ORIGIN.get()
+    # Inline: a line that its writer may not read (nobody's, of no organisation) cannot be returned.
     await connection.execute(
-        # Inline, so that the number is not asked back: whoever writes may not be one who may read.
         insert(audit_log)
         .inline()
         .values(

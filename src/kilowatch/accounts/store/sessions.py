@@ -83,21 +83,6 @@ async def end_sessions(
     await connection.execute(ended.values(ended_at=func.now()))
 
 
-async def disable_user(connection: Connection, user_id: uuid.UUID) -> None:
-    """Shuts a user out: their sessions end, and they cannot sign in until `enable_user`."""
-    await connection.execute(
-        update(users)
-        .where(users.c.id == user_id)
-        .values(disabled_at=func.coalesce(users.c.disabled_at, func.now()))
-    )
-    await end_sessions(connection, user_id)
-
-
-async def enable_user(connection: Connection, user_id: uuid.UUID) -> None:
-    """Lets a user sign in again."""
-    await connection.execute(update(users).where(users.c.id == user_id).values(disabled_at=None))
-
-
 async def is_session_open(connection: Connection, session_id: uuid.UUID) -> bool:
     """Whether a session of the user that the transaction names goes on; of a disabled user none does."""
     found = await connection.execute(
