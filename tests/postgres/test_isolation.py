@@ -27,12 +27,14 @@ from kilowatch.accounts.store import (
     invitations,
     members,
     organisations,
+    second_factors,
     sessions,
     users,
 )
 from kilowatch.accounts.store.organisations import Organisation
 from kilowatch.errors import Problem
 from kilowatch.ids import new_id
+from kilowatch.observe.request import ORIGIN, RequestOrigin
 from kilowatch.postgres.engine import Connection, Database
 from kilowatch.postgres.schema import metadata
 from kilowatch.telemetry.dead_letter import NewDeadLetter
@@ -81,7 +83,12 @@ async def owned(database: Database, organisation: Organisation, other_organisati
         await members.add_member(connection, organisation.id, user_id, "admin", is_personal=True)
         await users.set_code(connection, user_id, "verify", "123456")
         await sessions.start_session(connection, user_id, session_id, 30, token)
+        assert await second_factors.begin_second_factor(connection, user_id, b"sealed")
+        assert await second_factors.confirm_second_factor(connection, user_id, ["code"])
         await audit.record(connection, "thing.made", actor="nobody", organisation_id=organisation.id)
+        told = ORIGIN.set(RequestOrigin(address="192.0.2.1"))
+        await audit.record(connection, "login.succeeded", actor="nobody", user_id=user_id)
+        ORIGIN.reset(told)
         for insert in FURTHER:
             named = {"owner": organisation.id, "user": user_id, "site": site.id, "device": device.device_no}
             await connection.execute(text(insert), named)
@@ -103,8 +110,6 @@ FURTHER = (
     " VALUES (:owner, :device, now())",
     "INSERT INTO kilowatch.vanished_series (organisation_id, series_no, device_no)"
     " VALUES (:owner, 0 - :device, :device)",
-    "INSERT INTO kilowatch.second_factors (user_id, secret) VALUES (:user, 'x')",
-    "INSERT INTO kilowatch.recovery_codes (user_id, code_hash) VALUES (:user, sha256('x'))",
 )
 
 Attempt = Callable[[Connection, Owned], Awaitable[Any]]
@@ -122,6 +127,19 @@ ATTEMPTS: dict[str, Attempt] = {
     ),
     "users.create_user": lambda c, o: users.create_user(c, o.user_id, "me@example.org", "Me", "hash"),
     "sessions.end_sessions": lambda c, o: sessions.end_sessions(c, o.user_id),
+    "second_factors.begin_second_factor": lambda c, o: second_factors.begin_second_factor(
+        c, o.user_id, b"mine"
+    ),
+    "second_factors.confirm_second_factor": lambda c, o: second_factors.confirm_second_factor(
+        c, o.user_id, ["mine"]
+    ),
+    "second_factors.count_recovery_codes": lambda c, o: second_factors.count_recovery_codes(c, o.user_id),
+    "second_factors.find_second_factor": lambda c, o: second_factors.find_second_factor(c, o.user_id),
+    "second_factors.has_second_factor": lambda c, o: second_factors.has_second_factor(c, o.user_id),
+    "second_factors.remove_second_factor": lambda c, o: second_factors.remove_second_factor(c, o.user_id),
+    "second_factors.use_recovery_code": lambda c, o: second_factors.use_recovery_code(c, o.user_id, "code"),
+    "second_factors.use_step": lambda c, o: second_factors.use_step(c, o.user_id, 1),
+    "audit.has_signed_in": lambda c, o: audit.has_signed_in(c, o.user_id, "192.0.2.1"),
     "assignments.assign_device": lambda c, o: assignments.assign_device(c, o.owner.id, o.user_id, o.device),
     "assignments.assign_site": lambda c, o: assignments.assign_site(c, o.owner.id, o.user_id, o.site_id),
     "assignments.list_assignments": lambda c, o: assignments.list_assignments(c, o.user_id),
@@ -212,7 +230,10 @@ ATTEMPTS: dict[str, Attempt] = {
         c, o.me, o.key_no, "request", b"mine", {}
     ),
 }
-ROOMS = (api_keys, assignments, audit, device_tokens, invitations, members, organisations, sessions, users)
+ROOMS = (
+    api_keys, assignments, audit, device_tokens, invitations, members, organisations, second_factors,
+    sessions, users,
+)  # fmt: skip
 # Made to look before organisation or person is known; each needs the hash, the exact slug, the address or the
 # secret that keys were derived from.
 LOOK_UPS = {

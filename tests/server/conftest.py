@@ -25,6 +25,7 @@ from kilowatch.postgres.engine import Database
 from kilowatch.postgres.roles import LAKE
 from kilowatch.server import health
 from kilowatch.server.app import Application, Parts, create_app
+from kilowatch.server.limits import Rates
 from kilowatch.server.live.client import Pace
 from kilowatch.server.run import Server, make_server
 from kilowatch.sites.store import register_devices
@@ -250,6 +251,7 @@ def parts(database: Database, lake: LakeReader, stream: Client, tmp_path: Path) 
         },
         page=tmp_path,
         pace=Pace(ping_s=30.0),
+        rates=Rates(0, 0, 0),
     )
 
 

@@ -1,10 +1,12 @@
 """Tokens of devices over the API: shown once, told of in device and audit log, good for readings only."""
 
+from collections import defaultdict
+
 import httpx
 import pytest
 
 from kilowatch.accounts.store.audit import list_audit_log
-from kilowatch.ids import DEVICE_TOKEN_PREFIX, hash_secret
+from kilowatch.ids import DEVICE_TOKEN_PREFIX, hash_secret, new_id
 from kilowatch.postgres.engine import Database
 from tests.server.conftest import House, Member
 
@@ -59,10 +61,11 @@ OWN = {"/api/v1/whoami", "/api/v1/organisations"}
 
 async def test_a_token_reads_nothing(house: House, http: httpx.AsyncClient, member: Member) -> None:
     token = {"Authorization": f"Bearer {await made(http, member)}"}
+    own = defaultdict(lambda: str(new_id()), device_id="D1", organisation_id=str(member.organisation.id))
     asked = 0
     for path, methods in house.application.app.openapi()["paths"].items():
         if path.startswith("/api/v1/") and path not in OWN and "security" in methods.get("get", {}):
-            url = path.replace("{device_id}", "D1").replace("{name}", "power")
+            url = path.format_map(own)
             params = {"topics": "devices.D1"} if path.endswith("/stream") else {}
             answer = await http.get(url, headers=token, params=params)
             assert answer.status_code == 403, f"{path}: {answer.text}"

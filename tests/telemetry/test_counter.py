@@ -207,7 +207,7 @@ def _happen(data: st.DataObject, meter: Meter, event: str, least: int) -> None:
         meter.expected.append("dip")
     elif event == "high":
         before, amount = meter.last, data.draw(amounts)
-        # Too much to be believed, yet so little that the next use reaches it: such a glitch is a swap to any eye.
+        # Too much to be believed, yet so little that the next use reaches it: any eye takes that for a swap.
         seeming = st.integers(2 * MOST_WH, 10**9)
         if least <= BELIEVED_WH - amount:
             seeming |= st.integers(least, BELIEVED_WH - amount)

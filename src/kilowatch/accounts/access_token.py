@@ -4,6 +4,7 @@ Keeps true: a token names a user and a session and nothing that could change mea
 looked up. Its key is a setting, or made once per instance in a file that only its owner reads.
 """
 
+import hmac
 import uuid
 from dataclasses import dataclass
 
@@ -49,6 +50,10 @@ class AccessTokens:
             "exp": now_s + LIFE_S,
         }
         return jwt.encode(claims, self._key, ALGORITHM)
+
+    def derive_key(self, purpose: str) -> bytes:
+        """Another key of 32 bytes, which tells nothing of the one that signs."""
+        return hmac.digest(self._key, f"kilowatch {purpose}".encode(), "sha256")
 
     def read(self, token: str) -> Bearer | None:
         """Who is behind a token; None when it is not ours, was changed, or is over."""

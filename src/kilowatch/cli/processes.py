@@ -21,7 +21,7 @@ from kilowatch.cli.simulation import find_simulator_key
 from kilowatch.clock import SystemClock
 from kilowatch.errors import EngineUnavailable
 from kilowatch.observe.logs import configure_logging
-from kilowatch.settings import Settings
+from kilowatch.settings import Settings, refuse_insecure
 from kilowatch.stream.client import Client
 from kilowatch.stream.log import Log
 from kilowatch.stream.mqtt import MqttInbox
@@ -85,6 +85,7 @@ async def _ensure_streams(settings: Settings, addresses: Addresses) -> None:
 
 def serve(settings: Settings, *, doors_only: bool, demo: bool) -> None:
     """Runs the HTTP server; with `doors_only` just the paths that readings come in by."""
+    refuse_insecure(settings, demo=demo)
     # Loaded before the addresses are known, because a supervisor's child waits for those.
     from kilowatch.ingest import doors  # noqa: F401
     from kilowatch.lake import reading  # noqa: F401
@@ -134,7 +135,14 @@ async def _serve(settings: Settings, addresses: Addresses, *, doors_only: bool, 
             beyond=beyond,
         )
         await doors.start()
-        server = make_server(doors, before_end, settings.host, settings.port, http=connection_class(doors))
+        server = make_server(
+            doors,
+            before_end,
+            settings.host,
+            settings.port,
+            http=connection_class(doors),
+            trusted_proxies=settings.trusted_proxies,
+        )
         settle_memory()
         try:
             await server.serve()
@@ -161,7 +169,7 @@ async def _application(
     from kilowatch.accounts.mail import choose_mail
     from kilowatch.ingest.documented import PATHS
     from kilowatch.lake.reading import LakeReader
-    from kilowatch.server import app, health
+    from kilowatch.server import app, health, limits
 
     clock = SystemClock()
     authenticator, tokens = identity
@@ -174,6 +182,13 @@ async def _application(
         tokens=tokens,
         mail=choose_mail(settings),
         session_days=settings.session_days,
+        rates=limits.Rates(
+            settings.user_requests_per_minute,
+            settings.key_requests_per_minute,
+            settings.auth_requests_per_minute,
+        ),
+        login_tries=settings.login_tries,
+        cors_origins=settings.cors_origins,
         clock=clock,
         probes={
             "postgres": health.probe_postgres(database),
@@ -196,6 +211,7 @@ async def _nothing() -> None:
 
 def work(settings: Settings, numbers: list[int], *, with_jobs: bool) -> None:
     """Runs a worker on these partitions, and the scheduled jobs in the same process where wanted."""
+    refuse_insecure(settings)
     from kilowatch.worker import process, upkeep  # noqa: F401 - loaded while a supervisor still prepares
 
     configure_logging(settings.log_level)
@@ -217,6 +233,7 @@ async def _work(settings: Settings, addresses: Addresses, numbers: list[int], *,
 
 def keep(settings: Settings) -> None:
     """Runs the scheduled jobs."""
+    refuse_insecure(settings)
     configure_logging(settings.log_level)
     run_loop(_keep_alone(settings, find_addresses(settings)))
 

@@ -71,7 +71,7 @@ def _kind(field: FieldInfo) -> str:
 
 
 def _default(name: str, value: object) -> str:
-    if value is None:
+    if value is None or value == ():
         return ""
     if name.endswith("_bytes") and isinstance(value, int):
         return f"{_code(value)} ({value // MIB:,} MiB)"

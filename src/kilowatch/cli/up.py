@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from kilowatch.cli.options import Data
 from kilowatch.cli.supervisor import PLAN, Plan
-from kilowatch.settings import Settings, load_settings
+from kilowatch.settings import Settings, load_settings, refuse_insecure
 
 
 def up(
@@ -26,7 +26,9 @@ def up(
     demo: Annotated[bool, typer.Option("--demo", help="Add three replayed meters.")] = False,
 ) -> None:
     """Starts everything in a data folder, and stops it at Ctrl-C."""
-    plan = plan_of(load_settings(data=data, port=port, mqtt_port=mqtt_port), demo)
+    settings = load_settings(data=data, port=port, mqtt_port=mqtt_port)
+    refuse_insecure(settings, demo=demo)
+    plan = plan_of(settings, demo)
     environment = {**os.environ, PLAN: json.dumps(asdict(plan))}
     sys.stdout.flush()
     os.execve(  # noqa: S606 - our own program

@@ -115,7 +115,7 @@ def _add_farewell(routes: APIRouter, access: Access, people: People) -> None:
     async def delete_me(shown: Farewell, person: Annotated[Person, Depends(person_of(access))]) -> None:
         """Deletes the account and all that is its own: home, devices, readings, keys, sessions. Not while
         members of another organisation would be left without an admin."""
-        await people.confirm(person.user_id, shown.password)
+        await people.gate.confirm(person.user_id, shown.password)
         async with access.database.person(person.user_id) as connection:
             partings = await users.forget_person(connection)
         needed = [one.slug for one in partings if one.outcome == "needs_admin"]

@@ -98,6 +98,20 @@ async def record(
     )
 
 
+async def has_signed_in(connection: Connection, user_id: uuid.UUID, address: str) -> bool:
+    """Whether the user has signed in from this address before, or set a new password by mail."""
+    found = await connection.execute(
+        select(audit_log.c.no)
+        .where(
+            audit_log.c.user_id == user_id,
+            audit_log.c.action.in_(("login.succeeded", "password.reset")),
+            audit_log.c.address == address,
+        )
+        .limit(1)
+    )
+    return found.one_or_none() is not None
+
+
 async def list_audit_log(
     connection: Connection,
     limit: int = LIMIT_DEFAULT,

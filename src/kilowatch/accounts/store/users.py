@@ -70,6 +70,8 @@ CODE_MINUTES = 15
 
 async def find_user(connection: Connection, email: str) -> User | None:
     """The user of this address; works in an unscoped transaction of any role."""
+    if "\0" in email:  # PostgreSQL has no such text
+        return None
     found = await connection.execute(
         text("SELECT * FROM kilowatch.find_user(:email)"), {"email": email.lower()}
     )
