@@ -53,6 +53,8 @@ SETTLED_S = 3600.0
 long it is erased a second time, and for good."""
 NICENESS = 15
 AGAIN_S = 5.0
+ANSWER_S = 3.0
+"""So long the schedule waits for PostgreSQL, also at the end, when it may be gone already."""
 
 Task = Callable[[LakeWriter], object]
 
@@ -140,6 +142,7 @@ class Upkeep:
             conninfo=libpq_url(with_options(self.postgres_url, {"search_path": "procrastinate"})),
             min_size=1,
             max_size=2,
+            timeout=ANSWER_S,
         )
         app = procrastinate.App(connector=connector)
 
@@ -232,7 +235,5 @@ async def _run_schedule(app: procrastinate.App, stop: asyncio.Event) -> None:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
-        for task in done:
-            task.result()
         for task in done:
             task.result()
