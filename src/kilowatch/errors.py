@@ -53,6 +53,7 @@ TITLES = {
     415: "Unsupported media type",
     422: "Fails validation",
     429: "Too many requests",
+    431: "Head too large",
     503: "Not able now",
 }
 

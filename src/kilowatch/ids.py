@@ -4,7 +4,9 @@ Keeps true: a secret is shown once and only its SHA-256 is stored. Keys carry 25
 hash is enough; passwords, which people choose, never come here.
 """
 
+import base64
 import hashlib
+import hmac
 import re
 import secrets
 import uuid
@@ -15,6 +17,7 @@ DEVICE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 ORGANISATION_SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 METRIC_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 KEY_PREFIX = "kw_"
+DEVICE_TOKEN_PREFIX = "kwd_"  # noqa: S105 - only what tokens begin with
 NAME_MAX = 200
 
 
@@ -23,9 +26,15 @@ def new_id() -> uuid.UUID:
     return uuid.uuid4()
 
 
-def new_secret() -> str:
-    """A new API key: `kw_` and 43 characters that carry 256 random bits."""
-    return KEY_PREFIX + secrets.token_urlsafe(32)
+def new_secret(prefix: str = KEY_PREFIX) -> str:
+    """A new API key, or a token with another prefix: 43 characters after it carry 256 random bits."""
+    return prefix + secrets.token_urlsafe(32)
+
+
+def derive_secret(root: bytes, purpose: str) -> str:
+    """The API key that belongs to a purpose: whoever holds the root secret can say it, and nobody else."""
+    digest = hmac.digest(root, purpose.encode(), "sha256")
+    return KEY_PREFIX + base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
 
 def hash_secret(secret: str) -> bytes:

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from kilowatch.cli.bench import ingest, live, peers, query
+from kilowatch.cli.bench import ingest, live, logins, peers, query
 from kilowatch.cli.bench.instance import Instance, running_instance
 from kilowatch.cli.bench.load import Form
 from kilowatch.clock import SystemClock
@@ -98,6 +98,16 @@ def test_what_was_filled_in_is_read_back(instance: Instance, bars: Progress) -> 
     weight = instance.ask("kilowatch.cli.bench.storage", str(instance.data))
     assert weight["samples"] > 8000
     assert weight["bytes_per_sample"] > 1
+
+
+def test_devices_log_in_and_one_is_ended(tmp_path: Path) -> None:
+    code, result = kw_bench("logins", "--devices", "50", "--at-a-time", "8", folder=tmp_path)
+    assert code == 0
+    assert (result["let_in"], result["refused"]) == (50, 0)
+    assert result["logins_per_minute"] > 50
+    assert 0 < result["login_ms"]["p50"] <= result["login_ms"]["most"]
+    assert result["ended_after_ms"] < 1000
+    assert logins.rows_of(result)
 
 
 def test_a_run_leaves_nothing_behind(tmp_path: Path) -> None:

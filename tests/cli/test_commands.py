@@ -1,11 +1,14 @@
 """The commands beside `kw up`: facts, keys, and mistakes told in one line."""
 
 import json
+import socket
 from pathlib import Path
 
+import httpx
 import pytest
 
 from kilowatch.accounts.mail import FolderMail
+from kilowatch.cli.bench.mqtt_client import connect_packet
 from kilowatch.cli.facts import list_settings
 from kilowatch.settings import load_settings
 from tests.cli.conftest import Instance, run_kw
@@ -83,6 +86,35 @@ def test_keys_of_a_running_instance(running: Instance) -> None:
     wrong = run_kw("key", "create", "--organisation", "home", "--scopes", "everything", *data)
     assert wrong.returncode == 1
     assert "scopes" in wrong.stderr
+
+
+def test_device_tokens_of_a_running_instance(running: Instance) -> None:
+    data = ["--data", str(running.data)]
+    key = ["key", "create", "--organisation", "tokens", "--create", "--scopes", "admin", *data]
+    admin = json.loads(run_kw(*key).stdout)["key"]
+    run_file = running.run_file()
+    headers = {"Authorization": f"Bearer {admin}"}
+    made = httpx.post(
+        f"http://127.0.0.1:{run_file['port']}/api/v1/devices", json={"id": "D1"}, headers=headers
+    )
+    assert made.status_code == 201
+    wish = ["device", "token", "--organisation", "tokens"]
+    told = json.loads(run_kw(*wish, "D1", *data).stdout)
+    assert list(told) == ["token"]
+    assert told["token"].startswith("kwd_")
+    more = json.loads(run_kw(*wish, "D1", "--json", *data).stdout)
+    assert (more["user"], more["device"]) == ("tokens/D1", "D1")
+    for password, code in ((told["token"], 5), (more["token"], 0)):
+        assert log_in(run_file["mqtt_port"], more["user"], password) == code
+    assert "no organisation" in run_kw("device", "token", "--organisation", "nobody", "D1", *data).stderr
+    assert "no device" in run_kw(*wish, "D9", *data).stderr
+
+
+def log_in(port: int, user: str, password: str) -> int:
+    """What the MQTT server answers to a login: 0 for one that is let in, 5 for one that is not."""
+    with socket.create_connection(("127.0.0.1", port), 10) as connection:
+        connection.sendall(connect_packet(user, user, password))
+        return connection.recv(4)[3]
 
 
 def test_doctor_finds_a_running_instance_well(running: Instance) -> None:

@@ -9,11 +9,11 @@ from kilowatch.cli.instance import Addresses, RunFile, find_running, folder_lock
 from kilowatch.cli.partitions import parse_partitions
 from kilowatch.errors import StartRefused
 
-ADDRESSES = Addresses("owner", "app", "worker", "lake", "nats", "mqtt")
+ADDRESSES = Addresses("owner", "app", "worker", "lake", "nats", "mqtt", "secret")
 
 
 def test_the_run_file_is_private_and_reads_back(tmp_path: Path) -> None:
-    written = RunFile("127.0.0.1", 8000, 1883, "secret", ADDRESSES, {"server": 1})
+    written = RunFile("127.0.0.1", 8000, 1883, ADDRESSES, {"server": 1})
     written.write(tmp_path)
     assert stat.S_IMODE(run_path(tmp_path).stat().st_mode) == 0o600
     assert RunFile.read(tmp_path) == written
@@ -22,7 +22,7 @@ def test_the_run_file_is_private_and_reads_back(tmp_path: Path) -> None:
 
 
 def test_a_stale_run_file_is_no_instance(tmp_path: Path) -> None:
-    RunFile("127.0.0.1", 8000, None, None, ADDRESSES).write(tmp_path)
+    RunFile("127.0.0.1", 8000, None, ADDRESSES).write(tmp_path)
     assert find_running(tmp_path) is None
     with folder_lock(tmp_path):
         assert find_running(tmp_path) is not None

@@ -35,6 +35,8 @@ def test_every_setting_stands_on_its_page() -> None:
     assert [name for name in Settings.model_fields if f"`KILOWATCH_{name.upper()}`" not in page] == []
 
 
-@pytest.mark.parametrize("command", ["kw up", "kw verify", "kw key create", "kw bench accounting"])
+@pytest.mark.parametrize(
+    "command", ["kw up", "kw verify", "kw key create", "kw user role", "kw bench accounting"]
+)
 def test_commands_and_the_commands_of_groups_stand_on_their_page(command: str) -> None:
     assert f"## `{command}`\n" in write_page("cli", app)

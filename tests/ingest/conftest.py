@@ -1,6 +1,7 @@
 """The doors over real engines: PostgreSQL, a nats-server of the module's own, an HTTP client in front."""
 
 import asyncio
+import contextlib
 import subprocess
 import threading
 import time
@@ -23,7 +24,9 @@ from kilowatch.settings import Settings, load_settings
 from kilowatch.sites.store import register_devices
 from kilowatch.stream.client import Client
 from kilowatch.stream.embedded import EmbeddedNats, MqttListener, choose_port
+from kilowatch.stream.issuer import Issuer, make_seed
 from kilowatch.stream.log import Log, LogMessage
+from kilowatch.stream.logins import Attempt, Grant, Logins
 from kilowatch.stream.mqtt import MqttInbox
 from kilowatch.telemetry.dead_letter import DeadLetter
 from kilowatch.telemetry.store import list_dead_letters
@@ -35,6 +38,7 @@ LOG_BYTES = 256 << 20
 WITHIN_S = 20.0
 INBOX_BYTES = 64 << 20
 PASSWORD = "outside"
+ISSUER = Issuer(make_seed(), SystemClock())
 
 
 class NatsServer:
@@ -48,6 +52,11 @@ class NatsServer:
     @property
     def url(self) -> str:
         return self.embedded.url
+
+    @property
+    def mqtt_port(self) -> int:
+        assert self.embedded.mqtt is not None
+        return self.embedded.mqtt.port
 
     def start(self) -> None:
         command = self.embedded.command()
@@ -74,7 +83,7 @@ def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer
 @pytest.fixture(scope="module")
 def mqtt_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
     """The module's MQTT server."""
-    listener = MqttListener(choose_port(0, "mqtt_port"), PASSWORD)
+    listener = MqttListener(choose_port(0, "mqtt_port"), ISSUER.public_key, "inside")
     server = NatsServer(tmp_path_factory.mktemp("mqtt"), listener)
     server.start()
     yield server
@@ -223,8 +232,20 @@ async def logged_messages(client: Client, partition: int = 0) -> list[LogMessage
     return messages
 
 
-def device(server: NatsServer) -> aiomqtt.Client:
-    """A device's connection."""
-    mqtt = server.embedded.mqtt
-    assert mqtt is not None
-    return aiomqtt.Client("127.0.0.1", mqtt.port, username="any/device", password=PASSWORD)
+@contextlib.asynccontextmanager
+async def device(server: NatsServer) -> AsyncIterator[aiomqtt.Client]:
+    """A device's connection; every login is let in."""
+    system = await Client.connect(server.embedded.system_url, name="test")
+    logins = Logins(system, ISSUER)
+    await logins.serve(let_in)
+    try:
+        async with aiomqtt.Client("127.0.0.1", server.mqtt_port, username="any", password=PASSWORD) as opened:
+            yield opened
+    finally:
+        await logins.stop()
+        await system.close()
+
+
+async def let_in(attempt: Attempt) -> Grant | None:
+    """Lets whoever knows the password publish for every organisation."""
+    return Grant("any", ("*.devices.*.telemetry",)) if attempt.password == PASSWORD else None

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kilowatch.accounts.store.api_keys import list_api_keys, revoke_api_key
-from kilowatch.ingest.connection import connection_class
+from kilowatch.ingest.connection import HEAD_BYTES, connection_class
 from kilowatch.ingest.doors import Doors
 from kilowatch.stream.client import Client
 from kilowatch.wire.headers import NO_STORE, SECURITY_HEADERS
@@ -333,3 +333,33 @@ async def test_a_refusal_is_not_taken_for_the_answer_to_an_earlier_request(sende
     nonsense = request(sender, one(2), "Content-Length: 3")
     heard = await talk(port, request(sender, one()) + request(sender, one(1)) + nonsense, answers=4)
     assert [answer.status for answer in heard] == [202, 202]
+
+
+HEADS = [b"GET /%b", b"GET / HTTP/1.1\r\nX-Long: %b", b"POST /api/v1/readings?%b"]
+
+
+@pytest.mark.parametrize("line", HEADS)
+async def test_a_head_without_end_is_refused(port: int, line: bytes) -> None:
+    head = line % (b"a" * HEAD_BYTES)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    listener = _Listener()
+    async with asyncio.timeout(20):
+        writer.write(b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n" + head[:1])
+        while not listener.heard:
+            listener.parser.feed_data(await reader.read(65_536))
+        writer.write(head[1:])
+        while data := await reader.read(65_536):
+            listener.parser.feed_data(data)
+    writer.close()
+    _, refused = listener.heard
+    assert (refused.status, refused.document["code"]) == (431, "head_too_large")
+    assert refused.headers["connection"] == "close"
+
+
+async def test_large_bodies_one_after_another_are_no_long_heads(sender: Sender, port: int) -> None:
+    bodies = [
+        msgspec.json.encode([reading("D1", place * 3000 + row) for row in range(3000)]) for place in range(3)
+    ]
+    assert len(bodies[0]) > 2 * HEAD_BYTES
+    heard = await talk(port, b"".join(request(sender, body) for body in bodies), answers=3)
+    assert [answer.status for answer in heard] == [202] * 3

@@ -19,10 +19,22 @@ from sqlalchemy.exc import DBAPIError
 import kilowatch.sites.store as sites
 import kilowatch.telemetry.store as telemetry
 from kilowatch.accounts.identity import Caller
-from kilowatch.accounts.store import api_keys, audit, members, organisations, sessions, users
+from kilowatch.accounts.store import (
+    api_keys,
+    assignments,
+    audit,
+    device_tokens,
+    invitations,
+    members,
+    organisations,
+    second_factors,
+    sessions,
+    users,
+)
 from kilowatch.accounts.store.organisations import Organisation
 from kilowatch.errors import Problem
 from kilowatch.ids import new_id
+from kilowatch.observe.request import ORIGIN, RequestOrigin
 from kilowatch.postgres.engine import Connection, Database
 from kilowatch.postgres.schema import metadata
 from kilowatch.telemetry.dead_letter import NewDeadLetter
@@ -59,7 +71,8 @@ async def owned(database: Database, organisation: Organisation, other_organisati
         metric = (await telemetry.ensure_metrics(connection, organisation.id, ["power"]))["power"]
         await telemetry.ensure_series(connection, [device.device_no], [metric.metric_no])
         await telemetry.device_sources(connection, [device.device_no])
-        key, _ = await api_keys.create_api_key(connection, organisation.id, "K", ["admin"])
+        await device_tokens.make_device_token(connection, device.id)
+        key, _ = await api_keys.create_api_key(connection, organisation.id, "K", ["admin", "ingest"])
         letter = NewDeadLetter(organisation.id, device.id, "http", "conflict", "", {}, NOW, f"{key.id}")
         await telemetry.keep_dead_letters(connection, [letter])
         (kept,) = (await telemetry.list_dead_letters(connection)).items
@@ -70,7 +83,12 @@ async def owned(database: Database, organisation: Organisation, other_organisati
         await members.add_member(connection, organisation.id, user_id, "admin", is_personal=True)
         await users.set_code(connection, user_id, "verify", "123456")
         await sessions.start_session(connection, user_id, session_id, 30, token)
+        assert await second_factors.begin_second_factor(connection, user_id, b"sealed")
+        assert await second_factors.confirm_second_factor(connection, user_id, ["code"])
         await audit.record(connection, "thing.made", actor="nobody", organisation_id=organisation.id)
+        told = ORIGIN.set(RequestOrigin(address="192.0.2.1"))
+        await audit.record(connection, "login.succeeded", actor="nobody", user_id=user_id)
+        ORIGIN.reset(told)
         for insert in FURTHER:
             named = {"owner": organisation.id, "user": user_id, "site": site.id, "device": device.device_no}
             await connection.execute(text(insert), named)
@@ -83,15 +101,15 @@ async def owned(database: Database, organisation: Organisation, other_organisati
 # Rows of tables in which other rooms than the stores below write.
 FURTHER = (
     "INSERT INTO kilowatch.invitations (id, organisation_id, email, role, expires_at)"
-    " VALUES (gen_random_uuid(), :owner, 'x@example.org', 'viewer', now())",
+    " VALUES (:user, :owner, 'x@example.org', 'viewer', now())",
     "INSERT INTO kilowatch.site_assignments (organisation_id, user_id, site_id)"
     " VALUES (:owner, :user, :site)",
     "INSERT INTO kilowatch.device_assignments (organisation_id, user_id, device_no)"
     " VALUES (:owner, :user, :device)",
     "INSERT INTO kilowatch.device_sightings (organisation_id, device_no, last_seen)"
     " VALUES (:owner, :device, now())",
-    "INSERT INTO kilowatch.second_factors (user_id, secret) VALUES (:user, 'x')",
-    "INSERT INTO kilowatch.recovery_codes (user_id, code_hash) VALUES (:user, sha256('x'))",
+    "INSERT INTO kilowatch.vanished_series (organisation_id, series_no, device_no)"
+    " VALUES (:owner, 0 - :device, :device)",
 )
 
 Attempt = Callable[[Connection, Owned], Awaitable[Any]]
@@ -109,6 +127,46 @@ ATTEMPTS: dict[str, Attempt] = {
     ),
     "users.create_user": lambda c, o: users.create_user(c, o.user_id, "me@example.org", "Me", "hash"),
     "sessions.end_sessions": lambda c, o: sessions.end_sessions(c, o.user_id),
+    "second_factors.begin_second_factor": lambda c, o: second_factors.begin_second_factor(
+        c, o.user_id, b"mine"
+    ),
+    "second_factors.confirm_second_factor": lambda c, o: second_factors.confirm_second_factor(
+        c, o.user_id, ["mine"]
+    ),
+    "second_factors.count_recovery_codes": lambda c, o: second_factors.count_recovery_codes(c, o.user_id),
+    "second_factors.find_second_factor": lambda c, o: second_factors.find_second_factor(c, o.user_id),
+    "second_factors.has_second_factor": lambda c, o: second_factors.has_second_factor(c, o.user_id),
+    "second_factors.remove_second_factor": lambda c, o: second_factors.remove_second_factor(c, o.user_id),
+    "second_factors.use_recovery_code": lambda c, o: second_factors.use_recovery_code(c, o.user_id, "code"),
+    "second_factors.use_step": lambda c, o: second_factors.use_step(c, o.user_id, 1),
+    "audit.has_signed_in": lambda c, o: audit.has_signed_in(c, o.user_id, "192.0.2.1"),
+    "assignments.assign_device": lambda c, o: assignments.assign_device(c, o.owner.id, o.user_id, o.device),
+    "assignments.assign_site": lambda c, o: assignments.assign_site(c, o.owner.id, o.user_id, o.site_id),
+    "assignments.list_assignments": lambda c, o: assignments.list_assignments(c, o.user_id),
+    "assignments.withdraw_device": lambda c, o: assignments.withdraw_device(
+        c, o.owner.id, o.user_id, o.device
+    ),
+    "assignments.withdraw_site": lambda c, o: assignments.withdraw_site(c, o.owner.id, o.user_id, o.site_id),
+    "invitations.find_invitation": lambda c, _: invitations.find_invitation(c, email="x@example.org"),
+    "invitations.invite": lambda c, o: invitations.invite(c, o.owner.id, "me@example.org", "admin"),
+    "invitations.list_invitations": lambda c, _: invitations.list_invitations(c),
+    "invitations.list_own_invitations": lambda c, _: invitations.list_own_invitations(c),
+    "invitations.use_invitation": lambda c, o: invitations.use_invitation(c, o.user_id),
+    "members.change_member": lambda c, o: members.change_member(c, o.owner.id, o.user_id, role="viewer"),
+    "members.count_admin_places": lambda c, o: members.count_admin_places(c, o.user_id),
+    "members.get_member": lambda c, o: members.get_member(c, o.user_id),
+    "members.is_member": lambda c, o: members.is_member(c, f"{o.user_id.hex}@example.org"),
+    "members.list_members": lambda c, _: members.list_members(c),
+    "members.remove_member": lambda c, o: members.remove_member(c, o.owner.id, o.user_id),
+    "organisations.delete_organisation": lambda c, o: organisations.delete_organisation(c, o.owner.id),
+    "organisations.lock_organisation": lambda c, o: organisations.lock_organisation(c, o.owner.id),
+    "organisations.update_organisation": lambda c, o: organisations.update_organisation(
+        c, o.owner.id, {"name": "Mine"}
+    ),
+    "users.disable": lambda c, o: users.disable(c, o.user_id),
+    "users.forget_person": lambda c, _: users.forget_person(c),
+    "users.list_users": lambda c, o: users.list_users(c, o.owner.slug),
+    "users.lock_user": lambda c, o: users.lock_user(c, o.user_id),
     "audit.list_audit_log": lambda c, _: audit.list_audit_log(c),
     "audit.record": lambda c, o: audit.record(c, "thing.mine", actor="nobody", organisation_id=o.owner.id),
     "audit.record_by": lambda c, o: audit.record_by(
@@ -122,11 +180,17 @@ ATTEMPTS: dict[str, Attempt] = {
     "api_keys.list_api_keys": lambda c, _: api_keys.list_api_keys(c),
     "members.list_memberships": lambda c, _: members.list_memberships(c),
     "organisations.list_organisations": lambda c, _: organisations.list_organisations(c),
+    "api_keys.delete_api_key": lambda c, o: api_keys.delete_api_key(c, o.key_no),
     "api_keys.revoke_api_key": lambda c, o: api_keys.revoke_api_key(c, o.key_id),
     "users.set_code": lambda c, o: users.set_code(c, o.user_id, "reset", "654321"),
     "sessions.start_session": lambda c, o: sessions.start_session(c, o.user_id, new_id(), 30, "kwr_mine"),
     "users.use_code": lambda c, o: users.use_code(c, o.user_id, "verify", "123456"),
     "sessions.use_refresh_token": lambda c, o: sessions.use_refresh_token(c, o.token),
+    "device_tokens.end_device_token": lambda c, o: device_tokens.end_device_token(c, o.device),
+    "device_tokens.ensure_counting_key": lambda c, o: device_tokens.ensure_counting_key(c, o.owner.id, "K"),
+    "device_tokens.find_good_keys": lambda c, o: device_tokens.find_good_keys(c, [o.key_no]),
+    "device_tokens.find_good_tokens": lambda c, o: device_tokens.find_good_tokens(c, [o.device]),
+    "device_tokens.make_device_token": lambda c, o: device_tokens.make_device_token(c, o.device),
     "sites.create_device": lambda c, o: sites.create_device(c, o.me, "D1", o.site_id),
     "sites.create_organisation_with_home": lambda c, o: sites.create_organisation_with_home(
         c, o.owner.id, "mine", "Mine"
@@ -139,10 +203,14 @@ ATTEMPTS: dict[str, Attempt] = {
     "sites.get_site": lambda c, o: sites.get_site(c, o.site_id),
     "sites.list_devices": lambda c, _: sites.list_devices(c),
     "sites.list_sites": lambda c, _: sites.list_sites(c),
+    "sites.lock_sites": lambda c, o: sites.lock_sites(c, o.owner.id),
+    "sites.set_demo_key": lambda c, o: sites.set_demo_key(c, o.site_id, o.key_no),
     "sites.register_devices": lambda c, o: sites.register_devices(c, o.owner.id, [o.device, "mine"]),
+    "sites.set_state": lambda c, o: sites.set_state(c, o.device, "off"),
     "sites.update_device": lambda c, o: sites.update_device(c, o.device, {"name": "Mine"}),
     "sites.update_site": lambda c, o: sites.update_site(c, o.site_id, {"name": "Mine"}),
     "telemetry.change_metric": lambda c, o: telemetry.change_metric(c, o.owner.id, Metric("power", "kW")),
+    "telemetry.count_dead_letters": lambda c, o: telemetry.count_dead_letters(c, o.device, NOW),
     "telemetry.define_metrics": lambda c, o: telemetry.define_metrics(c, o.owner.id, [Metric("mine")]),
     "telemetry.delete_dead_letter": lambda c, o: telemetry.delete_dead_letter(c, o.letter_id),
     "telemetry.device_sources": lambda c, o: telemetry.device_sources(c, [o.device_no]),
@@ -162,11 +230,18 @@ ATTEMPTS: dict[str, Attempt] = {
         c, o.me, o.key_no, "request", b"mine", {}
     ),
 }
-ROOMS = (api_keys, audit, members, organisations, sessions, users)
-# Made to look before organisation or person is known; each needs the hash, the exact slug or the address.
+ROOMS = (
+    api_keys, assignments, audit, device_tokens, invitations, members, organisations, second_factors,
+    sessions, users,
+)  # fmt: skip
+# Made to look before organisation or person is known; each needs the hash, the exact slug, the address or the
+# secret that keys were derived from.
 LOOK_UPS = {
     "api_keys.find_api_key",
+    "device_tokens.find_device_login",
+    "device_tokens.find_device_token",
     "organisations.find_organisation",
+    "sites.list_demo_devices",
     "sessions.find_refresh_token",
     "users.find_user",
 }

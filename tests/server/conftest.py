@@ -25,6 +25,7 @@ from kilowatch.postgres.engine import Database
 from kilowatch.postgres.roles import LAKE
 from kilowatch.server import health
 from kilowatch.server.app import Application, Parts, create_app
+from kilowatch.server.limits import Rates
 from kilowatch.server.live.client import Pace
 from kilowatch.server.run import Server, make_server
 from kilowatch.sites.store import register_devices
@@ -94,7 +95,11 @@ async def make_member(database: Database, organisation: Organisation) -> Member:
     async with database.scope(organisation.id) as connection:
         keys = {
             name: (await create_api_key(connection, organisation.id, name, scopes))[1]
-            for name, scopes in (("read", ["read"]), ("admin", ["read", "admin"]), ("ingest", ["ingest"]))
+            for name, scopes in (
+                ("read", ["read"]),
+                ("admin", ["read", "control", "admin"]),
+                ("ingest", ["ingest"]),
+            )
         }
         devices = await register_devices(connection, organisation.id, ["D1", "D2"])
         metrics = await ensure_metrics(
@@ -246,6 +251,7 @@ def parts(database: Database, lake: LakeReader, stream: Client, tmp_path: Path) 
         },
         page=tmp_path,
         pace=Pace(ping_s=30.0),
+        rates=Rates(0, 0, 0),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from kilowatch.accounts.store.audit import list_audit_log
 from kilowatch.errors import EngineUnavailable
 from kilowatch.lake.reading import LakeReader
 from kilowatch.postgres.engine import Database
@@ -82,8 +83,63 @@ async def test_devices_are_made_changed_listed_and_removed(http: httpx.AsyncClie
     assert changed.json()["status"] == "maintenance"
     listed = await http.get("/api/v1/devices", params={"status": "maintenance"}, headers=read)
     assert [one["id"] for one in listed.json()["items"]] == ["pump-1"]
+    await http.patch("/api/v1/devices/pump-1", json={"room": "Cellar", "region": "north"}, headers=admin)
+    for narrowed, found in (
+        ({"room": "Cellar", "region": "north", "state": "on"}, ["pump-1"]),
+        ({"room": "cellar"}, []),
+        ({"region": "south"}, []),
+        ({"state": "standby"}, []),
+    ):
+        listed = await http.get("/api/v1/devices", params=narrowed, headers=read)
+        assert [one["id"] for one in listed.json()["items"]] == found
+    for wrong in ({"room": "\x00"}, {"state": "ajar"}, {"region": ""}):
+        refused = await http.get("/api/v1/devices", params=wrong, headers=read)
+        assert refused.status_code == 422
+        assert is_problem(refused)
     assert (await http.delete("/api/v1/devices/pump-1", headers=admin)).status_code == 204
     assert (await http.get("/api/v1/devices/pump-1", headers=read)).status_code == 404
+
+
+async def test_a_device_is_switched_by_those_who_may(http: httpx.AsyncClient, member: Member) -> None:
+    made = await http.post(
+        "/api/v1/api-keys", json={"name": "hand", "scopes": ["control"]}, headers=member.bearer("admin")
+    )
+    hand = {"Authorization": f"Bearer {made.json()['key']}"}
+    path = "/api/v1/devices/D1"
+    shown = (await http.get(path, headers=member.bearer())).json()
+    assert (shown["state"], shown["last_seen"]) == ("on", None)
+    pushes: list[tuple[str, Any, str]] = [
+        ("toggle", None, "off"),
+        ("toggle", {}, "on"),
+        ("toggle", {"state": "standby"}, "standby"),
+        ("state", {"state": "off"}, "off"),
+    ]
+    for verb, body, state in pushes:
+        answer = await http.post(f"{path}/{verb}", json=body, headers=hand)
+        assert (answer.status_code, answer.json()["state"]) == (200, state)
+        assert (await http.get(path, headers=member.bearer())).json() == answer.json()
+    for verb in ("toggle", "state"):
+        body = {"state": "on"}
+        assert (await http.post(f"{path}/{verb}", json=body, headers=member.bearer())).status_code == 403
+        assert (await http.post(f"/api/v1/devices/D9/{verb}", json=body, headers=hand)).status_code == 404
+        assert (await http.post(f"{path}/{verb}", json={"state": "ajar"}, headers=hand)).status_code == 422
+    assert (await http.post(f"{path}/state", json={}, headers=hand)).status_code == 422
+
+
+async def test_what_is_deleted_is_written_down(
+    http: httpx.AsyncClient, member: Member, database: Database
+) -> None:
+    admin = member.bearer("admin")
+    made = await http.post("/api/v1/sites", json={"kind": "home", "name": "Hut"}, headers=admin)
+    site = made.json()["id"]
+    assert (await http.patch("/api/v1/devices/D1", json={"site_id": site}, headers=admin)).is_success
+    assert (await http.delete("/api/v1/devices/D2", headers=admin)).status_code == 204
+    assert (await http.delete(f"/api/v1/sites/{site}", headers=admin)).status_code == 204
+    assert (await http.get("/api/v1/devices", headers=admin)).json()["items"] == []
+    async with database.scope(member.organisation.id) as connection:
+        lines = await list_audit_log(connection)
+    found = [(line.action, line.subject) for line in lines.items if line.action.endswith(".deleted")]
+    assert found == [("site.deleted", site), ("device.deleted", "D2")]
 
 
 async def test_a_key_is_shown_once_and_ends_when_revoked(http: httpx.AsyncClient, member: Member) -> None:
@@ -151,6 +207,8 @@ async def test_what_is_somebody_elses_is_not_there(
         ("GET", "/api/v1/devices/theirs", None),
         ("PATCH", "/api/v1/devices/theirs", {"name": "Mine"}),
         ("DELETE", "/api/v1/devices/theirs", None),
+        ("POST", "/api/v1/devices/theirs/state", {"state": "off"}),
+        ("POST", "/api/v1/devices/theirs/toggle", None),
         ("GET", "/api/v1/devices/theirs/readings", None),
         ("DELETE", f"/api/v1/api-keys/{key}", None),
         ("GET", f"/api/v1/dead-letters/{letter}", None),
@@ -174,7 +232,7 @@ async def test_what_is_somebody_elses_is_not_there(
     assert unharmed.json()["name"] == "theirs"
 
 
-FOR_EVERYBODY = {"/api/v1/whoami"}
+FOR_EVERYBODY = {"/api/v1/whoami", "/api/v1/organisations"}
 """What every caller with valid credentials is answered, whatever else they may do."""
 
 
@@ -187,7 +245,8 @@ async def test_every_route_refuses_strangers_and_lesser_keys_in_one_shape(
         for method, operation in operations.items():
             if "security" not in operation:
                 continue
-            url = re.sub(r"\{[a-z]+_id\}", str(uuid.uuid4()), path).replace("{name}", "power")
+            own = path.replace("{organisation_id}", str(member.organisation.id))
+            url = re.sub(r"\{[a-z]+_id\}", str(uuid.uuid4()), own).replace("{name}", "power")
             params = {"topics": "alerts"} if path.endswith("/stream") else {}
             body: dict[str, str] | None = {} if method in ("post", "put", "patch") else None
             for headers, status in (({}, 401), ({"Authorization": "Bearer kw_no"}, 401)):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -20,9 +21,14 @@ from hypothesis import strategies as st
 from kilowatch.clock import SystemClock, rfc3339
 from kilowatch.ids import new_id
 from kilowatch.lake.writing import LakeWriter
+from kilowatch.period import MINUTE_US, SECOND_US
 from kilowatch.postgres.engine import Database
+from kilowatch.server.app import Parts
+from kilowatch.simulator.home.household import APPLIANCES
+from kilowatch.simulator.home.readings import live_bodies
 from kilowatch.sites.store import get_device
 from kilowatch.telemetry.store import ensure_metrics, ensure_series
+from kilowatch.wire.simulation import HOMES_PATH, STATES, PlayedHomes, simulator_token
 from tests.server.conftest import House
 from tests.server.test_people import PASSWORD, code_in
 from tests.server.test_readings import sampled
@@ -45,6 +51,11 @@ class Resident:
     sites: dict[str, dict[str, Any]] = field(default_factory=dict)
     devices: dict[str, dict[str, Any]] = field(default_factory=dict)
 
+    @property
+    def organisation_id(self) -> uuid.UUID:
+        """Their personal organisation."""
+        return uuid.UUID(self.http.get("/me").json()["organisations"][0]["id"])
+
     def everything(self, path: str, **query: Any) -> list[dict[str, Any]]:
         """All items of a list, page by page."""
         found: list[dict[str, Any]] = []
@@ -61,8 +72,9 @@ class Resident:
         self.sites[made.json()["id"]] = made.json()
         return dict(made.json())
 
-    def make_device(self, site_id: str) -> dict[str, Any]:
-        made = self.http.post("/devices", json={"id": f"d-{new_id().hex}", "site_id": site_id})
+    def make_device(self, site_id: str, device_id: str | None = None) -> dict[str, Any]:
+        wanted = {"id": device_id or f"d-{new_id().hex}", "site_id": site_id}
+        made = self.http.post("/devices", json=wanted)
         assert made.status_code == 201, made.text
         self.devices[made.json()["id"]] = made.json()
         return dict(made.json())
@@ -188,8 +200,7 @@ async def test_5_readings_are_shown_to_their_owner_only(
     ts_us = now_us - np.arange(60, 0, -1) * 60_000_000
     owned: list[list[str]] = [[], []]
     for who, resident in enumerate(residents):
-        me = (await asyncio.to_thread(resident.http.get, "/me")).json()
-        organisation_id = uuid.UUID(me["organisations"][0]["id"])
+        organisation_id = await asyncio.to_thread(getattr, resident, "organisation_id")
         for _ in range(3):
             device_id = (await asyncio.to_thread(resident.make_device, next(iter(resident.sites))))["id"]
             owned[who].append(device_id)
@@ -246,6 +257,58 @@ async def test_9_only_its_owner_changes_a_home(residents: tuple[Resident, Reside
         else:
             assert answer.status_code == 404
         assert owner.http.get(f"/sites/{site_id}").json() == owner.sites[site_id]
+
+    await holds(check)
+
+
+async def test_10_a_home_that_goes_takes_its_devices_and_all_they_told_along(
+    residents: tuple[Resident, Resident], database: Database, lake_writer: LakeWriter
+) -> None:
+    minute_us = SystemClock().now_us() // MINUTE_US * MINUTE_US
+    loop = asyncio.get_running_loop()
+    ids = st.lists(st.sampled_from(["heater", "lamp"]), unique=True)
+
+    async def tell(resident: Resident, device_ids: list[str]) -> None:
+        """Every device has told its power a minute ago."""
+        organisation_id = await asyncio.to_thread(getattr, resident, "organisation_id")
+        async with database.scope(organisation_id) as connection:
+            metric = (await ensure_metrics(connection, organisation_id, ["power"]))["power"]
+            numbers = [(await get_device(connection, device_id)).device_no for device_id in device_ids]
+            series = await ensure_series(connection, numbers, [metric.metric_no] * len(numbers))
+        rows = sampled(np.array(series), np.full(len(series), minute_us), np.full(len(series), 230.0))
+        lake_writer.commit({name: rows[name] for name in ("samples", "rollups_1d")})
+
+    def shown(resident: Resident) -> set[str]:
+        latest = resident.http.get("/readings/latest").json()["items"]
+        return {one["device"] for one in latest if one["metrics"]}
+
+    kept: list[set[str]] = []
+    for resident in residents:
+        device = await asyncio.to_thread(resident.make_device, next(iter(resident.sites)))
+        await tell(resident, [device["id"]])
+        kept.append({device["id"]})
+
+    @law
+    @given(WHO, ids, st.booleans())
+    def check(who: int, names: list[str], other_tries: bool) -> None:
+        resident, other = residents[who], residents[1 - who]
+        site_id = resident.make_site("home", "Home", "UTC")["id"]
+        devices = [resident.make_device(site_id, name)["id"] for name in names]
+        if devices:
+            asyncio.run_coroutine_threadsafe(tell(resident, devices), loop).result()
+        assert shown(resident) == {*devices, *kept[who]}
+        if other_tries:
+            assert other.http.delete(f"/sites/{site_id}").status_code == 404
+            assert shown(resident) == {*devices, *kept[who]}
+        assert resident.http.delete(f"/sites/{site_id}").status_code == 204
+        assert {one["id"] for one in resident.everything("/devices")} == shown(resident) == kept[who]
+        for device in devices:
+            assert resident.http.get(f"/devices/{device}").status_code == 404
+            assert resident.http.get(f"/devices/{device}/readings").status_code == 404
+        if devices:
+            resident.make_device(next(iter(resident.sites)), devices[0])
+            assert shown(resident) == kept[who], "a device of the same name begins without a past"
+            assert resident.http.delete(f"/devices/{devices[0]}").status_code == 204
 
     await holds(check)
 
@@ -307,5 +370,44 @@ async def test_14_only_its_owner_removes_a_device(residents: tuple[Resident, Res
         answer = residents[who].http.delete(f"/devices/{device}")
         assert answer.status_code == (204 if who == of else 404), answer.text
         assert residents[of].http.get(f"/devices/{device}").status_code == (404 if who == of else 200)
+
+    await holds(check)
+
+
+async def test_15_what_is_switched_is_so_in_what_the_device_tells_next(
+    house: House, residents: tuple[Resident, Resident], parts: Parts
+) -> None:
+    """From the push of a button to what the simulator's devices tell, but for the way back in."""
+    simulator = {"Authorization": f"Bearer {simulator_token(parts.simulator_key)}"}
+    homes_url = f"{house.url}{HOMES_PATH}"
+    owner, other = residents
+    made = await asyncio.to_thread(owner.http.post, "/sites/demo", json={"time_zone": "Asia/Kathmandu"})
+    site_id = made.json()["id"]
+    devices = st.sampled_from([one["id"] for one in made.json()["devices"]])
+    pushes = st.lists(st.tuples(devices, st.sampled_from([None, "on", "off", "standby"])), max_size=4)
+    states = {one["id"]: one["state"] for one in made.json()["devices"]}
+
+    @law
+    @given(pushes, st.integers(0, 10**9))
+    def check(pushed: list[tuple[str, str | None]], later_s: int) -> None:
+        for device, wanted in pushed:
+            body = None if wanted is None else {"state": wanted}
+            assert other.http.post(f"/devices/{device}/toggle", json=body).status_code == 404
+            answer = owner.http.post(f"/devices/{device}/toggle", json=body)
+            states[device] = wanted or ("off" if states[device] == "on" else "on")
+            assert (answer.status_code, answer.json()["state"]) == (200, states[device])
+        assert {one["id"]: one["state"] for one in owner.everything("/devices")} == states
+        played = msgspec.json.decode(owner.http.get(homes_url, headers=simulator).content, type=PlayedHomes)
+        home = next(one for one in played.items if one.site_id == site_id)
+        ((_, body_told),) = live_bodies([home], home.since_us + later_s * SECOND_US)
+        roles = {one.id: one.role for one in home.devices}
+        for reading in msgspec.json.decode(body_told):
+            told, state = reading["metrics"], states[reading["device"]]
+            appliance = APPLIANCES[roles[reading["device"]]]
+            if state == "on":
+                assert told["state"] in ("on", STATES[appliance.resting])
+            else:
+                power_w = 0.0 if state == "off" else appliance.standby_w
+                assert (told["state"], told["power"]) == (state, power_w)
 
     await holds(check)

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from kilowatch.accounts.store.api_keys import list_api_keys
+from kilowatch.accounts.store.api_keys import create_api_key, list_api_keys
 from kilowatch.server.app import Parts
 from kilowatch.server.live.directory import Viewer
 from kilowatch.sites.store import register_devices
@@ -156,6 +156,33 @@ async def test_a_device_made_meanwhile_is_told_and_a_removed_one_is_not(
         await house.publish(member, "D1", TS + 1, power=1.0)
         messages = await listener.hear_messages(1)
         assert {message["topic"] for message in messages} == {"devices.D1"}
+
+
+async def test_a_switched_device_is_told_to_its_own(
+    house: House, member: Member, stranger: Member, http: httpx.AsyncClient
+) -> None:
+    """Of both organisations' D1 each hears its own, and only who asked for it."""
+    keys = {}
+    for one in (member, stranger):
+        async with house.database.scope(one.organisation.id) as connection:
+            _, keys[one.organisation.id] = await create_api_key(
+                connection, one.organisation.id, "hand", ["control"]
+            )
+
+    async def switch(one: Member, device: str, state: str) -> None:
+        hand = {"Authorization": f"Bearer {keys[one.organisation.id]}"}
+        answer = await http.post(f"/api/v1/devices/{device}/state", json={"state": state}, headers=hand)
+        assert answer.status_code == 200
+
+    async with house.listen(member) as listener:
+        await listener.subscribe("devices.D1")
+        await listening(house, listener)
+        await switch(stranger, "D1", "standby")
+        await switch(member, "D2", "standby")
+        await switch(member, "D1", "off")
+        (message,) = await listener.hear_messages(1)
+    assert (message["topic"], message["type"]) == ("devices.D1", "device")
+    assert message["data"] == {"device": "D1", "state": "off"}
 
 
 async def test_a_revoked_key_ends_the_connection_within_a_second(

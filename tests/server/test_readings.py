@@ -61,8 +61,8 @@ def rollup_table(rows: Partials) -> pa.Table:
     )
 
 
-def sampled(series_no: int, ts_us: Any, value: Any) -> dict[str, pa.Table]:
-    """A series as the worker stores it: samples and every roll-up."""
+def sampled(series_no: Any, ts_us: Any, value: Any) -> dict[str, pa.Table]:
+    """A series, or rows of several, as the worker stores it: samples and every roll-up."""
     series = np.full(len(ts_us), series_no, dtype=np.int32)
     stamps = pa.array(ts_us).cast(pa.timestamp("us"))
     tables = {"samples": pa.table({"series_no": series, "ts": stamps, "value": value})}

@@ -10,14 +10,18 @@ from typing import Any
 import httpx
 import pytest
 
+from kilowatch.accounts.store.assignments import assign_device, assign_site
+from kilowatch.accounts.store.invitations import invite
 from kilowatch.postgres.engine import Database
 from kilowatch.telemetry.dead_letter import NewDeadLetter
 from kilowatch.telemetry.store import keep_dead_letters
 from tests.server.conftest import House, Member
+from tests.server.persons import make_staff
 
 HEARD_ELSEWHERE = {"stream"}
 """Streams do not end by themselves; tests/server/test_live.py listens to them."""
 STARTS, ENDS = "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"
+ORGANISATION = "/api/v1/organisations/{organisation_id}"
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,9 @@ class Belongings:
     letter_id: str
     metric: str
     word: str
+    organisation_id: str
+    user_id: str
+    invitation_id: str
 
     def values(self) -> dict[str, str]:
         """What parameters of these names are filled with."""
@@ -39,11 +46,19 @@ class Belongings:
             "device": self.device_id,
             "key_id": self.key_id,
             "letter_id": self.letter_id,
+            "organisation_id": self.organisation_id,
+            "user_id": self.user_id,
+            "invitation_id": self.invitation_id,
             "name": self.metric,
             "start": STARTS,
             "end": ENDS,
             "resolution": "1h",
         }
+
+    def ids(self) -> tuple[str, ...]:
+        """What appears in no answer to a stranger."""
+        own = (self.organisation_id, self.user_id, self.invitation_id)
+        return (self.site_id, self.device_id, self.key_id, self.letter_id, *own)
 
     def bodies(self) -> dict[tuple[str, str], Any]:
         """What a stranger sends to reach the owner's things, by method and path."""
@@ -51,6 +66,8 @@ class Belongings:
             ("POST", "/api/v1/api-keys"): {"name": "mine", "scopes": ["read"]},
             ("POST", "/api/v1/devices"): {"id": "MINE", "site_id": self.site_id},
             ("PATCH", "/api/v1/devices/{device_id}"): {"name": "taken over"},
+            ("POST", "/api/v1/devices/{device_id}/state"): {"state": "off"},
+            ("POST", "/api/v1/devices/{device_id}/toggle"): {},
             ("PUT", "/api/v1/metrics/{name}"): {"unit": "", "kind": "gauge"},
             ("POST", "/api/v1/session"): {"key": "kw_guessed"},
             ("POST", "/api/v1/auth/signup"): {"email": "x@example.org", "password": self.word, "name": "X"},
@@ -68,7 +85,18 @@ class Belongings:
                 "old_password": "guessed",
                 "password": "a long enough guess",
             },
+            ("POST", "/api/v1/auth/second-factor"): {"password": "guessed"},
+            ("POST", "/api/v1/auth/second-factor/confirm"): {"code": "000000"},
+            ("DELETE", "/api/v1/auth/second-factor"): {"password": "guessed", "code": "000000"},
             ("PATCH", "/api/v1/me"): {"name": "taken over"},
+            ("DELETE", "/api/v1/me"): {"password": "guessed"},
+            ("POST", "/api/v1/organisations"): {"name": "Mine"},
+            ("PATCH", f"{ORGANISATION}"): {"name": "taken over"},
+            ("POST", f"{ORGANISATION}/members"): {"email": "me@example.org", "role": "admin"},
+            ("PATCH", f"{ORGANISATION}/members/{{user_id}}"): {"role": "customer"},
+            ("POST", "/api/v1/meters/{device_id}/assign"): {"user_id": self.user_id},
+            ("POST", "/api/v1/sites/{site_id}/assign"): {"user_id": self.user_id},
+            ("POST", "/api/v1/sites/demo"): {"time_zone": "UTC"},
             ("POST", "/api/v1/sites"): {"kind": "home", "name": "Mine"},
             ("PATCH", "/api/v1/sites/{site_id}"): {"name": "taken over"},
         }
@@ -91,7 +119,16 @@ async def owned(house: House, member: Member, database: Database) -> Belongings:
         async with database.scope(member.organisation.id) as connection:
             await keep_dead_letters(connection, [letter])
         (kept,) = (await http.get("/api/v1/dead-letters")).json()["items"]
-    return Belongings(site, device["id"], key, kept["id"], metric, word)
+    place = member.organisation.id
+    staff = await make_staff(database, place)
+    customer = staff["customer"].user_id
+    async with database.scope(place) as connection:
+        invited = await invite(connection, place, f"{word}@example.org", "viewer")
+        await assign_device(connection, place, customer, device["id"])
+        await assign_site(connection, place, customer, uuid.UUID(site))
+    return Belongings(
+        site, device["id"], key, kept["id"], metric, word, str(place), str(customer), str(invited.id)
+    )
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -117,9 +154,17 @@ def request_of(method: str, path: str, operation: dict[str, Any], owned: Belongi
 
 async def everything(house: House, member: Member) -> dict[str, Any]:
     """All that the owner sees."""
-    paths = ("api-keys", "devices", "sites", "metrics", "dead-letters", "readings/latest", "whoami")
+    own = f"organisations/{member.organisation.id}"
+    paths = (
+        *("api-keys", "devices", "sites", "metrics", "dead-letters", "readings/latest", "whoami"),
+        *(own, f"{own}/members", f"{own}/invitations", "audit-log"),
+    )
     async with httpx.AsyncClient(base_url=house.url, headers=member.bearer("admin")) as http:
-        return {path: (await http.get(f"/api/v1/{path}")).json() for path in paths}
+        seen = {path: (await http.get(f"/api/v1/{path}")).json() for path in paths}
+        for one in seen[f"{own}/members"]["items"]:
+            path = f"{own}/members/{one['user_id']}/assignments"
+            seen[path] = (await http.get(f"/api/v1/{path}")).json()
+        return seen
 
 
 async def test_no_operation_opens_the_walls(
@@ -140,7 +185,7 @@ async def test_no_operation_opens_the_walls(
             said = f"{method} {path}: {answer.status_code} {answer.text[:400]}"
             assert answer.status_code < 500, said
             if answer.is_success:
-                ids = (owned.site_id, owned.device_id, owned.key_id, owned.letter_id)
+                ids = owned.ids()
                 # A metric's name is the stranger's own to choose; all else is the owner's.
                 assert not any(one in answer.text for one in ids), said
                 assert owned.word not in answer.text.replace(owned.metric, ""), said
@@ -160,6 +205,9 @@ async def test_a_path_with_the_owners_things_answers_as_if_they_were_not(
         "site_id": str(uuid.uuid4()),
         "key_id": str(uuid.uuid4()),
         "letter_id": str(uuid.uuid4()),
+        "organisation_id": str(uuid.uuid4()),
+        "user_id": str(uuid.uuid4()),
+        "invitation_id": str(uuid.uuid4()),
     }
     async with httpx.AsyncClient(base_url=house.url, headers=stranger.bearer("admin")) as http:
         for method, path, operation in operations(house.application.app.openapi()):

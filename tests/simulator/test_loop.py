@@ -12,6 +12,7 @@ from kilowatch.simulator.demo.cast import Role, load_cast
 from kilowatch.simulator.demo.loop import Loop
 from kilowatch.simulator.demo.player import history_begins, reading_between, readings_at
 from kilowatch.simulator.demo.recording import HOUR_US, open_source
+from kilowatch.telemetry.metric import CATALOGUE
 
 NOW_US = to_us(datetime(2026, 11, 20, 12, 7, 31, tzinfo=UTC))
 ROLES = {role.id: role for role in load_cast()}
@@ -82,6 +83,18 @@ def test_second_start_fills_only_what_is_missing() -> None:
 @given(role=roles, moment_us=moments)
 def test_reading_is_a_function_of_its_moment(role: Role, moment_us: int) -> None:
     assert reading_between(role, moment_us) == reading_between(role, moment_us)
+
+
+@settings(deadline=None, max_examples=200)
+@given(role=roles, moment_us=moments)
+def test_no_live_value_leaves_its_bounds(role: Role, moment_us: int) -> None:
+    """A value that the platform refuses would become a dead letter."""
+    told = reading_between(role, moment_us)["metrics"]
+    for name, value in told.items():
+        metric = CATALOGUE.get(name)
+        if metric is not None and not isinstance(value, str):
+            assert metric.minimum is None or value >= metric.minimum, name
+            assert metric.maximum is None or value <= metric.maximum, name
 
 
 def test_rows_without_a_value_are_no_readings() -> None:

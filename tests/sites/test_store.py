@@ -5,6 +5,8 @@ import math
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import text
 
 from kilowatch.accounts.store.organisations import Organisation
@@ -12,6 +14,10 @@ from kilowatch.errors import Problem
 from kilowatch.ids import new_id
 from kilowatch.postgres.engine import Database
 from kilowatch.sites import store
+from kilowatch.sites.currency import CURRENCIES
+from kilowatch.sites.site import site_faults
+from kilowatch.telemetry.dead_letter import NewDeadLetter
+from kilowatch.telemetry.store import ensure_metrics, ensure_series, keep_dead_letters, list_dead_letters
 
 
 async def test_an_organisation_starts_with_a_home(database: Database, organisation: Organisation) -> None:
@@ -65,18 +71,129 @@ async def test_what_cannot_be_set_is_refused(database: Database, organisation: O
         assert [fault.pointer for fault in refused.value.errors] == ["/device_no"]
 
 
-async def test_a_site_in_use_and_the_last_one_stay(database: Database, organisation: Organisation) -> None:
+async def test_the_last_site_stays_and_others_go_with_their_devices(
+    database: Database, organisation: Organisation
+) -> None:
     async with database.scope(organisation.id) as connection:
         home = (await store.list_sites(connection)).items[0]
+        await store.create_device(connection, organisation.id, "D0")
         with pytest.raises(Problem, match="last_site"):
             await store.delete_site(connection, home.id)
         plant = await store.create_site(connection, organisation.id, "plant", "Works")
-        await store.create_device(connection, organisation.id, "D1", plant.id)
-        with pytest.raises(Problem, match="site_in_use"):
-            await store.delete_site(connection, plant.id)
-        await store.update_device(connection, "D1", {"site_id": home.id})
+        gone = await store.create_device(connection, organisation.id, "D1", plant.id)
+        metric = (await ensure_metrics(connection, organisation.id, ["power"]))["power"]
+        (number,) = await ensure_series(connection, [gone.device_no], [metric.metric_no])
+        letters = [
+            NewDeadLetter(organisation.id, device, "http", "conflict", "", {}, gone.created_at)
+            for device in ("D0", "D1", None)
+        ]
+        await keep_dead_letters(connection, letters)
         await store.delete_site(connection, plant.id)
         assert [site.id for site in (await store.list_sites(connection)).items] == [home.id]
+        assert [device.id for device in (await store.list_devices(connection)).items] == ["D0"]
+        left = (await list_dead_letters(connection)).items
+        assert {letter.device for letter in left} == {"D0", None}
+        found = await connection.execute(
+            text("SELECT series_no, device_no, erased_at FROM kilowatch.vanished_series")
+        )
+        assert [tuple(row) for row in found] == [(number, gone.device_no, None)]
+        with pytest.raises(Problem, match="not_found"):
+            await store.delete_site(connection, plant.id)
+
+
+async def test_a_site_that_goes_while_devices_register_loses_none(
+    database: Database, organisation: Organisation
+) -> None:
+    """The oldest site takes new devices; deleted at the same moment it takes them along or leaves them."""
+    async with database.scope(organisation.id) as connection:
+        home = (await store.list_sites(connection)).items[0]
+        await store.create_site(connection, organisation.id, "plant", "Works")
+
+    async def remove() -> None:
+        async with database.scope(organisation.id) as connection:
+            await store.delete_site(connection, home.id)
+
+    async def register(number: int) -> None:
+        async with database.scope(organisation.id) as connection:
+            assert await store.register_devices(connection, organisation.id, [f"D{number}"])
+
+    await asyncio.gather(*map(register, range(4)), remove(), *map(register, range(4, 8)))
+    async with database.scope(organisation.id) as connection:
+        (left,) = (await store.list_sites(connection)).items
+        assert {device.site_id for device in (await store.list_devices(connection)).items} <= {left.id}
+
+
+async def test_a_region_is_one_of_the_organisations_own(
+    database: Database, organisation: Organisation
+) -> None:
+    async with database.scope(organisation.id) as connection:
+        anywhere = await store.create_site(connection, organisation.id, "area", "A", region="atlantis")
+        await connection.execute(text("UPDATE kilowatch.organisations SET regions = ARRAY['north', 'south']"))
+        kept = await store.update_site(connection, anywhere.id, {"name": "B"})
+        assert kept.region == "atlantis"
+        await store.update_site(connection, anywhere.id, {"region": "north"})
+        await store.create_device(connection, organisation.id, "D1", region="south")
+        attempts = (
+            lambda: store.create_site(connection, organisation.id, "area", "C", region="west"),
+            lambda: store.update_site(connection, anywhere.id, {"region": "west"}),
+            lambda: store.create_device(connection, organisation.id, "D2", region="west"),
+            lambda: store.update_device(connection, "D1", {"region": "west"}),
+        )
+        for attempt in attempts:
+            with pytest.raises(Problem, match="unknown_region") as refused:
+                await attempt()
+            assert refused.value.status == 422
+            assert [fault.pointer for fault in refused.value.errors] == ["/region"]
+            assert "north, south" in refused.value.detail
+        await store.update_device(connection, "D1", {"region": None})
+
+
+@given(st.text(max_size=4) | st.from_regex("[A-Z]{3}", fullmatch=True) | st.none() | st.integers())
+def test_a_currency_is_one_of_iso_4217(currency: object) -> None:
+    assert bool(site_faults({"currency": currency})) == (currency not in CURRENCIES)
+
+
+def test_the_currencies_are_those_in_use() -> None:
+    assert {"EUR", "USD", "CHF", "JPY", "XCG", "ZWG"} <= CURRENCIES
+    assert not CURRENCIES & {"HRK", "BGN", "DEM", "XXX", "XTS", "eur", "ABC"}
+    assert all(len(code) == 3 and code.isalpha() and code.isupper() for code in CURRENCIES)
+
+
+async def test_a_site_has_icon_and_metadata(database: Database, organisation: Organisation) -> None:
+    async with database.scope(organisation.id) as connection:
+        site = await store.create_site(
+            connection, organisation.id, "home", "Hut", icon="hut", metadata={"floors": [1, 2]}
+        )
+        assert (site.icon, site.metadata) == ("hut", {"floors": [1, 2]})
+        changed = await store.update_site(connection, site.id, {"metadata": {}, "icon": None})
+        assert (changed.icon, changed.metadata) == (None, {})
+        wrong: dict[str, Any] = {"icon": "", "metadata": [1], "currency": "ABC"}
+        with pytest.raises(Problem) as refused:
+            await store.update_site(connection, site.id, wrong)
+    assert {fault.pointer for fault in refused.value.errors} == {f"/{name}" for name in wrong}
+
+
+async def test_a_device_is_switched(database: Database, organisation: Organisation) -> None:
+    async with database.scope(organisation.id) as connection:
+        assert (await store.create_device(connection, organisation.id, "D1")).state == "on"
+        pushes = [(None, "off"), (None, "on"), ("standby", "standby"), (None, "on"), ("on", "on")]
+        for wanted, state in pushes:
+            assert (await store.set_state(connection, "D1", wanted)).state == state
+            assert (await store.get_device(connection, "D1")).state == state
+        assert [one.id for one in (await store.list_devices(connection, state="on")).items] == ["D1"]
+        assert (await store.list_devices(connection, state="off")).items == []
+        with pytest.raises(Problem, match="invalid"):
+            await store.set_state(connection, "D1", "ajar")
+        with pytest.raises(Problem, match="not_found"):
+            await store.set_state(connection, "D9", "on")
+
+    async def push(_: int) -> None:
+        async with database.scope(organisation.id) as connection:
+            await store.set_state(connection, "D1", None)
+
+    await asyncio.gather(*map(push, range(6)))
+    async with database.scope(organisation.id) as connection:
+        assert (await store.get_device(connection, "D1")).state == "on", "an even number of pushes"
 
 
 async def test_a_device_is_made_read_changed_and_deleted(

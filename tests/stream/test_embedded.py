@@ -8,8 +8,8 @@ import pytest
 
 from kilowatch.errors import EngineUnavailable, StartRefused
 from kilowatch.stream.client import Client
-from kilowatch.stream.embedded import HOST, EmbeddedNats, choose_port, find_server
-from tests.stream.conftest import Server
+from kilowatch.stream.embedded import HOST, EmbeddedNats, MqttListener, choose_port, find_server, near
+from tests.stream.conftest import ISSUER, Server
 
 
 def test_a_taken_port_is_named_with_its_setting() -> None:
@@ -35,6 +35,15 @@ def test_the_configuration_is_for_its_owner_only(tmp_path: Path) -> None:
 
 def test_the_program_comes_with_the_installation() -> None:
     assert find_server().name == "nats-server"
+
+
+def test_devices_may_come_from_elsewhere_and_nobody_else_may(tmp_path: Path) -> None:
+    listener = MqttListener(choose_port(0, "mqtt"), ISSUER.public_key, "inside", "0.0.0.0")  # noqa: S104
+    nats = EmbeddedNats(tmp_path / "nats", choose_port(0, "nats"), "inside", 1 << 30, listener)
+    nats.prepare()
+    lines = [line.strip() for line in nats.configuration.read_text().splitlines() if "listen:" in line]
+    assert lines == [f'listen: "127.0.0.1:{nats.port}"', f'listen: "0.0.0.0:{listener.port}"']
+    assert near(listener.host) == HOST
 
 
 async def test_a_wrong_password_is_refused(server: Server) -> None:

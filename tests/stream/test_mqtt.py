@@ -10,6 +10,7 @@ import pytest
 from kilowatch.clock import SystemClock
 from kilowatch.errors import EngineUnavailable
 from kilowatch.stream.client import Client
+from kilowatch.stream.logins import Logins
 from kilowatch.stream.mqtt import InboxMessage, MqttInbox
 from tests.conftest import wait_until
 from tests.stream.conftest import MQTT_PASSWORD, Server
@@ -45,8 +46,8 @@ class Device:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         head = text("MQTT") + bytes([4, 0b1100_0010]) + struct.pack(">H", 60)
         writer.write(packet(0x10, head + text(name) + text(f"demo/{name}") + text(password)))
-        answer = await reader.readexactly(4)
-        if answer[0] >> 4 != CONNACK or answer[3]:
+        answer = await reader.read(4)
+        if len(answer) < 4 or answer[0] >> 4 != CONNACK or answer[3]:
             writer.close()
             await writer.wait_closed()
             raise PermissionError(answer)
@@ -80,13 +81,24 @@ class Device:
 
 
 @pytest.fixture
-async def inbox(mqtt_server: Server) -> AsyncIterator[MqttInbox]:
+async def inbox(mqtt_server: Server, logins: Logins) -> AsyncIterator[MqttInbox]:
     client = await Client.connect(mqtt_server.embedded.url, name="test")
     await MqttInbox.ensure(client, max_bytes=64 * 1024 * 1024)
     await client.close()
     inbox = MqttInbox(mqtt_server.embedded.url, "test", SystemClock())
     yield inbox
     await inbox.close()
+
+
+async def reachable(logins: Logins) -> None:
+    """Waits until the login service has found its server again."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                await logins.list_live()
+                return
+            except EngineUnavailable:
+                await asyncio.sleep(0.01)
 
 
 def port_of(server: Server) -> int:
@@ -109,9 +121,36 @@ async def take(inbox: MqttInbox, count: int) -> list[InboxMessage]:
     return found
 
 
-async def test_a_wrong_password_is_refused(mqtt_server: Server) -> None:
+async def test_a_wrong_password_is_refused(mqtt_server: Server, inbox: MqttInbox) -> None:
     with pytest.raises(PermissionError):
         await Device.connect(port_of(mqtt_server), "D1", "wrong")
+    (await Device.connect(port_of(mqtt_server), "D1")).close()
+
+
+async def test_nobody_is_let_in_while_no_service_decides(
+    mqtt_server: Server, inbox: MqttInbox, logins: Logins
+) -> None:
+    await logins.stop()
+    with pytest.raises(PermissionError):
+        await Device.connect(port_of(mqtt_server), "D1")
+
+
+async def test_live_logins_are_listed_found_and_ended(
+    mqtt_server: Server, inbox: MqttInbox, logins: Logins
+) -> None:
+    devices = [await Device.connect(port_of(mqtt_server), name) for name in ("D1", "D2", "D3")]
+    live = await logins.list_live()
+    assert sorted((one.name, one.client_id) for one in live) == [
+        (f"demo/{name} granted", name) for name in ("D1", "D2", "D3")
+    ]
+    (second,) = await logins.find_clients("D2")
+    assert [second] == await logins.list_live("demo/D2 granted")
+    await logins.end(second)
+    await asyncio.wait_for(devices[1].publish(0, 10**6), 5)  # ends with the connection
+    await logins.end(second)
+    assert sorted(one.client_id for one in await logins.list_live()) == ["D1", "D3"]
+    for device in devices:
+        device.close()
 
 
 async def test_messages_come_once_with_their_device_and_leave(mqtt_server: Server, inbox: MqttInbox) -> None:
@@ -155,7 +194,7 @@ async def test_what_is_not_acknowledged_comes_again_to_the_next_reader(
     device.close()
 
 
-async def test_a_full_inbox_acknowledges_nothing(mqtt_server: Server) -> None:
+async def test_a_full_inbox_acknowledges_nothing(mqtt_server: Server, logins: Logins) -> None:
     client = await Client.connect(mqtt_server.embedded.url, name="test")
     await MqttInbox.ensure(client, max_bytes=100_000)
     device = await Device.connect(port_of(mqtt_server), "D1")
@@ -167,7 +206,7 @@ async def test_a_full_inbox_acknowledges_nothing(mqtt_server: Server) -> None:
 
 
 async def test_no_acknowledged_message_is_lost_when_the_server_is_killed(
-    mqtt_server: Server, inbox: MqttInbox
+    mqtt_server: Server, inbox: MqttInbox, logins: Logins
 ) -> None:
     acknowledged: set[int] = set()
     found: set[int] = set()
@@ -196,6 +235,7 @@ async def test_no_acknowledged_message_is_lost_when_the_server_is_killed(
             acknowledged.update(device.acknowledged)
             device.close()
         await asyncio.to_thread(mqtt_server.start)
+        await reachable(logins)
     await asyncio.to_thread(wait_until, lambda: acknowledged <= found, 30.0, "every message")
     emptying.cancel()
     assert len(acknowledged) > 5 * 4 * 300

@@ -176,6 +176,7 @@ class Meter:
 
 
 MOST_WH = 1_900
+BELIEVED_WH = 2_000
 """A reading interval of a 4 kW device uses at most 1,000 Wh, twice of that is believed."""
 FAR_WH = 60_000
 amounts = st.integers(0, MOST_WH)
@@ -206,7 +207,11 @@ def _happen(data: st.DataObject, meter: Meter, event: str, least: int) -> None:
         meter.expected.append("dip")
     elif event == "high":
         before, amount = meter.last, data.draw(amounts)
-        meter.show(before + amount + data.draw(st.integers(least, 10**9)))
+        # Too much to be believed, yet so little that the next use reaches it: any eye takes that for a swap.
+        seeming = st.integers(2 * MOST_WH, 10**9)
+        if least <= BELIEVED_WH - amount:
+            seeming |= st.integers(least, BELIEVED_WH - amount)
+        meter.show(before + amount + data.draw(seeming))
         meter.show(before + amount)
         meter.used_wh += amount
         meter.expected.append("spike")

@@ -16,7 +16,7 @@ from kilowatch.postgres.engine import Connection, Database
 from kilowatch.sites.store import create_device, create_site, delete_device, register_devices, update_device
 from kilowatch.telemetry import store
 from kilowatch.telemetry.dead_letter import NewDeadLetter
-from kilowatch.telemetry.metric import Metric
+from kilowatch.telemetry.metric import Metric, StoredMetric
 from kilowatch.telemetry.source import DeviceSource
 
 NOON = datetime(2026, 6, 1, 12, 0, 0, 123_456, tzinfo=UTC)
@@ -67,7 +67,7 @@ async def test_a_metric_stays_as_it_was_defined_first(database: Database, organi
 async def test_metrics_made_at_once_get_one_number(database: Database, organisation: Organisation) -> None:
     names = [f"m{number}" for number in range(300)]
 
-    async def ensure(wanted: list[str]) -> dict[str, store.StoredMetric]:
+    async def ensure(wanted: list[str]) -> dict[str, StoredMetric]:
         async with database.scope(organisation.id) as connection:
             return await store.ensure_metrics(connection, organisation.id, wanted)
 

@@ -11,8 +11,10 @@ from typing import Literal, Protocol
 from kilowatch.accounts.identity import Caller
 from kilowatch.accounts.rights import Verb
 from kilowatch.postgres.engine import Database
+from kilowatch.wire.live import LiveEvent
 
-Rows = Literal["keys", "sites", "devices", "metrics"]
+Rows = Literal["organisations", "keys", "sites", "devices", "metrics"]
+"""`keys` is who may come in: keys, members, sessions."""
 
 
 Guard = Callable[..., Awaitable[Caller]]
@@ -37,3 +39,5 @@ class Access:
     """A dependency that lets every caller with valid credentials pass."""
     announce: Callable[[uuid.UUID, Rows], Awaitable[None]]
     """Says that rows of an organisation changed; call it after the transaction has ended."""
+    tell: Callable[[LiveEvent], Awaitable[None]]
+    """Tells those who listen of something that happened; call it after the transaction has ended."""

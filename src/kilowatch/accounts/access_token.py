@@ -4,15 +4,14 @@ Keeps true: a token names a user and a session and nothing that could change mea
 looked up. Its key is a setting, or made once per instance in a file that only its owner reads.
 """
 
-import os
-import secrets
+import hmac
 import uuid
 from dataclasses import dataclass
-from pathlib import Path
 
 import jwt
 from jwt.types import Options
 
+from kilowatch.accounts.secret_file import keep_secret
 from kilowatch.clock import MICROSECONDS, Clock
 from kilowatch.settings import Settings
 
@@ -52,6 +51,10 @@ class AccessTokens:
         }
         return jwt.encode(claims, self._key, ALGORITHM)
 
+    def derive_key(self, purpose: str) -> bytes:
+        """Another key of 32 bytes, which tells nothing of the one that signs."""
+        return hmac.digest(self._key, f"kilowatch {purpose}".encode(), "sha256")
+
     def read(self, token: str) -> Bearer | None:
         """Who is behind a token; None when it is not ours, was changed, or is over."""
         checks: Options = {"require": ["exp", "sub", "sid"], "verify_exp": False, "verify_iat": False}
@@ -71,15 +74,4 @@ def find_token_key(settings: Settings) -> bytes:
     """The key of this instance: the setting's, or the file's in the data folder, made if there is none."""
     if settings.token_key is not None:
         return settings.token_key.get_secret_value().encode()
-    path = settings.data / "secrets" / "token.key"
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    made = path.with_name(f"token.{secrets.token_hex(8)}")
-    made.touch(mode=0o600)
-    made.write_text(secrets.token_urlsafe(48))
-    try:
-        os.link(made, path)  # of several processes that start together, one makes it
-    except FileExistsError:
-        pass
-    finally:
-        made.unlink()
-    return Path(path).read_bytes()
+    return keep_secret(settings.data, "token")

@@ -2,7 +2,8 @@
 
 Keeps true: a revoked key and an ended session stop working within `ttl_s` (a second), a key at once in a
 process that was told; what has expired, at its very moment. Every door asks here. A caller is an API key,
-or a person who has signed in, in one of their organisations. Readings come in by keys only.
+a device with its token, or a person who has signed in, in one of their organisations. Readings come in by
+keys and tokens only.
 """
 
 import asyncio
@@ -12,24 +13,30 @@ from dataclasses import dataclass
 from kilowatch.accounts.access_token import BEGINNING, AccessTokens, Bearer
 from kilowatch.accounts.rights import RIGHTS, Role, Verb, may_do
 from kilowatch.accounts.store.api_keys import find_api_key
+from kilowatch.accounts.store.device_tokens import ensure_counting_key, find_device_token
 from kilowatch.accounts.store.members import list_memberships
 from kilowatch.accounts.store.sessions import is_session_open
 from kilowatch.clock import MICROSECONDS, Clock, to_us
 from kilowatch.errors import Problem
-from kilowatch.ids import hash_secret
+from kilowatch.ids import DEVICE_TOKEN_PREFIX, hash_secret
 from kilowatch.postgres.engine import Database, Sight
 
 SCHEMES = ("bearer", "token")
 SECRET_MAX = 1024
+DEVICE_SCOPES = frozenset(("ingest",))
+DEVICE_KEY_NAME = "device tokens"
+"""The key under whose number the ledger counts what devices send with their tokens."""
+COUNTING_KEYS_MOST = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Somebody who showed valid credentials: an API key, or a person.
+    """Somebody who showed valid credentials: an API key, a device, or a person.
 
     key_no: number of the API key, which the ledger counts by, 0 for a person; scopes: what a key may do;
     auto_register: whether devices that are not known are made when this caller sends for them;
-    user_id, session_id, role: of a person.
+    user_id, session_id, role: of a person; device, device_no: id and number of a device, which sends readings
+    of its own only.
     """
 
     organisation_id: uuid.UUID
@@ -40,6 +47,8 @@ class Caller:
     user_id: uuid.UUID | None = None
     session_id: uuid.UUID | None = None
     role: Role | None = None
+    device: str | None = None
+    device_no: int = 0
 
     def may(self, resource: str, verb: Verb) -> bool:
         """Whether they have this right; see `rights.py`."""
@@ -86,6 +95,7 @@ class Authenticator:
         self._size = size
         self._known: dict[bytes, _Known] = {}
         self._asking: dict[bytes, asyncio.Task[_Known]] = {}
+        self._counting_keys: dict[uuid.UUID, int] = {}
 
     async def authenticate(self, authorization: str | None, organisation: str | None = None) -> Caller:
         """The caller behind an `Authorization` header (`Bearer <key>` or `Token <key>`). A person may name
@@ -101,7 +111,8 @@ class Authenticator:
         now_us = self._clock.now_us()
         known = self._known.get(place)
         if known is None or not 0 <= now_us - known.read_us < self._ttl_us:
-            known = await self._ask(place, bearer, organisation)
+            is_device = secret.startswith(DEVICE_TOKEN_PREFIX)
+            known = await self._ask(place, bearer, organisation, is_device=is_device)
         if known.caller is None or (known.expires_us is not None and known.expires_us <= now_us):
             raise Problem(401, "bad_credentials", "This key is not known, or was revoked, or has expired.")
         return known.caller
@@ -123,10 +134,15 @@ class Authenticator:
         self._known.clear()
         self._asking.clear()
 
-    async def _ask(self, secret_hash: bytes, bearer: Bearer | None, organisation: str | None) -> _Known:
+    async def _ask(
+        self, secret_hash: bytes, bearer: Bearer | None, organisation: str | None, *, is_device: bool
+    ) -> _Known:
         task = self._asking.get(secret_hash)
         if task is None:
-            reading = self._read(secret_hash) if bearer is None else self._read_person(bearer, organisation)
+            if bearer is not None:
+                reading = self._read_person(bearer, organisation)
+            else:
+                reading = self._read_device(secret_hash) if is_device else self._read(secret_hash)
             task = asyncio.create_task(reading)
             self._asking[secret_hash] = task
             task.add_done_callback(lambda done: self._asked(secret_hash, done))
@@ -155,6 +171,38 @@ class Authenticator:
             rights.organisation_id, rights.slug, rights.key_no, frozenset(rights.scopes), rights.auto_register
         )
         return _Known(caller, None if rights.expires_at is None else to_us(rights.expires_at), read_us)
+
+    async def _read_device(self, token_hash: bytes) -> _Known:
+        read_us = self._clock.now_us()
+        async with self._database.unscoped() as connection:
+            found = await find_device_token(connection, token_hash)
+        if found is None:
+            return _Known(None, None, read_us)
+        key_no = await self._counting_key(found.organisation_id)
+        return _Known(
+            Caller(
+                found.organisation_id,
+                found.slug,
+                key_no,
+                DEVICE_SCOPES,
+                False,
+                device=found.id,
+                device_no=found.device_no,
+            ),
+            None,
+            read_us,
+        )
+
+    async def _counting_key(self, organisation_id: uuid.UUID) -> int:
+        """The number never changes while the organisation lives; a key that was ended counts on."""
+        known = self._counting_keys.get(organisation_id)
+        if known is None:
+            async with self._database.scope(organisation_id) as connection:
+                known = (await ensure_counting_key(connection, organisation_id, DEVICE_KEY_NAME)).key_no
+            if len(self._counting_keys) >= COUNTING_KEYS_MOST:
+                self._counting_keys.clear()
+            self._counting_keys[organisation_id] = known
+        return known
 
     async def _read_person(self, bearer: Bearer, organisation: str | None) -> _Known:
         read_us = self._clock.now_us()

@@ -11,13 +11,17 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from kilowatch.accounts import letters
 from kilowatch.accounts.access_token import LIFE_S, AccessTokens
+from kilowatch.accounts.gate import Gate
 from kilowatch.accounts.mail import Mail
 from kilowatch.accounts.password import hash_password, is_password, password_faults
-from kilowatch.accounts.store import members, sessions, users
+from kilowatch.accounts.second_factor import Offered
+from kilowatch.accounts.store import audit, members, second_factors, sessions, users
 from kilowatch.clock import Clock, to_datetime
 from kilowatch.errors import Fault, Problem
 from kilowatch.ids import name_faults, new_id
+from kilowatch.observe.request import ORIGIN
 from kilowatch.postgres.engine import Connection, Database
 
 EMAIL = re.compile(r"[^\s@<>\"(),:;\\\[\]]{1,64}@[^\s@<>\"(),:;\\\[\]]{1,189}")
@@ -46,6 +50,7 @@ class People:
     clock: Clock
     session_days: int
     open_household: OpenHousehold
+    gate: Gate
 
     async def sign_up(self, email: str, password: str, name: str) -> None:
         """Makes a user with a personal organisation and a home, and sends a code to the address. For an
@@ -56,7 +61,7 @@ class People:
             EngineUnavailable: if the mail cannot be sent.
         """
         email = email.strip().lower()
-        faults = [] if EMAIL.fullmatch(email) else [_email_fault()]
+        faults = [] if EMAIL.fullmatch(email) else [email_fault()]
         faults += name_faults(name) + password_faults(password, email, name)
         if faults:
             raise Problem(422, "invalid", faults[0].detail, faults)
@@ -64,7 +69,7 @@ class People:
         async with self.database.unscoped() as connection:
             known = await users.find_user(connection, email)
         if known is not None and known.verified_at is not None:
-            await self.mail.send(email, "You have an account", _ALREADY.format(name=known.name))
+            await self.mail.send(email, "You have an account", letters.ALREADY.format(name=known.name))
             return
         code = new_code()
         user_id = new_id() if known is None else known.id
@@ -72,7 +77,7 @@ class People:
             await self.sign_up(email, password, name)  # somebody else was first, a moment ago
             return
         counts = known is None or await self._sign_up_again(known, name, password, password_hash, code)
-        words = _VERIFY if counts else _CONTESTED
+        words = letters.VERIFY if counts else letters.CONTESTED
         await self.mail.send(email, f"Your code: {code}", words.format(name=name, code=code))
 
     async def _sign_up_again(
@@ -98,35 +103,32 @@ class People:
             slug = f"home-{organisation_id.hex[:12]}"
             await self.open_household(connection, organisation_id, slug, name)
             await members.add_member(connection, organisation_id, user_id, "admin", is_personal=True)
+            await self.gate.write(connection, user_id, "account.signed_up")
         return True
 
     async def verify(self, email: str, code: str) -> Tokens:
         """Signs somebody in who has read the code.
 
         Raises:
-            Problem: 401 `bad_code`.
+            Problem: 401 `bad_code`, `second_factor_needed`; 429 `too_many_attempts`.
         """
-        user = await self._with_code(email, "verify", code)
+        user = await self.gate.check_code(email, "verify", code)
+        await self.gate.check_second_factor(user, None)
         async with self.database.person(user.id) as connection:
             await users.change_user(connection, user.id, verified_at=self._now())
-        return await self._start_session(user.id)
+            await self.gate.write(connection, user.id, "account.verified")
+        return await self._start_session(user, "mailed_code")
 
-    async def log_in(self, email: str, password: str) -> Tokens:
-        """A new session.
+    async def log_in(self, email: str, password: str, code: str | None = None) -> Tokens:
+        """A new session. `code`: of the second factor, where there is one.
 
         Raises:
-            Problem: 401 `bad_login`; 403 `not_verified` to who knows the password.
+            Problem: 401 `bad_login`, `second_factor_needed`, `bad_second_factor`; 403 `not_verified` to who
+                knows the password; 429 `too_many_attempts`.
         """
-        async with self.database.unscoped() as connection:
-            user = await users.find_user(connection, email.strip())
-        right = await is_password(password, None if user is None else user.password_hash)
-        if user is None or not right:
-            raise Problem(401, "bad_login", "Address or password are wrong.")
-        if user.verified_at is None:
-            raise Problem(
-                403, "not_verified", "First enter the code from our mail; sign up again for a new one."
-            )
-        return await self._start_session(user.id)
+        user = await self.gate.check_password(email, password)
+        second = await self.gate.check_second_factor(user, code)
+        return await self._start_session(user, "password" if second is None else f"password_and_{second}")
 
     async def refresh(self, refresh_token: str) -> Tokens:
         """A new pair for a refresh token, which is used up.
@@ -146,6 +148,13 @@ class People:
                 await sessions.add_refresh_token(connection, shown.user_id, shown.session_id, following)
             else:
                 await sessions.end_sessions(connection, shown.user_id, only=shown.session_id)
+                await audit.record(
+                    connection,
+                    "session.reused",
+                    actor="nobody",
+                    user_id=shown.user_id,
+                    subject=shown.session_id,
+                )
         if not first:
             raise over
         return Tokens(self.tokens.make(shown.user_id, shown.session_id), following)
@@ -154,80 +163,114 @@ class People:
         """Ends the token's session, if there is one."""
         async with self.database.unscoped() as connection:
             shown = await sessions.find_refresh_token(connection, refresh_token)
-        if shown is not None:
+        if shown is not None and shown.ended_at is None:
             async with self.database.person(shown.user_id) as connection:
                 await sessions.end_sessions(connection, shown.user_id, only=shown.session_id)
+                await self.gate.write(connection, shown.user_id, "session.ended")
 
     async def forget_password(self, email: str) -> None:
         """Sends a code to set a new password with, if there is such a user."""
         async with self.database.unscoped() as connection:
             user = await users.find_user(connection, email.strip())
-        if user is None:
+        if user is None or user.disabled_at is not None:
             return
         code = new_code()
         async with self.database.person(user.id) as connection:
             await users.set_code(connection, user.id, "reset", code)
-        await self.mail.send(user.email, f"Your code: {code}", _RESET.format(name=user.name, code=code))
+            await audit.record(
+                connection, "password.forgotten", actor="nobody", user_id=user.id, subject=user.id
+            )
+        await self.mail.send(
+            user.email, f"Your code: {code}", letters.RESET.format(name=user.name, code=code)
+        )
 
     async def reset_password(self, email: str, code: str, password: str) -> None:
-        """Sets a new password and ends all sessions.
+        """Sets a new password and ends all sessions. A second factor stays on.
 
         Raises:
-            Problem: 422 for a weak password, which costs no try; 401 `bad_code`.
+            Problem: 422 for a weak password, which costs no try; 401 `bad_code`; 429 `too_many_attempts`.
         """
         _refuse_weak(password, email)
-        user = await self._with_code(email, "reset", code)
+        user = await self.gate.check_code(email, "reset", code)
         password_hash = await hash_password(password)
         async with self.database.person(user.id) as connection:
             # Whoever read the code has the address, so it counts as verified.
             verified_at = user.verified_at or self._now()
             await users.change_user(connection, user.id, password_hash=password_hash, verified_at=verified_at)
             await sessions.end_sessions(connection, user.id)
+            await self.gate.write(connection, user.id, "password.reset")
+        self.gate.attempts.note_right(user.email, ORIGIN.get().network)
 
     async def change_password(self, user_id: uuid.UUID, session_id: uuid.UUID, old: str, new: str) -> None:
         """Sets a new password and ends all other sessions.
 
         Raises:
-            Problem: 401 `bad_login`, 422.
+            Problem: 401 `bad_login`, 422; 429 `too_many_attempts`.
         """
-        user = await self.confirm(user_id, old)
+        user = await self.gate.confirm(user_id, old)
         _refuse_weak(new, user.email, user.name)
         password_hash = await hash_password(new)
         async with self.database.person(user_id) as connection:
             await users.change_user(connection, user_id, password_hash=password_hash)
             await sessions.end_sessions(connection, user_id, but=session_id)
+            await self.gate.write(connection, user_id, "password.changed")
 
-    async def confirm(self, user_id: uuid.UUID, password: str) -> users.User:
-        """The user, who has shown the password once more.
+    async def offer_second_factor(self, user_id: uuid.UUID, password: str) -> Offered:
+        """A second factor to be confirmed.
 
         Raises:
-            Problem: 401 `bad_login`.
+            Problem: 401 `bad_login`; 409 when one is on; 429 `too_many_attempts`.
         """
+        user = await self.gate.confirm(user_id, password)
+        async with self.database.person(user_id) as connection:
+            return await self.gate.second_factors.offer(connection, user_id, user.email)
+
+    async def confirm_second_factor(self, user_id: uuid.UUID, code: str) -> list[str]:
+        """Switches the second factor on and gives the recovery codes.
+
+        Raises:
+            Problem: 401 `bad_second_factor`; 409 when none was offered, or one is on; 429
+                `too_many_attempts`.
+        """
+        user = await self._get(user_id)
+        await self.gate.stop_guessing(user)
+        async with self.database.person(user_id) as connection:
+            codes = await self.gate.second_factors.confirm(connection, user_id, code)
+            if codes is not None:
+                await self.gate.write(connection, user_id, "second_factor.switched_on")
+        if codes is None:
+            raise await self.gate.refuse_second_factor(user)
+        return codes
+
+    async def remove_second_factor(self, user_id: uuid.UUID, password: str, code: str) -> None:
+        """Switches the second factor off.
+
+        Raises:
+            Problem: 401 `bad_login`, `bad_second_factor`; 409 when there is none; 429 `too_many_attempts`.
+        """
+        user = await self.gate.confirm(user_id, password)
+        if await self.gate.check_second_factor(user, code) is None:
+            raise Problem(409, "no_second_factor", "There is no second factor to switch off.")
+        async with self.database.person(user_id) as connection:
+            await second_factors.remove_second_factor(connection, user_id)
+            await self.gate.write(connection, user_id, "second_factor.switched_off")
+
+    async def _get(self, user_id: uuid.UUID) -> users.User:
         async with self.database.person(user_id) as connection:
             user = await users.get_user(connection, user_id)
-        if not await is_password(password, None if user is None else user.password_hash) or user is None:
-            raise Problem(401, "bad_login", "The password is wrong.")
+        if user is None:
+            raise Problem(401, "bad_credentials", "This account is no more.")
         return user
 
     def _now(self) -> datetime:
         return to_datetime(self.clock.now_us())
 
-    async def _with_code(self, email: str, purpose: users.Purpose, code: str) -> users.User:
-        async with self.database.unscoped() as connection:
-            user = await users.find_user(connection, email.strip())
-        right = False
-        if user is not None:
-            async with self.database.person(user.id) as connection:
-                right = await users.use_code(connection, user.id, purpose, code.strip())
-        if user is None or not right:
-            raise Problem(401, "bad_code", "The code is wrong or too old; ask for a new one.")
-        return user
-
-    async def _start_session(self, user_id: uuid.UUID) -> Tokens:
+    async def _start_session(self, user: users.User, way: str) -> Tokens:
         session_id, refresh_token = new_id(), new_refresh_token()
-        async with self.database.person(user_id) as connection:
-            await sessions.start_session(connection, user_id, session_id, self.session_days, refresh_token)
-        return Tokens(self.tokens.make(user_id, session_id), refresh_token)
+        async with self.database.person(user.id) as connection:
+            await sessions.start_session(connection, user.id, session_id, self.session_days, refresh_token)
+            await self.gate.welcome(connection, user, way)
+        return Tokens(self.tokens.make(user.id, session_id), refresh_token)
 
 
 def new_code() -> str:
@@ -245,33 +288,6 @@ def _refuse_weak(password: str, *own: str) -> None:
         raise Problem(422, "invalid", faults[0].detail, faults)
 
 
-def _email_fault() -> Fault:
+def email_fault() -> Fault:
+    """What is said of an address that is none."""
     return Fault("bad_email", "An address looks like name@example.org.", pointer="/email")
-
-
-_VERIFY = """Hello {name},
-
-your code is {code}. It is good for 15 minutes.
-
-If you did not sign up to Kilowatch, there is nothing to do.
-"""
-_CONTESTED = """Hello {name},
-
-your code is {code}. It is good for 15 minutes.
-
-Somebody signed up with this address twice, with different passwords, so neither counts. Enter the code, then
-choose a password with "forgot password".
-
-If you did not sign up to Kilowatch, there is nothing to do.
-"""
-_RESET = """Hello {name},
-
-to set a new password, enter the code {code}. It is good for 15 minutes.
-
-If you did not ask for it, there is nothing to do; your password stays.
-"""
-_ALREADY = """Hello {name},
-
-somebody, perhaps you, signed up with this address. It has an account already: sign in, or ask for a new
-password if you have forgotten yours.
-"""

@@ -47,4 +47,6 @@ def show_settings(settings: Settings, as_json: bool) -> None:
 def _shown(value: Any) -> Any:
     if isinstance(value, SecretStr):
         return MASK
+    if isinstance(value, tuple):
+        return ",".join(value)
     return value if value is None or isinstance(value, (bool, int, float)) else str(value)

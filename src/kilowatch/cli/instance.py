@@ -42,6 +42,8 @@ class Addresses:
     """The NATS of the log and the live subjects."""
     mqtt_nats_url: str = field(repr=False)
     """The NATS that serves MQTT; the same one where an external NATS does both."""
+    mqtt_system_url: str | None = field(default=None, repr=False)
+    """The system account of the NATS that serves MQTT; None where an external NATS decides logins itself."""
 
 
 @dataclass(slots=True)
@@ -51,7 +53,6 @@ class RunFile:
     host: str
     port: int
     mqtt_port: int | None
-    mqtt_password: str | None = field(repr=False)
     addresses: Addresses
     pids: dict[str, int] = field(default_factory=dict)
 

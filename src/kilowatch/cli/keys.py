@@ -8,13 +8,12 @@ from kilowatch.accounts.store.organisations import find_organisation
 from kilowatch.cli.instance import Addresses
 from kilowatch.cli.places import find_addresses
 from kilowatch.cli.processes import run_loop
-from kilowatch.errors import EngineUnavailable, StartRefused
+from kilowatch.cli.registry import announce
+from kilowatch.errors import StartRefused
 from kilowatch.ids import new_id
 from kilowatch.postgres.engine import Database
 from kilowatch.settings import Settings
 from kilowatch.sites.store import create_organisation_with_home
-from kilowatch.stream.client import Client
-from kilowatch.wire.live import REGISTRY_SUBJECT, RegistryChange
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +65,7 @@ async def _make(addresses: Addresses, wish: Wish) -> dict[str, object]:
             )
     finally:
         await database.close()
-    await _announce(addresses, RegistryChange(str(organisation_id), "keys"))
+    await announce(addresses, organisation_id, "keys")
     return {
         "key": secret,
         "id": str(key.id),
@@ -74,13 +73,3 @@ async def _make(addresses: Addresses, wish: Wish) -> dict[str, object]:
         "scopes": key.scopes,
         "auto_register": key.auto_register,
     }
-
-
-async def _announce(addresses: Addresses, change: RegistryChange) -> None:
-    """Tells running processes; a key that nobody has asked for yet works without."""
-    try:
-        client = await Client.connect(addresses.nats_url, name="kw key", timeout_s=2.0)
-        await client.publish(REGISTRY_SUBJECT, change.encode())
-        await client.close()
-    except EngineUnavailable:
-        return

@@ -11,6 +11,7 @@ import typer
 
 from kilowatch.cli.bench.commands import app as bench
 from kilowatch.cli.options import AsJson, Data, Page
+from kilowatch.cli.registry_commands import organisations, users
 from kilowatch.cli.up import up
 from kilowatch.errors import EngineUnavailable, Problem, StartRefused
 from kilowatch.settings import load_settings
@@ -24,6 +25,10 @@ app = typer.Typer(
 )
 keys = typer.Typer(help="API keys.", no_args_is_help=True)
 app.add_typer(keys, name="key")
+app.add_typer(users, name="user")
+app.add_typer(organisations, name="org")
+devices = typer.Typer(help="Devices.", no_args_is_help=True)
+app.add_typer(devices, name="device")
 app.add_typer(bench, name="bench")
 app.command()(up)
 
@@ -86,11 +91,14 @@ def migrate(data: Data = None) -> None:
 
 
 @app.command()
-def simulate(data: Data = None) -> None:
-    """Plays the demo's three meters into the running instance."""
-    from kilowatch.cli import processes
+def simulate(
+    data: Data = None,
+    meters: Annotated[bool, typer.Option("--meters", help="Plays the demo's three meters, too.")] = False,
+) -> None:
+    """Plays demo homes into the running instance, as `kw up` does."""
+    from kilowatch.cli import simulation
 
-    processes.simulate(load_settings(data=data))
+    simulation.simulate(load_settings(data=data), meters=meters)
 
 
 @app.command()
@@ -104,7 +112,7 @@ def openapi() -> None:
 
 @app.command()
 def reference(page: Annotated[Page, typer.Argument(help="Which page.")]) -> None:
-    """Prints a page of docs/reference as the code has it: settings, commands, or figures."""
+    """Prints a page of docs/reference as the code has it: settings, commands, figures, or roles."""
     from kilowatch.cli.reference import write_page
 
     typer.echo(write_page(page, app), nl=False)
@@ -185,6 +193,19 @@ def create_key(
 
     wish = Wish(organisation, scopes, name, create=create, auto_register=auto_register)
     typer.echo(make_key(load_settings(data=data), wish, as_json))
+
+
+@devices.command("token")
+def make_device_token(
+    device: Annotated[str, typer.Argument(help="The device's id.")],
+    organisation: Annotated[str, typer.Option(help="Slug of the organisation.")],
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Makes a token that the device logs in with, and prints it, once. The one before ends."""
+    from kilowatch.cli.devices import make_token
+
+    typer.echo(make_token(load_settings(data=data), organisation, device, as_json))
 
 
 def main() -> None:

@@ -38,7 +38,7 @@ def find_addresses(settings: Settings) -> Addresses:
             "with --data, or set both KILOWATCH_POSTGRES_URL and KILOWATCH_NATS_URL."
         )
     owner, nats = settings.postgres_url.get_secret_value(), settings.nats_url.get_secret_value()
-    app, mqtt = settings.postgres_app_url, settings.mqtt_nats_url
+    app, mqtt, system = settings.postgres_app_url, settings.mqtt_nats_url, settings.mqtt_system_url
     return Addresses(
         owner,
         app.get_secret_value() if app else as_role(owner, APP),
@@ -46,6 +46,7 @@ def find_addresses(settings: Settings) -> Addresses:
         as_role(owner, LAKE),
         nats,
         mqtt.get_secret_value() if mqtt else nats,
+        system.get_secret_value() if system else None,
     )
 
 

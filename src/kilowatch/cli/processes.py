@@ -13,14 +13,15 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
-from kilowatch.cli.demo import make_demo_keys, read_demo_key
+from kilowatch.cli.demo import make_demo_keys
 from kilowatch.cli.instance import ADDRESSES, Addresses
 from kilowatch.cli.memory import keep_freed_memory, settle_memory
 from kilowatch.cli.places import find_addresses, find_lake
+from kilowatch.cli.simulation import find_simulator_key
 from kilowatch.clock import SystemClock
 from kilowatch.errors import EngineUnavailable
 from kilowatch.observe.logs import configure_logging
-from kilowatch.settings import Settings
+from kilowatch.settings import Settings, refuse_insecure
 from kilowatch.stream.client import Client
 from kilowatch.stream.log import Log
 from kilowatch.stream.mqtt import MqttInbox
@@ -84,6 +85,7 @@ async def _ensure_streams(settings: Settings, addresses: Addresses) -> None:
 
 def serve(settings: Settings, *, doors_only: bool, demo: bool) -> None:
     """Runs the HTTP server; with `doors_only` just the paths that readings come in by."""
+    refuse_insecure(settings, demo=demo)
     # Loaded before the addresses are known, because a supervisor's child waits for those.
     from kilowatch.ingest import doors  # noqa: F401
     from kilowatch.lake import reading  # noqa: F401
@@ -102,14 +104,19 @@ async def _serve(settings: Settings, addresses: Addresses, *, doors_only: bool, 
     from kilowatch.ingest.doors import create_doors
     from kilowatch.postgres.engine import Database
     from kilowatch.server.run import make_server
+    from kilowatch.stream.issuer import find_issuer
+    from kilowatch.stream.logins import Logins
 
     clock = SystemClock()
     database = Database(addresses.app_url)
     client = await Client.connect(addresses.nats_url, name="server")
     inbox = MqttInbox(addresses.mqtt_nats_url, "server", clock)
+    system = None
     tokens = AccessTokens(find_token_key(settings), clock)
     authenticator = Authenticator(database, clock, tokens=tokens)
     try:
+        if addresses.mqtt_system_url is not None:
+            system = await Client.connect(addresses.mqtt_system_url, name="server")
         if doors_only:
             beyond, before_end = None, _nothing
         else:
@@ -118,16 +125,32 @@ async def _serve(settings: Settings, addresses: Addresses, *, doors_only: bool, 
             application = await _application(settings, addresses, database, client, identity, inbox, key)
             beyond, before_end = application.app, application.stop
         doors = create_doors(
-            settings, clock, database, client, authenticator=authenticator, inbox=inbox, beyond=beyond
+            settings,
+            clock,
+            database,
+            client,
+            authenticator=authenticator,
+            inbox=inbox,
+            logins=None if system is None else Logins(system, find_issuer(settings, clock)),
+            beyond=beyond,
         )
         await doors.start()
-        server = make_server(doors, before_end, settings.host, settings.port, http=connection_class(doors))
+        server = make_server(
+            doors,
+            before_end,
+            settings.host,
+            settings.port,
+            http=connection_class(doors),
+            trusted_proxies=settings.trusted_proxies,
+        )
         settle_memory()
         try:
             await server.serve()
         finally:
             await doors.stop()
     finally:
+        if system is not None:
+            await system.close()
         await client.close()
         await database.close()
 
@@ -146,7 +169,7 @@ async def _application(
     from kilowatch.accounts.mail import choose_mail
     from kilowatch.ingest.documented import PATHS
     from kilowatch.lake.reading import LakeReader
-    from kilowatch.server import app, health
+    from kilowatch.server import app, health, limits
 
     clock = SystemClock()
     authenticator, tokens = identity
@@ -159,6 +182,13 @@ async def _application(
         tokens=tokens,
         mail=choose_mail(settings),
         session_days=settings.session_days,
+        rates=limits.Rates(
+            settings.user_requests_per_minute,
+            settings.key_requests_per_minute,
+            settings.auth_requests_per_minute,
+        ),
+        login_tries=settings.login_tries,
+        cors_origins=settings.cors_origins,
         clock=clock,
         probes={
             "postgres": health.probe_postgres(database),
@@ -168,6 +198,7 @@ async def _application(
             "disk": health.probe_disk(settings.data, settings.disk_full_percent),
         },
         page=Path(server.__file__).parent / "page",
+        simulator_key=find_simulator_key(settings),
         demo_key=demo_key,
         documented_doors=PATHS,
     )
@@ -180,6 +211,7 @@ async def _nothing() -> None:
 
 def work(settings: Settings, numbers: list[int], *, with_jobs: bool) -> None:
     """Runs a worker on these partitions, and the scheduled jobs in the same process where wanted."""
+    refuse_insecure(settings)
     from kilowatch.worker import process, upkeep  # noqa: F401 - loaded while a supervisor still prepares
 
     configure_logging(settings.log_level)
@@ -201,6 +233,7 @@ async def _work(settings: Settings, addresses: Addresses, numbers: list[int], *,
 
 def keep(settings: Settings) -> None:
     """Runs the scheduled jobs."""
+    refuse_insecure(settings)
     configure_logging(settings.log_level)
     run_loop(_keep_alone(settings, find_addresses(settings)))
 
@@ -222,23 +255,3 @@ async def _keep(settings: Settings, addresses: Addresses, stop: asyncio.Event) -
     finally:
         await client.close()
         await database.close()
-
-
-def simulate(settings: Settings) -> None:
-    """Plays the demo's three meters into the running instance."""
-    from kilowatch.cli.instance import find_running
-    from kilowatch.errors import StartRefused
-    from kilowatch.simulator.demo import player
-
-    running = find_running(settings.data.resolve())
-    if running is None or running.mqtt_port is None or running.mqtt_password is None:
-        raise StartRefused(f"No instance with an MQTT door of its own runs in {settings.data}.")
-    player.run(
-        running.url,
-        read_demo_key(settings),
-        "127.0.0.1",
-        running.mqtt_port,
-        "demo/demo",
-        running.mqtt_password,
-        "demo",
-    )

@@ -1,9 +1,10 @@
-"""The pages of `docs/reference` that are written from the code: settings, commands, figures.
+"""The pages of `docs/reference` that are written from the code: settings, commands, figures, roles.
 
 Keeps true that a page says what the code says and nothing else, the same text for the same code on every
 machine; so a test can compare the committed page with this one.
 """
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -13,8 +14,11 @@ from prometheus_client import Counter, Gauge, Histogram
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
+from kilowatch.accounts.rights import RIGHTS, ROLES
 from kilowatch.cli.options import Page
+from kilowatch.ingest.documented import PATHS
 from kilowatch.observe import metrics
+from kilowatch.server.app import build_document
 from kilowatch.settings import Settings
 
 MIB = 1024 * 1024
@@ -26,7 +30,7 @@ SUFFIXES = {"counter": "_total"}
 
 def write_page(page: Page, app: typer.Typer) -> str:
     """The page as it is committed."""
-    writers = {"settings": _settings, "cli": lambda: _commands(app), "metrics": _metrics}
+    writers = {"settings": _settings, "cli": lambda: _commands(app), "metrics": _metrics, "roles": _roles}
     written = f"<!-- Written by `kw reference {page} > docs/reference/{page}.md`; not to be edited. -->"
     return "\n".join([written, "", *writers[page]()]) + "\n"
 
@@ -67,7 +71,7 @@ def _kind(field: FieldInfo) -> str:
 
 
 def _default(name: str, value: object) -> str:
-    if value is None:
+    if value is None or value == ():
         return ""
     if name.endswith("_bytes") and isinstance(value, int):
         return f"{_code(value)} ({value // MIB:,} MiB)"
@@ -129,6 +133,41 @@ def _metrics() -> Iterator[str]:
             labels = ", ".join(_code(label) for label in figure._labelnames)
             name = _code(f"{family.name}{SUFFIXES.get(family.type, '')}")
             yield _row(name, family.type, labels, family.documentation)
+
+
+# --- roles -----------------------------------------------------------------------------------------------
+
+
+def _roles() -> Iterator[str]:
+    asking = _operations_by_right()
+    yield "# Roles"
+    yield ""
+    yield "What people of each role may do in their organisation, and the scope with which an API key may; an"
+    yield "empty cell is a refusal. Whose sites, devices and readings are seen at all is decided in the"
+    yield "database ([how](../concepts/walls.md)): a customer may read readings, and sees those of what is"
+    yield "assigned to them. An operator invites, changes and removes only members of a role below their own;"
+    yield "everybody may leave. Readings are sent with API keys of the scope `ingest` only."
+    yield ""
+    yield _row("right", *ROLES, "API key", "operations")
+    yield "|---|" + ":-:|" * len(ROLES) + "---|---|"
+    for right in RIGHTS.values():
+        name = f"{right.resource}:{right.verb}"
+        may = ("yes" if role in right.roles else "" for role in ROLES)
+        live = ["WS /live"] if name == "live:read" else []
+        operations = ", ".join(map(_code, live + asking.get(name, [])))
+        yield _row(_code(name), *may, _code(right.scope) if right.scope else "", operations)
+
+
+def _operations_by_right() -> dict[str, list[str]]:
+    """Right -> the operations of the OpenAPI document that ask for it."""
+    document = json.loads(build_document(PATHS))
+    found: dict[str, list[str]] = {}
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            if "x-right" in operation:
+                shown = f"{method.upper()} {path.removeprefix('/api/v1')}"
+                found.setdefault(operation["x-right"], []).append(shown)
+    return found
 
 
 def _row(*cells: str) -> str:

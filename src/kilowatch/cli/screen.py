@@ -44,7 +44,7 @@ class Screen:
         bold, plain = (BOLD, PLAIN) if self._terminal else ("", "")
         self.say(f"Kilowatch is ready after {seconds:.1f} s: {bold}{url}{plain}")
         if mqtt_port:
-            self._write(f"  MQTT   127.0.0.1:{mqtt_port} (password in {data / 'run.json'})\n")
+            self._write(f"  MQTT   127.0.0.1:{mqtt_port} (a device's login: kw device token)\n")
         self._write(f"  data   {data}\n  logs   {data / 'log'}\n  Ctrl-C stops everything.\n")
 
     def clear(self) -> None:

@@ -20,13 +20,15 @@ from typing import Any
 
 import psutil
 
+from kilowatch.accounts.secret_file import keep_secret
 from kilowatch.cli.child import Child, Spawn, ending
 from kilowatch.cli.instance import ADDRESSES, MARK, Addresses, RunFile, folder_lock, run_path
 from kilowatch.cli.screen import Screen
 from kilowatch.errors import StartRefused
 from kilowatch.postgres.embedded import EmbeddedPostgres, write_secrets
 from kilowatch.postgres.roles import APP, LAKE, OWNER, WORKER, as_role
-from kilowatch.stream.embedded import HOST, EmbeddedNats, MqttListener, choose_port
+from kilowatch.simulator.home.given import Given, command
+from kilowatch.stream.embedded import HOST, EmbeddedNats, MqttListener, choose_port, near
 
 PLAN = "KILOWATCH_PLAN"
 LOOK_EVERY_S = 0.25
@@ -51,6 +53,11 @@ class Plan:
     postgres_app_url: str | None = field(default=None, repr=False)
     nats_url: str | None = field(default=None, repr=False)
     mqtt_nats_url: str | None = field(default=None, repr=False)
+    simulator_key: str | None = field(default=None, repr=False)
+    mqtt_system_url: str | None = field(default=None, repr=False)
+    mqtt_host: str = HOST
+    mqtt_issuer: str = ""
+    """Public key of those who decide logins over MQTT."""
 
 
 class Stopped(Exception):
@@ -112,31 +119,28 @@ class Supervisor:
             self._await_end(migration)
         finally:
             migration.stop(lambda: True)
-        self._run_file = RunFile(
-            plan.host, port, mqtt_port, passwords["mqtt"] if mqtt_port else None, addresses
-        )
+        self._run_file = RunFile(plan.host, port, mqtt_port, addresses)
         self._write_run_file()
         server.is_ready_when(lambda: answers(plan.host, port))
         self._await([server], "the server")
-        if plan.demo:
-            self._add_own("simulator", ["simulate"], {}, in_terminal=True)
-            self._write_run_file()
+        self._start_simulator(self._run_file.url)
+        self._write_run_file()
         self._screen.ready(self._run_file.url, self._data, mqtt_port)
 
-    def _start_nats(self, passwords: dict[str, str]) -> tuple[tuple[str, str], int | None]:
+    def _start_nats(self, passwords: dict[str, str]) -> tuple[tuple[str, str, str | None], int | None]:
         """Starts the NATS servers, unless there is an external one; returns addresses and MQTT's port."""
         plan = self._plan
         if plan.nats_url is not None:
-            return (plan.nats_url, plan.mqtt_nats_url or plan.nats_url), None
-        mqtt_port = choose_port(plan.mqtt_port, "KILOWATCH_MQTT_PORT")
+            return (plan.nats_url, plan.mqtt_nats_url or plan.nats_url, plan.mqtt_system_url), None
+        mqtt_port = choose_port(plan.mqtt_port, "KILOWATCH_MQTT_PORT", plan.mqtt_host)
         log = EmbeddedNats(self._data / "nats", choose_port(0, ""), passwords["nats"], STORE_MAX_BYTES)
         self._add_nats("nats", log)
-        listener = MqttListener(mqtt_port, passwords["mqtt"])
+        listener = MqttListener(mqtt_port, plan.mqtt_issuer, passwords["system"], plan.mqtt_host)
         mqtt = EmbeddedNats(
             self._data / "mqtt", choose_port(0, ""), passwords["nats"], STORE_MAX_BYTES, listener
         )
         self._add_nats("mqtt", mqtt)
-        return (log.url, mqtt.url), mqtt_port
+        return (log.url, mqtt.url, mqtt.system_url), mqtt_port
 
     def _postgres_urls(self, embedded: EmbeddedPostgres | None) -> tuple[str, str, str, str]:
         """Addresses as owner, application, worker and lake."""
@@ -155,6 +159,15 @@ class Supervisor:
         if plan.demo:
             environment["KILOWATCH_DEMO"] = "1"
         return self._add_own("server", ["serve"], environment)
+
+    def _start_simulator(self, url: str) -> None:
+        """Starts what plays homes to try; on a demo the player of the meters does that as well."""
+        if self._plan.demo:
+            self._add_own("simulator", ["simulate", "--meters"], {}, in_terminal=True)
+            return
+        key = self._plan.simulator_key or keep_secret(self._data, "simulator").decode()
+        spawn = Spawn(command(), {"env": self._environment(Given(url, key).as_environment())})
+        self._add(Child("simulator", lambda: spawn, log_folder=self._logs))
 
     def _add_nats(self, name: str, nats: EmbeddedNats) -> Child:
         nats.prepare()
@@ -301,11 +314,11 @@ def own_command(arguments: list[str]) -> list[str]:
 
 
 def kept_passwords(data: Path) -> dict[str, str]:
-    """The passwords of the NATS servers, made once per data folder so that devices keep theirs."""
+    """Our own passwords at the NATS servers, made once per data folder."""
     path = data / "secrets.json"
     kept: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     known = kept.get("nats", {})
-    wanted = {name: known.get(name) or secrets.token_hex(16) for name in ("nats", "mqtt")}
+    wanted = {name: known.get(name) or secrets.token_hex(16) for name in ("nats", "system")}
     if wanted != known:
         write_secrets(path, {**kept, "nats": wanted})
     return wanted
@@ -313,9 +326,8 @@ def kept_passwords(data: Path) -> dict[str, str]:
 
 def answers(host: str, port: int) -> bool:
     """Whether the HTTP server says that it is alive."""
-    host = {"0.0.0.0": HOST, "::": "::1"}.get(host, host)  # noqa: S104 - compared only
     try:
-        with socket.create_connection((host, port), 1.0) as connection:
+        with socket.create_connection((near(host), port), 1.0) as connection:
             connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             return connection.recv(16).startswith(b"HTTP/1.1 200")
     except OSError:

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from kilowatch.cli.options import Data
 from kilowatch.cli.supervisor import PLAN, Plan
-from kilowatch.settings import Settings, load_settings
+from kilowatch.settings import Settings, load_settings, refuse_insecure
 
 
 def up(
@@ -26,7 +26,9 @@ def up(
     demo: Annotated[bool, typer.Option("--demo", help="Add three replayed meters.")] = False,
 ) -> None:
     """Starts everything in a data folder, and stops it at Ctrl-C."""
-    plan = plan_of(load_settings(data=data, port=port, mqtt_port=mqtt_port), demo)
+    settings = load_settings(data=data, port=port, mqtt_port=mqtt_port)
+    refuse_insecure(settings, demo=demo)
+    plan = plan_of(settings, demo)
     environment = {**os.environ, PLAN: json.dumps(asdict(plan))}
     sys.stdout.flush()
     os.execve(  # noqa: S606 - our own program
@@ -47,7 +49,19 @@ def plan_of(settings: Settings, demo: bool) -> Plan:
         postgres_app_url=_shown(settings.postgres_app_url),
         nats_url=_shown(settings.nats_url),
         mqtt_nats_url=_shown(settings.mqtt_nats_url),
+        simulator_key=_shown(settings.simulator_key),
+        mqtt_system_url=_shown(settings.mqtt_system_url),
+        mqtt_host=settings.mqtt_host,
+        mqtt_issuer=_issuer_of(settings),
     )
+
+
+def _issuer_of(settings: Settings) -> str:
+    """The public half, made here so that the supervisor need not load what makes it."""
+    from kilowatch.clock import SystemClock
+    from kilowatch.stream.issuer import find_issuer
+
+    return find_issuer(settings, SystemClock()).public_key
 
 
 def _shown(secret: SecretStr | None) -> str | None:

@@ -88,7 +88,7 @@ async def register(
         gone = await directory.ensure_series(known, pairs)
         if gone:
             rows = np.flatnonzero(np.isin(batch.device, list(gone)))
-            batch = reject(batch, known, _blame(rows, "unknown_device", "the device was deleted"))
+            batch = reject(batch, known, blame(rows, "unknown_device", "the device was deleted"))
 
 
 def frame_of(accepted: Accepted, key: Int32s, terms: Terms, received_us: int) -> Frame:
@@ -225,14 +225,14 @@ async def _find_metrics(batch: Batch, known: Known, directory: Directory) -> Bat
     for name in [name for name in batch.columns if name not in known.metrics]:
         column = batch.columns[name]
         detail = f"the organisation has {METRICS_MOST} metrics already, so {name} cannot be added"
-        faults = _blame(np.flatnonzero(column == column), "too_many_metrics", detail) | faults
+        faults = blame(np.flatnonzero(column == column), "too_many_metrics", detail) | faults
     if faults:
         batch = reject(batch, known, faults)
         batch.columns = {name: column for name, column in batch.columns.items() if name in known.metrics}
     return batch
 
 
-def _blame(rows: Iterable[int], code: str, detail: str) -> Faults:
+def blame(rows: Iterable[int], code: str, detail: str) -> Faults:
     return {int(row): (code, detail) for row in rows}
 
 

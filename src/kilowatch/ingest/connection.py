@@ -24,6 +24,8 @@ QUICK_BYTES = 16 * 1024
 QUICK_TYPES = frozenset((b"application/json", b"", b"application/json; charset=utf-8"))
 UNUSUAL = (b"content-encoding", b"idempotency-key", b"transfer-encoding", b"expect", b"upgrade")
 
+HEAD_BYTES = 64 * 1024
+"""A head that is not over after so many bytes is refused."""
 HEAD_END = b"\r\n\r\n"
 HEADS_KEPT = 32
 """Heads that a connection knows again; they differ in the length of what follows."""
@@ -93,6 +95,8 @@ class DoorConnection(HttpToolsProtocol):
     _between = True
     """Whether the parser stands between two requests."""
     _rested_at = 0.0
+    _head_bytes: int | None = None
+    """What has come of a head that is not over yet."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Called by the event loop."""
@@ -104,7 +108,7 @@ class DoorConnection(HttpToolsProtocol):
         """Called by the event loop."""
         if not self._between or self._is_busy():
             self._read = None
-            super().data_received(data)
+            self._parse(data)
             return
         end = data.find(HEAD_END)
         begin = end + len(HEAD_END)
@@ -112,10 +116,21 @@ class DoorConnection(HttpToolsProtocol):
         if head is not None and len(data) == begin + head.length and self._take(head, data[begin:]):
             return
         self._read = None
-        super().data_received(data)
+        self._parse(data)
         read = self._read
         if read is not None and self._between and len(data) == begin + read.length:
             self._remember(data[:end], read)
+
+    def _parse(self, data: bytes) -> None:
+        """Gives data to the parser, and refuses a head that grows too long. What came together with the end
+        of something else is not counted, since nobody knows where in it the head begins."""
+        goes_on = self._head_bytes is not None
+        super().data_received(data)
+        if not goes_on or self._head_bytes is None:
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > HEAD_BYTES and not self.transport.is_closing():
+            self._refuse(Problem(431, "head_too_large", f"A request's head has at most {HEAD_BYTES} bytes"))
 
     def _remember(self, text: bytes, head: _Head) -> None:
         """Keeps a head that was read from just these bytes, the only ones of the data but for the body."""
@@ -125,6 +140,7 @@ class DoorConnection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Called by the parser; the ASGI scope is made only where it is needed."""
         self._between = False
+        self._head_bytes = 0
         self._read = None
         self.url = b""
         self.expect_100_continue = False
@@ -133,6 +149,7 @@ class DoorConnection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Called by the parser: chooses the way."""
+        self._head_bytes = None
         head = self._usual_head() if self.url == READINGS_URL else None
         if head is not None:
             self._quick = self._read = head
@@ -216,16 +233,21 @@ class DoorConnection(HttpToolsProtocol):
             self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
-        """Called when the parser cannot read on: refuses in the shape of every refusal, and closes.
+        """Called when the parser cannot read on."""
+        self._refuse(Problem(400, "malformed", msg))
+
+    def _refuse(self, problem: Problem) -> None:
+        """Refuses what cannot be read on, in the shape of every refusal, and closes.
 
         While earlier requests wait for their answers the connection closes after the last of these instead:
         a refusal written now would be taken for the answer to the first.
         """
         if self._is_busy() and not self.cycle.more_body:
             self.cycle.keep_alive = False
+            self.flow.pause_reading()
             return
         request_id = new_request_id()
-        self._write(problem_answer(Problem(400, "malformed", msg), request_id), request_id, False)
+        self._write(problem_answer(problem, request_id), request_id, False)
 
     def on_response_complete(self) -> None:
         """Called when an answer was written: goes on with the next request, or waits for one.

@@ -21,8 +21,8 @@ from kilowatch.ingest.names import NameTable
 from kilowatch.postgres.engine import Database
 from kilowatch.sites.store import find_devices, register_devices
 from kilowatch.stream.client import Client, Subscription
-from kilowatch.telemetry.metric import Metric, describe
-from kilowatch.telemetry.store import StoredMetric, ensure_metrics, ensure_series, find_metrics
+from kilowatch.telemetry.metric import Metric, StoredMetric, describe
+from kilowatch.telemetry.store import ensure_metrics, ensure_series, find_metrics
 from kilowatch.wire.live import REGISTRY_SUBJECT, RegistryChange
 
 METRICS_MOST = 1000

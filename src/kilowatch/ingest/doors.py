@@ -5,7 +5,6 @@ and that its answer comes after the log's. No framework stands on this path, bec
 is handled here tens of thousands of times a second.
 """
 
-import uuid
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from importlib.metadata import version
 from typing import Any
@@ -41,7 +40,7 @@ from kilowatch.ingest.body import (
     unpack_beside,
 )
 from kilowatch.ingest.connection import Respond
-from kilowatch.ingest.dead import close_letter, decode_letter, open_letter
+from kilowatch.ingest.dead import close_letter, decode_letter, open_letter, read_letter_id, require_replayer
 from kilowatch.ingest.decode_influx import decode_influx
 from kilowatch.ingest.decode_json import Plain, plain_readings
 from kilowatch.ingest.directory import Directory, Known
@@ -49,7 +48,9 @@ from kilowatch.ingest.forms import JSON_TYPES, Decode, decoder_of, influx_creden
 from kilowatch.ingest.gather import Awaited, Gatherer, Parcel
 from kilowatch.ingest.idempotency import Idempotency, fingerprint_of, mark_of
 from kilowatch.ingest.intake import Intake, Taken
+from kilowatch.ingest.logins import MqttLogins
 from kilowatch.ingest.mqtt import MqttDoor
+from kilowatch.ingest.own import decode_for, may_send
 from kilowatch.ingest.pressure import (
     DISK,
     LOG,
@@ -66,6 +67,7 @@ from kilowatch.postgres.engine import Database
 from kilowatch.settings import Settings
 from kilowatch.stream.client import Client
 from kilowatch.stream.log import Log
+from kilowatch.stream.logins import Logins
 from kilowatch.stream.mqtt import MqttInbox
 
 Scope = MutableMapping[str, Any]
@@ -96,12 +98,13 @@ class Doors:
         idempotency: Idempotency,
         settings: Settings,
         mqtt: MqttDoor | None = None,
+        logins: MqttLogins | None = None,
         beyond: App | None = None,
     ) -> None:
         self._intake = intake
         self._authenticator = authenticator
         self._idempotency = idempotency
-        self._mqtt = mqtt
+        self._over_mqtt = [part for part in (mqtt, logins) if part is not None]
         self._beyond = beyond
         self._most = settings.body_max_bytes
         self._held = HeldBytes(HELD_BODIES * settings.body_max_bytes)
@@ -114,13 +117,13 @@ class Doors:
         """Looks at the engines, listens for changes and begins to empty the devices' inbox."""
         await self._intake.directory.start()
         await self._intake.pressure.start()
-        if self._mqtt is not None:
-            await self._mqtt.start()
+        for part in self._over_mqtt:
+            await part.start()
 
     async def stop(self) -> None:
         """Refuses what comes from now on and returns once everything gathered has been answered."""
-        if self._mqtt is not None:
-            await self._mqtt.stop()
+        for part in reversed(self._over_mqtt):
+            await part.stop()
         await self._gatherer.drain()
         await self._intake.drain()
         await self._intake.pressure.stop()
@@ -177,7 +180,7 @@ class Doors:
             small = len(body) <= GATHERED_BYTES and not request.keyed
             if small and request.media_type in JSON_TYPES:
                 plain = plain_readings(body)
-                if plain is not None and 0 < len(plain) <= GATHERED_READINGS:
+                if plain is not None and 0 < len(plain) <= GATHERED_READINGS and may_send(caller, plain):
                     return await self._gather(caller, terms, plain)
             taken = await self._take_body(request, caller, body, terms, decoder_of(request.media_type), small)
         finally:
@@ -237,7 +240,7 @@ class Doors:
         if caller is None or "ingest" not in caller.scopes:
             return False
         plain = plain_readings(body)
-        if plain is None or not 0 < len(plain) <= GATHERED_READINGS:
+        if plain is None or not 0 < len(plain) <= GATHERED_READINGS or not may_send(caller, plain):
             return False
         held = len(body)
 
@@ -290,7 +293,7 @@ class Doors:
         if request.keyed:
             return await self._take_keyed(request, caller, body, terms, decode, known)
         large = len(body) > DECODE_BESIDE_BYTES
-        batch = await beside(large, decode, body, self._intake.limits(), known)
+        batch = await beside(large, decode_for(caller, decode), body, self._intake.limits(), known)
         if not small or len(batch) + len(batch.rejects) > GATHERED_READINGS:
             return await self._intake.take_batch(caller, batch, known, terms)
         awaited = Awaited(caller, (), batch)
@@ -308,7 +311,7 @@ class Doors:
         fingerprint = await beside(large, fingerprint_of, *said)
 
         async def take() -> Taken:
-            batch = await beside(large, decode, body, self._intake.limits(), known)
+            batch = await beside(large, decode_for(caller, decode), body, self._intake.limits(), known)
             return await self._intake.take_batch(
                 caller, batch, known, terms, mark=mark_of(caller, key, fingerprint)
             )
@@ -318,14 +321,10 @@ class Doors:
     async def _replay(self, request: Request, _receive: Receive) -> Answer:
         """Sends the reading of a dead letter once more."""
         caller = await self._authenticator.authenticate(request.authorization.decode("latin-1"))
-        if "admin" not in caller.scopes:
-            require_scope(caller, "ingest")
+        require_replayer(caller)
         self._intake.pressure.check()
         terms: Terms = ("replay", on_conflict(request.query))
-        try:
-            letter_id = uuid.UUID(request.path[len(LETTERS) : -len(REPLAY)])
-        except ValueError:
-            raise Problem(404, "not_found", "a dead letter's id is a UUID") from None
+        letter_id = read_letter_id(request.path[len(LETTERS) : -len(REPLAY)])
         letter = await open_letter(self._intake.database, caller, letter_id)
         known = await self._intake.get_known(caller.organisation_id)
         batch = decode_letter(letter, self._intake.limits(), known)
@@ -372,13 +371,14 @@ def create_doors(
     *,
     authenticator: Authenticator | None = None,
     inbox: MqttInbox | None = None,
+    logins: Logins | None = None,
     beyond: App | None = None,
 ) -> Doors:
     """The doors over these engines, to be started and stopped by whoever made the engines. The log's stream
     (`Log.ensure`) and the inbox's (`MqttInbox.ensure`) must be there.
 
-    inbox: what devices publish over MQTT, when this process is to take it in; beyond: the application behind
-    the doors, for all other paths.
+    inbox: what devices publish over MQTT, when this process is to take it in; logins: the MQTT server's,
+    when it is to decide them; beyond: the application behind the doors, for all other paths.
     """
     log = Log(client)
     authenticator = authenticator or Authenticator(database, clock)
@@ -394,4 +394,5 @@ def create_doors(
     intake = Intake(log, database, directory, pressure, clock, settings)
     idempotency = Idempotency(database, pressure, clock, settings.idempotency_hours)
     mqtt = None if inbox is None else MqttDoor(inbox, intake, clock)
-    return Doors(intake, authenticator, idempotency, settings, mqtt, beyond)
+    deciding = None if logins is None else MqttLogins(logins, database, client, clock)
+    return Doors(intake, authenticator, idempotency, settings, mqtt, deciding, beyond)

@@ -41,7 +41,7 @@ class Idempotency:
         Raises:
             Problem: 422 when the key was used for another request, 503 when an engine does not answer.
         """
-        place = (caller.key_no, key)
+        place = (caller.key_no, _kept_as(caller, key))
         running = self._running.get(place)
         if running is None:
             task = asyncio.create_task(self._take_once(caller, key, fingerprint, take))
@@ -55,10 +55,11 @@ class Idempotency:
     async def _take_once(
         self, caller: Caller, key: str, fingerprint: bytes, take: Callable[[], Awaitable[Taken]]
     ) -> Taken:
+        kept_as = _kept_as(caller, key)
         try:
             async with self._database.scope(caller.organisation_id) as connection:
                 oldest = to_datetime(self._clock.now_us()) - self._kept_for
-                found = await find_response(connection, caller.key_no, key)
+                found = await find_response(connection, caller.key_no, kept_as)
                 if found is not None and found.created_at < oldest:
                     await forget_responses(connection, oldest)
                     found = None
@@ -67,7 +68,7 @@ class Idempotency:
             taken = await take()
             async with self._database.scope(caller.organisation_id) as connection:
                 first = await remember_response(
-                    connection, caller.organisation_id, caller.key_no, key, fingerprint, _account(taken)
+                    connection, caller.organisation_id, caller.key_no, kept_as, fingerprint, _account(taken)
                 )
         except EngineUnavailable as error:
             raise self._pressure.note(error, POSTGRES) from error
@@ -85,8 +86,15 @@ def fingerprint_of(method: str, path: str, query: bytes, media_type: bytes, body
 
 def mark_of(caller: Caller, key: str, fingerprint: bytes) -> str:
     """The request's own name in the log and among the dead letters."""
-    named = hashlib.sha256(key.encode() + b"\0" + fingerprint).hexdigest()[:32]
+    named = hashlib.sha256(_kept_as(caller, key).encode() + b"\0" + fingerprint).hexdigest()[:32]
     return f"http-{caller.key_no}-{named}"
+
+
+def _kept_as(caller: Caller, key: str) -> str:
+    """The key as it is remembered: devices share a key number, and may choose the same Idempotency-Key."""
+    if caller.device is None:
+        return key
+    return hashlib.sha256(f"{caller.device_no}/{key}".encode()).hexdigest()
 
 
 def _account(taken: Taken) -> dict[str, Any]:

@@ -8,7 +8,6 @@ number at a time.
 
 import asyncio
 import contextlib
-import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -16,7 +15,7 @@ import numpy as np
 import structlog
 
 from kilowatch.accounts.identity import Caller
-from kilowatch.accounts.store.api_keys import ApiKey, create_api_key, list_api_keys
+from kilowatch.accounts.store.device_tokens import ensure_counting_key
 from kilowatch.accounts.store.organisations import find_organisation
 from kilowatch.clock import Clock
 from kilowatch.errors import EngineUnavailable, Problem
@@ -28,7 +27,6 @@ from kilowatch.ingest.directory import Known
 from kilowatch.ingest.gather import Parcel
 from kilowatch.ingest.intake import Intake
 from kilowatch.ingest.pressure import POSTGRES
-from kilowatch.postgres.engine import Connection
 from kilowatch.stream.mqtt import InboxBatch, InboxMessage, MqttInbox
 
 TERMS: Terms = ("mqtt", "reject")
@@ -213,21 +211,8 @@ class MqttDoor:
         if organisation is None:
             return None
         async with self._intake.database.scope(organisation.id) as connection:
-            key = await _ensure_key(connection, organisation.id)
+            key = await ensure_counting_key(connection, organisation.id, KEY_NAME)
         return Caller(organisation.id, slug, key.key_no, frozenset(key.scopes), key.auto_register)
-
-
-async def _ensure_key(connection: Connection, organisation_id: uuid.UUID) -> ApiKey:
-    """The key under whose number the ledger counts what comes over MQTT; its secret is shown to nobody."""
-    cursor: str | None = None
-    while True:
-        page = await list_api_keys(connection, 500, cursor)
-        for key in page.items:
-            if key.name == KEY_NAME and key.revoked_at is None:
-                return key
-        cursor = page.next_cursor
-        if cursor is None:
-            return (await create_api_key(connection, organisation_id, KEY_NAME, ["ingest"]))[0]
 
 
 def _claim(plain: Sequence[Plain], message: InboxMessage) -> bool:

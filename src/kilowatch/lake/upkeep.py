@@ -10,15 +10,18 @@ from dataclasses import dataclass
 import duckdb
 import pyarrow as pa
 
-from kilowatch.lake.connection import engine_errors
+from kilowatch.lake.connection import engine_errors, quoted
 from kilowatch.lake.layout import LEDGER, ROLLUPS, TABLES, LakeTable
-from kilowatch.lake.writing import LakeWriter
+from kilowatch.lake.writing import CATALOG, LakeWriter
 
 MIB = 1024 * 1024
 # Files below the first size are merged often, below the second by the hour, so that a reading is rewritten
 # about three times in its life and not every minute.
 YOUNG_BYTES = 8 * MIB
 GROWN_BYTES = 60 * MIB
+INLINED = f"{CATALOG}.lake.ducklake_inlined_data_tables"
+"""The list of tables in which the catalog holds rows of the lake itself."""
+OLDEST = "SELECT min(snapshot_id) FROM lake.ducklake_snapshot"
 
 
 def merge_files(writer: LakeWriter, below_bytes: int) -> int:
@@ -193,6 +196,17 @@ def clean_up(writer: LakeWriter, keep_minutes: int) -> None:
         ):
             parameters = [keep_minutes] if "$1" in call else []
             writer.connection.execute(call, parameters)
+    drop_expired_rows(writer)
+
+
+def drop_expired_rows(writer: LakeWriter) -> None:
+    """Deletes rows that the catalog holds itself and that no kept snapshot shows any more. DuckLake leaves
+    them for ever, and its `ducklake_flush_inlined_data` mistakes which rows of a sorted table are deleted."""
+    with engine_errors():
+        tables = writer.connection.execute(f"SELECT table_name FROM {INLINED}").fetchall()
+        for (table,) in tables:
+            expired = f"DELETE FROM lake.{table} WHERE end_snapshot <= ({OLDEST})"
+            writer.connection.execute(f"CALL postgres_execute('{CATALOG}', {quoted(expired)})")
 
 
 @dataclass(frozen=True, slots=True)

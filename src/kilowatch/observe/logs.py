@@ -14,9 +14,15 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 MASK = "***"
 TELLING_NAME = re.compile(
-    r"password|passwd|secret|token|authorization|api_?key|cookie|credential", re.IGNORECASE
+    r"password|passwd|secret|token|authorization|api_?key|cookie|credential|recovery|\botp\b|totp",
+    re.IGNORECASE,
 )
-API_KEY = re.compile(r"kw_[A-Za-z0-9_-]{43}")
+CODE = re.compile(r"codes?", re.IGNORECASE)
+DIGITS = re.compile(r"\d{6,}|[a-z2-7]{4}(-[a-z2-7]{4}){3}|(?=.*\d)[a-z2-7]{16}")
+"""What was mailed, or is of an authenticator app; under the name `code`, where other codes are words."""
+API_KEY = re.compile(r"\b(kw[a-z]?)_[A-Za-z0-9_-]{43}")
+WEB_TOKEN = re.compile(r"\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
+BEARER = re.compile(r"\b(Bearer|Token|Basic) [A-Za-z0-9._~+/=-]{16,}", re.IGNORECASE)
 ADDRESS_PASSWORD = re.compile(r"(\w+://[^\s:/@]*:)[^\s@/]+@")
 
 Level = Literal["debug", "info", "warning", "error"]
@@ -73,6 +79,8 @@ def mask_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
 def _masked(value: Any, name: str = "") -> Any:
     if name and TELLING_NAME.search(name) and value is not None and not isinstance(value, bool):
         return MASK
+    if isinstance(value, (str, int)) and CODE.fullmatch(name) and DIGITS.fullmatch(str(value)):
+        return MASK
     if isinstance(value, str):
         return mask_text(value)
     if isinstance(value, dict):
@@ -83,5 +91,6 @@ def _masked(value: Any, name: str = "") -> Any:
 
 
 def mask_text(text: str) -> str:
-    """The text without API keys and without the passwords of addresses."""
-    return ADDRESS_PASSWORD.sub(rf"\1{MASK}@", API_KEY.sub(f"kw_{MASK}", text))
+    """The text without API keys and tokens, and without the passwords of addresses."""
+    text = WEB_TOKEN.sub(MASK, API_KEY.sub(rf"\1_{MASK}", text))
+    return ADDRESS_PASSWORD.sub(rf"\1{MASK}@", BEARER.sub(rf"\1 {MASK}", text))

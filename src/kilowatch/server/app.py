@@ -6,32 +6,46 @@ out only after the change stands, and that this process hears its own changes ev
 
 import secrets
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
 import structlog
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 
 from kilowatch import __version__
 from kilowatch.accounts.access import Access, Rows
 from kilowatch.accounts.access_token import AccessTokens
+from kilowatch.accounts.attempts import Attempts
+from kilowatch.accounts.gate import Gate
 from kilowatch.accounts.identity import Authenticator
 from kilowatch.accounts.mail import Mail, NoMail
 from kilowatch.accounts.people import People
+from kilowatch.accounts.routes.assignments import make_assignment_routes
+from kilowatch.accounts.routes.audit import make_audit_routes
+from kilowatch.accounts.routes.belonging import make_belonging_routes
+from kilowatch.accounts.routes.browser import COOKIE, set_session
+from kilowatch.accounts.routes.device_tokens import make_routes as make_device_token_routes
 from kilowatch.accounts.routes.keys import make_routes as make_key_routes
+from kilowatch.accounts.routes.members import make_member_routes
+from kilowatch.accounts.routes.organisations import make_organisation_routes
 from kilowatch.accounts.routes.people import make_people_routes
+from kilowatch.accounts.routes.second_factor import make_second_factor_routes
+from kilowatch.accounts.second_factor import SecondFactors
 from kilowatch.clock import Clock, SystemClock
 from kilowatch.errors import EngineUnavailable
 from kilowatch.postgres.engine import Database
-from kilowatch.server import health
-from kilowatch.server.credentials import COOKIE, Credentials, is_loopback, set_session
+from kilowatch.server import health, simulation
+from kilowatch.server.body_limit import BodyLimit
+from kilowatch.server.credentials import KEY_LIFE_S, Credentials, is_loopback
 from kilowatch.server.entrance import Entrance
+from kilowatch.server.limits import Limits, Rates, Turnstile
 from kilowatch.server.live import connections
 from kilowatch.server.live.client import Pace
 from kilowatch.server.live.hub import Hub
@@ -44,7 +58,13 @@ from kilowatch.stream.client import Client, Subscription
 from kilowatch.telemetry.query import Lake
 from kilowatch.telemetry.routes import make_routes as make_telemetry_routes
 from kilowatch.wire.figures import FIGURES_SUBJECT
-from kilowatch.wire.live import EVENTS_SUBJECT, REGISTRY_SUBJECT, VALUES_SUBJECT, RegistryChange
+from kilowatch.wire.live import (
+    EVENTS_SUBJECT,
+    REGISTRY_SUBJECT,
+    VALUES_SUBJECT,
+    LiveEvent,
+    RegistryChange,
+)
 
 log = structlog.get_logger()
 
@@ -76,9 +96,17 @@ class Parts:
     """OpenAPI paths that another application of this process answers."""
     page: Path | None = None
     """Folder of the web page, with `index.html`."""
+    simulator_key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
+    """The secret shared with the simulator, which homes to try come from."""
     demo_key: str | None = None
     """A key with the scope `read` that browsers of this machine are given on a demo instance."""
     pace: Pace = field(default_factory=Pace)
+    rates: Rates = field(default_factory=Rates)
+    """How often somebody may ask."""
+    login_tries: int = 10
+    """Wrong passwords and codes for an account from one address before it has to wait."""
+    cors_origins: Sequence[str] = ()
+    """Other sites whose pages may ask, with credentials of their own."""
 
 
 @dataclass(slots=True)
@@ -133,7 +161,8 @@ def create_app(parts: Parts) -> Application:
     tokens = parts.tokens or AccessTokens(secrets.token_bytes(32), parts.clock)
     if parts.authenticator is None:
         parts.authenticator = Authenticator(parts.database, parts.clock, tokens=tokens)
-    credentials = Credentials(parts.authenticator)
+    limits = Limits(parts.clock, parts.rates)
+    credentials = Credentials(parts.authenticator, limits)
     hub = Hub(HouseRegistry(parts.database, parts.lake, parts.clock), pace=parts.pace)
 
     @asynccontextmanager
@@ -151,22 +180,27 @@ def create_app(parts: Parts) -> Application:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        max_body_size=BODY_BYTES,
         lifespan=lifespan,
         generate_unique_id_function=lambda route: route.name,
     )
     application = Application(parts, hub, app)
     announce = _announcer(parts, application._hear_change)
-    access = Access(parts.database, credentials.may, credentials.anybody, announce)
+    access = Access(parts.database, credentials.may, credentials.anybody, announce, _teller(parts, hub))
     api = APIRouter(prefix="/api/v1")
     api.include_router(make_key_routes(access))
     mail = parts.mail or NoMail()
-    people = People(
-        parts.database, tokens, mail, parts.clock, parts.session_days, create_organisation_with_home
-    )
-    api.include_router(make_people_routes(access, people))
+    people = _people(parts, tokens, mail)
+    for routes in (make_people_routes(access, people), make_second_factor_routes(access, people)):
+        api.include_router(routes, dependencies=[Depends(limits.count_signing_in)])
+    api.include_router(make_belonging_routes(access, people))
+    api.include_router(make_organisation_routes(access, create_organisation_with_home))
+    api.include_router(make_member_routes(access, mail))
+    api.include_router(make_assignment_routes(access))
+    api.include_router(make_audit_routes(access))
     api.include_router(credentials.make_routes())
-    api.include_router(make_site_routes(access))
+    api.include_router(make_site_routes(access, parts.clock))
+    api.include_router(simulation.make_routes(access, parts.lake, parts.simulator_key))
+    api.include_router(make_device_token_routes(access))
     api.include_router(make_telemetry_routes(access, parts.lake, parts.clock))
     api.include_router(connections.make_routes(hub, credentials))
     app.include_router(api)
@@ -175,9 +209,39 @@ def create_app(parts: Parts) -> Application:
         _add_page(app, parts.page, parts.demo_key)
     add_problem_handlers(app)
     app.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM_BYTES, compresslevel=GZIP_LEVEL)
+    app.add_middleware(BodyLimit, most=BODY_BYTES)
+    app.add_middleware(Turnstile, limits=limits)
+    if parts.cors_origins:
+        _let_in(app, parts.cors_origins)
     app.add_middleware(Entrance)
     describe(app, parts.documented_doors)
     return application
+
+
+def _people(parts: Parts, tokens: AccessTokens, mail: Mail) -> People:
+    second_factors = SecondFactors(tokens.derive_key("second factors"), parts.clock)
+    gate = Gate(parts.database, Attempts(parts.clock, parts.login_tries), second_factors)
+    return People(
+        parts.database,
+        tokens,
+        mail,
+        parts.clock,
+        parts.session_days,
+        create_organisation_with_home,
+        gate,
+    )
+
+
+def _let_in(app: FastAPI, origins: Sequence[str]) -> None:
+    """Lets pages of these sites ask, never with the cookies of this one."""
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=list(origins),
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Organisation", "X-Request-Id"],
+        expose_headers=["RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-Id"],
+        allow_credentials=False,
+    )
 
 
 def build_document(doors: Mapping[str, Any]) -> str:
@@ -213,6 +277,22 @@ def _announcer(parts: Parts, hear: Callable[[bytes], None]) -> Callable[[uuid.UU
     return announce
 
 
+def _teller(parts: Parts, hub: Hub) -> Callable[[LiveEvent], Awaitable[None]]:
+    async def tell(event: LiveEvent) -> None:
+        message = event.encode()
+        if parts.stream is None:
+            hub.take_event(message)
+            return
+        try:
+            await parts.stream.publish(EVENTS_SUBJECT, message)
+        except EngineUnavailable as error:
+            # Whoever listens at this process hears of it all the same.
+            hub.take_event(message)
+            log.warning("live.event_untold", topic=event.topic, reason=str(error))
+
+    return tell
+
+
 def _add_page(app: FastAPI, folder: Path, demo_key: str | None) -> None:
     """Serves the web page; on a demo instance a browser of this machine is signed in by asking for it."""
 
@@ -220,7 +300,7 @@ def _add_page(app: FastAPI, folder: Path, demo_key: str | None) -> None:
     async def get_page(request: Request) -> Response:
         response = FileResponse(folder / "index.html", headers={"Cache-Control": "no-cache"})
         if demo_key is not None and COOKIE not in request.cookies and is_loopback(request):
-            set_session(request, response, demo_key)
+            set_session(request, response, demo_key, KEY_LIFE_S)
         return response
 
     app.mount("/", StaticFiles(directory=folder), name="page")

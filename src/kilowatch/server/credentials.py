@@ -1,8 +1,8 @@
 """Who is calling over HTTP: an `Authorization` header, or the session cookie of a browser.
 
 Keeps true that a browser's cookie works only for pages of this very instance: anything that changes
-something, and every WebSocket, must come from an origin that is the host asked. The cookie holds an API key,
-is out of reach of scripts, and is never sent from other sites.
+something, and every WebSocket, must come from an origin that is the host asked. The cookie holds an API key
+or an access token, is out of reach of scripts, and is never sent from other sites.
 """
 
 import ipaddress
@@ -16,10 +16,18 @@ from starlette.requests import HTTPConnection
 from kilowatch.accounts.access import Guard
 from kilowatch.accounts.identity import Authenticator, Caller, require_right
 from kilowatch.accounts.rights import RIGHTS, Verb
+from kilowatch.accounts.routes.browser import (
+    COOKIE,
+    DAY_S,
+    forget_session,
+    require_own_origin,
+    set_session,
+)
 from kilowatch.errors import Problem
+from kilowatch.server.limits import Limits
 
-COOKIE = "kilowatch_session"
-COOKIE_DAYS = 30
+KEY_LIFE_S = 30 * DAY_S
+"""How long a browser keeps an API key."""
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -34,15 +42,16 @@ class SessionWanted(BaseModel):
 class Credentials:
     """Resolves callers; `anybody`, and what `may` makes, are dependencies of routes."""
 
-    def __init__(self, authenticator: Authenticator) -> None:
+    def __init__(self, authenticator: Authenticator, limits: Limits) -> None:
         self._authenticator = authenticator
+        self._limits = limits
 
     async def find_caller(self, connection: HTTPConnection, organisation: str | None = None) -> Caller:
         """The caller behind a request or a WebSocket; a person in the organisation that is named here, or by
         the request.
 
         Raises:
-            Problem: 401, or 403 for a browser that comes from elsewhere.
+            Problem: 401, or 403 for a browser that comes from elsewhere; 429.
             EngineUnavailable: if PostgreSQL cannot be asked.
         """
         header = connection.headers.get("authorization")
@@ -53,7 +62,19 @@ class Credentials:
                 require_own_origin(connection)
             header = f"Bearer {cookie}"
         named = organisation or connection.headers.get("x-organisation")
-        return await self._authenticator.authenticate(header, named)
+        caller = await self._authenticate(connection, header, named)
+        self._limits.count_caller(connection, caller)
+        return caller
+
+    async def _authenticate(
+        self, connection: HTTPConnection, header: str | None, organisation: str | None = None
+    ) -> Caller:
+        try:
+            return await self._authenticator.authenticate(header, organisation)
+        except Problem as problem:
+            if problem.status == 401 and header is not None:
+                self._limits.count_stranger(connection)
+            raise
 
     async def anybody(self, request: Request) -> Caller:
         """A caller with valid credentials, whatever they may do."""
@@ -67,7 +88,7 @@ class Credentials:
             require_right(caller, resource, verb)
             return caller
 
-        RIGHTS[resource, verb]
+        require.right = RIGHTS[resource, verb]  # type: ignore[attr-defined]
         return require
 
     async def _find_there(self, request: Request) -> Caller:
@@ -95,38 +116,15 @@ class Credentials:
             """Opens a browser session: the key goes into a cookie that scripts cannot read."""
             if request.headers.get("origin") is not None:
                 require_own_origin(request)
-            await self._authenticator.authenticate(f"Bearer {wanted.key}")
-            set_session(request, response, wanted.key)
+            await self._authenticate(request, f"Bearer {wanted.key}")
+            set_session(request, response, wanted.key, KEY_LIFE_S)
 
         @routes.delete("/session", status_code=204, tags=["accounts"])
         async def close_session(request: Request, response: Response) -> None:
-            """Ends the browser session."""
-            response.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=_is_secure(request))
+            """Forgets the browser session; one that somebody signed in to goes on elsewhere."""
+            forget_session(request, response)
 
         return routes
-
-
-def set_session(request: HTTPConnection, response: Response, key: str) -> None:
-    """Puts the session cookie into a response."""
-    response.set_cookie(
-        COOKIE,
-        key,
-        max_age=COOKIE_DAYS * 86_400,
-        httponly=True,
-        samesite="strict",
-        secure=_is_secure(request),
-    )
-
-
-def require_own_origin(connection: HTTPConnection) -> None:
-    """Lets a browser pass whose page came from this instance.
-
-    Raises:
-        Problem: 403 `foreign_origin`.
-    """
-    origin = urlsplit(connection.headers.get("origin", ""))
-    if not origin.netloc or origin.netloc.lower() != connection.headers.get("host", "").lower():
-        raise Problem(403, "foreign_origin", "A browser session works only on this instance's own pages.")
 
 
 def is_loopback(connection: HTTPConnection) -> bool:
@@ -148,7 +146,3 @@ def _is_loopback_name(name: str) -> bool:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False
-
-
-def _is_secure(connection: HTTPConnection) -> bool:
-    return connection.url.scheme in ("https", "wss")

@@ -14,8 +14,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kilowatch.errors import Problem
 from kilowatch.observe.request import ORIGIN, RequestOrigin
-from kilowatch.server.problems import problem_response
-from kilowatch.wire.headers import NO_STORE, SECURITY_HEADERS
+from kilowatch.server.limits import standing_headers
+from kilowatch.server.problems import REQUEST_ID, problem_response
+from kilowatch.wire.headers import NO_STORE, SECURITY_HEADERS, STRICT_TRANSPORT
 
 DECENT_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
@@ -33,7 +34,7 @@ class Entrance:
             await self._app(scope, receive, send)
             return
         request_id = find_request_id(scope)
-        scope["kilowatch.request_id"] = request_id
+        scope[REQUEST_ID] = request_id
         sender = scope.get("client")
         told = ORIGIN.set(RequestOrigin(request_id, sender[0] if sender else None))
         try:
@@ -88,7 +89,9 @@ def find_request_id(scope: Scope) -> str:
 
 
 def _extra_headers(scope: Scope, message: Message, request_id: str) -> list[tuple[bytes, bytes]]:
-    extra = [(b"x-request-id", request_id.encode()), *SECURITY_HEADERS]
+    extra = [(b"x-request-id", request_id.encode()), *SECURITY_HEADERS, *standing_headers(scope)]
+    if scope["scheme"] == "https":
+        extra.append(STRICT_TRANSPORT)
     names = {name.lower() for name, _ in message.get("headers", ())}
     if scope["path"].startswith("/api/") and b"cache-control" not in names:
         extra.append(NO_STORE)

@@ -1,7 +1,8 @@
 """The OpenAPI document: what FastAPI derives from the routes, made to say what really happens.
 
-Adds the doors that another application answers, how callers identify themselves, and the problem document
-that every refusal is. Keeps true that the committed `docs/reference/openapi.json` is this document.
+Adds the right that each operation needs, the doors that another application answers, how callers identify
+themselves, and the problem document that every refusal is. Keeps true that the committed
+`docs/reference/openapi.json` is this document, and that a right in it is the one that the guard asks for.
 """
 
 import copy
@@ -10,8 +11,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import iter_route_contexts
 
+from kilowatch.accounts.rights import Right
 from kilowatch.server.problems import PROBLEM_TYPE
 
 WAYS_IN = ("signup", "verify", "login", "refresh", "logout", "forgot-password", "reset-password")
@@ -58,14 +62,31 @@ SECURITY = {
 def describe(app: FastAPI, doors: Mapping[str, Any]) -> None:
     """Makes `app.openapi()` the document, which FastAPI serves."""
 
-    def document() -> dict[str, Any]:
+    def describe_app() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _complete(
-                get_openapi(title=app.title, version=app.version, routes=app.routes), doors
-            )
+            document = get_openapi(title=app.title, version=app.version, routes=app.routes)
+            app.openapi_schema = _complete(document, doors, find_rights(app))
         return app.openapi_schema
 
-    app.openapi = document  # type: ignore[method-assign]
+    app.openapi = describe_app  # type: ignore[method-assign]
+
+
+def find_rights(app: FastAPI) -> dict[str, Right]:
+    """Operation -> the right of `rights.py` that its route's guard asks for."""
+    found: dict[str, Right] = {}
+    for context in iter_route_contexts(app.routes):
+        dependant = getattr(context, "dependant", None)
+        right = None if dependant is None else _right_of(dependant)
+        if right is not None:
+            found[context.unique_id] = right
+    return found
+
+
+def _right_of(dependant: Dependant) -> Right | None:
+    """The outermost guard's; one that is made of another may ask for more than that one does."""
+    right: Right | None = getattr(dependant.call, "right", None)
+    inner = (_right_of(one) for one in dependant.dependencies)
+    return right or next((one for one in inner if one is not None), None)
 
 
 def write_document(document: Mapping[str, Any]) -> str:
@@ -73,7 +94,9 @@ def write_document(document: Mapping[str, Any]) -> str:
     return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def _complete(document: dict[str, Any], doors: Mapping[str, Any]) -> dict[str, Any]:
+def _complete(
+    document: dict[str, Any], doors: Mapping[str, Any], rights: Mapping[str, Right]
+) -> dict[str, Any]:
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     schemas.pop("HTTPValidationError", None)
@@ -87,6 +110,9 @@ def _complete(document: dict[str, Any], doors: Mapping[str, Any]) -> dict[str, A
             responses = operation.setdefault("responses", {})
             responses.pop("422", None)
             responses["default"] = REFUSAL
+            right = rights.get(operation.get("operationId", ""))
+            if right is not None:
+                operation["x-right"] = f"{right.resource}:{right.verb}"
             if path not in OPEN_PATHS:
                 operation["security"] = [{"key": []}, {"session": []}]
     return document

@@ -14,6 +14,8 @@ from kilowatch.errors import TITLES, EngineUnavailable, Fault, Problem, problem_
 
 PROBLEM_TYPE = "application/problem+json"
 RETRY_AFTER_S = 2
+REQUEST_ID = "kilowatch.request_id"
+"""Where a request's scope has its id."""
 
 CODES = {
     400: "malformed",
@@ -35,7 +37,7 @@ log = structlog.get_logger()
 
 def request_id_of(request: Request) -> str:
     """The id that the entrance gave this request."""
-    return str(request.scope.get("kilowatch.request_id", ""))
+    return str(request.scope.get(REQUEST_ID, ""))
 
 
 def problem_response(problem: Problem, request_id: str) -> Response:

@@ -6,7 +6,7 @@ that tells clients to come back, and what is still open after a few seconds is c
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -49,8 +49,10 @@ def make_server(
     ping_s: float = PING_S,
     silence_s: float = SILENCE_S,
     http: type[asyncio.Protocol] | Literal["httptools"] = "httptools",
+    trusted_proxies: Sequence[str] = (),
 ) -> Server:
-    """A server for `app`; `before_end` is `Application.stop`, `http` the connection that speaks HTTP.
+    """A server for `app`; `before_end` is `Application.stop`, `http` the connection that speaks HTTP;
+    only `trusted_proxies` (addresses, networks) may say in X-Forwarded-For and -Proto for whom they ask.
 
     Serve it with `await server.serve(sockets)`.
     """
@@ -69,6 +71,8 @@ def make_server(
         backlog=BACKLOG,
         access_log=False,
         server_header=False,
+        proxy_headers=bool(trusted_proxies),
+        forwarded_allow_ips=list(trusted_proxies),
         log_config=None,
         lifespan="on",
     )

@@ -1,6 +1,5 @@
 """A device: a meter, appliance, machine, charger, battery or inverter in a site. Pure."""
 
-import json
 import math
 import re
 import uuid
@@ -11,19 +10,20 @@ from typing import Any
 
 from kilowatch.errors import Fault
 from kilowatch.ids import DEVICE_ID, name_faults
-from kilowatch.sites.site import label_faults, matches
+from kilowatch.sites.site import label_faults, matches, metadata_faults
 
 DEVICE_STATUSES = ("active", "inactive", "maintenance", "error")
+DEVICE_STATES = ("on", "off", "standby")
 DEVICE_TYPE = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 DEFAULT_TYPE = "meter"
-METADATA_MAX_BYTES = 16_384
 LABELS = {"room": 100, "icon": 64, "region": 100}
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
     """device_no: its number in frames and series; id: its name to the outside, unique in its organisation;
-    rated_power_w, idle_threshold_w: in watts; energy_metric_no: the metric that its energy is made from."""
+    rated_power_w, idle_threshold_w: in watts; energy_metric_no: the metric that its energy is made from;
+    last_seen: when a message of it last came in, some seconds late."""
 
     device_no: int
     organisation_id: uuid.UUID
@@ -42,6 +42,20 @@ class Device:
     created_at: datetime
     state: str
     token_made_at: datetime | None
+    last_seen: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class DemoDevice:
+    """A device of a home to try, and what is played of it."""
+
+    site_id: uuid.UUID
+    organisation_id: uuid.UUID
+    time_zone: str
+    made_at: datetime
+    device_no: int
+    id: str
+    state: str
 
 
 def device_faults(values: Mapping[str, Any]) -> list[Fault]:
@@ -56,10 +70,12 @@ def device_faults(values: Mapping[str, Any]) -> list[Fault]:
     if "status" in values and values["status"] not in DEVICE_STATUSES:
         detail = f"status is one of {', '.join(DEVICE_STATUSES)}."
         faults.append(Fault("bad_status", detail, pointer="/status"))
-    if "metadata" in values and not _is_metadata(values["metadata"]):
-        detail = f"metadata is a JSON object of at most {METADATA_MAX_BYTES} bytes, without NUL characters."
-        faults.append(Fault("bad_metadata", detail, pointer="/metadata"))
-    return faults + _power_faults(values) + label_faults(values, LABELS)
+    return faults + metadata_faults(values) + _power_faults(values) + label_faults(values, LABELS)
+
+
+def toggled(state: str) -> str:
+    """The state after a push of the button: what is off or on standby goes on, what is on goes off."""
+    return "off" if state == "on" else "on"
 
 
 def _power_faults(values: Mapping[str, Any]) -> list[Fault]:
@@ -75,14 +91,3 @@ def _power_faults(values: Mapping[str, Any]) -> list[Fault]:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _is_metadata(value: object) -> bool:
-    if not isinstance(value, dict):
-        return False
-    try:
-        # Unlike this one, msgspec's encoder would quietly make null of NaN, which jsonb does not take.
-        encoded = json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
-    except (TypeError, ValueError):
-        return False
-    return len(encoded) <= METADATA_MAX_BYTES and b"\\u0000" not in encoded

@@ -9,15 +9,22 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from kilowatch.accounts.access import Access
 from kilowatch.accounts.identity import Caller
+from kilowatch.accounts.store.audit import record_by
+from kilowatch.clock import Clock
 from kilowatch.errors import Problem
 from kilowatch.ids import DEVICE_ID
 from kilowatch.postgres.page import LIMIT_DEFAULT, LIMIT_MAX
 from kilowatch.sites import store
 from kilowatch.sites.device import DEFAULT_TYPE, DEVICE_TYPE
+from kilowatch.wire.live import LiveEvent
 
 SiteKind = Literal["home", "plant", "microgrid", "area"]
 DeviceStatus = Literal["active", "inactive", "maintenance", "error"]
+DeviceState = Literal["on", "off", "standby"]
+PRINTABLE = r"^[^\x00]*$"
+REGION = "One of the organisation's regions, if it has any; else any name."
 Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX)]
+Label = Annotated[str | None, Query(min_length=1, max_length=100, pattern=PRINTABLE)]
 DeviceId = Annotated[str, Path(description="The device's id, a slug.", examples=["D1"])]
 
 
@@ -38,8 +45,10 @@ class Site(BaseModel):
     time_zone: str = Field(
         description="IANA name; days and hours are this zone's.", examples=["Europe/Berlin"]
     )
-    currency: str = Field(examples=["EUR"])
+    currency: str = Field(description="A code of ISO 4217.", examples=["EUR"])
     region: str | None
+    icon: str | None
+    metadata: dict[str, Any]
     created_at: datetime
 
 
@@ -59,7 +68,9 @@ class SiteWanted(Strict):
     name: str
     time_zone: str = "UTC"
     currency: str = "EUR"
-    region: str | None = None
+    region: str | None = Field(None, description=REGION)
+    icon: str | None = None
+    metadata: dict[str, Any] = Field(default_factory=dict)
 
 
 class SiteChanges(Strict):
@@ -69,7 +80,9 @@ class SiteChanges(Strict):
     name: str = ""
     time_zone: str = ""
     currency: str = ""
-    region: str | None = None
+    region: str | None = Field(None, description=REGION)
+    icon: str | None = None
+    metadata: dict[str, Any] = Field(default_factory=dict)
 
 
 class Device(BaseModel):
@@ -88,6 +101,9 @@ class Device(BaseModel):
     region: str | None
     metadata: dict[str, Any]
     status: DeviceStatus
+    state: DeviceState
+    last_seen: datetime | None = Field(description="When it last sent something, some seconds late.")
+    token_made_at: datetime | None = Field(description="When its token was made; null without one.")
     created_at: datetime
 
 
@@ -111,9 +127,21 @@ class DeviceWanted(Strict):
     icon: str | None = None
     rated_power_w: float | None = None
     idle_threshold_w: float | None = None
-    region: str | None = None
+    region: str | None = Field(None, description=REGION)
     metadata: dict[str, Any] = Field(default_factory=dict)
     status: DeviceStatus = "active"
+
+
+class StateWanted(Strict):
+    """What a device shall be."""
+
+    state: DeviceState
+
+
+class Toggle(Strict):
+    """What a device shall be; without a state the other one: `off` when it is on, else `on`."""
+
+    state: DeviceState | None = None
 
 
 class DeviceChanges(Strict):
@@ -126,16 +154,17 @@ class DeviceChanges(Strict):
     icon: str | None = None
     rated_power_w: float | None = None
     idle_threshold_w: float | None = None
-    region: str | None = None
+    region: str | None = Field(None, description=REGION)
     metadata: dict[str, Any] = Field(default_factory=dict)
     status: DeviceStatus = "active"
 
 
-def make_routes(access: Access) -> APIRouter:
+def make_routes(access: Access, clock: Clock) -> APIRouter:
     """The routes of this room."""
     routes = APIRouter()
     _add_site_routes(routes, access)
     _add_device_routes(routes, access)
+    _add_state_routes(routes, access, clock)
     return routes
 
 
@@ -185,9 +214,10 @@ def _add_site_routes(routes: APIRouter, access: Access) -> None:
     async def delete_site(
         site_id: uuid.UUID, caller: Annotated[Caller, Depends(access.may("sites", "delete"))]
     ) -> None:
-        """Removes a site that has no devices and is not the last."""
+        """Removes a site that is not the last, its devices, and everything that these told."""
         async with access.database.scope(caller.sight) as connection:
             await store.delete_site(connection, site_id)
+            await record_by(connection, caller, "site.deleted", site_id)
         await access.announce(caller.organisation_id, "sites")
 
 
@@ -200,12 +230,14 @@ def _add_device_routes(routes: APIRouter, access: Access) -> None:
         site_id: uuid.UUID | None = None,
         type: Annotated[str | None, Query(pattern=f"^{DEVICE_TYPE.pattern}$")] = None,  # noqa: A002
         status: DeviceStatus | None = None,
+        state: DeviceState | None = None,
+        room: Label = None,
+        region: Label = None,
     ) -> Devices:
         """The organisation's devices in the order of their making."""
         async with access.database.scope(caller.sight) as connection:
-            page = await store.list_devices(
-                connection, limit, cursor, site_id=site_id, type=type, status=status
-            )
+            narrowed = {"type": type, "status": status, "state": state, "room": room, "region": region}
+            page = await store.list_devices(connection, limit, cursor, site_id=site_id, **narrowed)
         return Devices.model_validate(page)
 
     @routes.post("/devices", status_code=201, tags=["devices"])
@@ -248,10 +280,46 @@ def _add_device_routes(routes: APIRouter, access: Access) -> None:
     async def delete_device(
         device_id: DeviceId, caller: Annotated[Caller, Depends(access.may("devices", "delete"))]
     ) -> None:
-        """Removes a device; nobody is told its readings any more."""
+        """Removes a device and everything that it told."""
         async with access.database.scope(caller.sight) as connection:
             await store.delete_device(connection, _device_id(device_id))
+            await record_by(connection, caller, "device.deleted", device_id)
         await access.announce(caller.organisation_id, "devices")
+
+
+def _add_state_routes(routes: APIRouter, access: Access, clock: Clock) -> None:
+    async def switch(caller: Caller, device_id: str, state: DeviceState | None) -> Device:
+        async with access.database.scope(caller.sight) as connection:
+            device = await store.set_state(connection, _device_id(device_id), state)
+        # No word of a changed registry: nobody's copy holds states.
+        event = LiveEvent(
+            organisation=str(caller.organisation_id),
+            topic=f"devices.{device.id}",
+            ts_us=clock.now_us(),
+            type="device",
+            data={"device": device.id, "state": device.state},
+            device_no=device.device_no,
+        )
+        await access.tell(event)
+        return Device.model_validate(device)
+
+    @routes.post("/devices/{device_id}/state", tags=["devices"])
+    async def set_device_state(
+        device_id: DeviceId,
+        wanted: StateWanted,
+        caller: Annotated[Caller, Depends(access.may("device_state", "change"))],
+    ) -> Device:
+        """Switches a device; whoever listens to it is told."""
+        return await switch(caller, device_id, wanted.state)
+
+    @routes.post("/devices/{device_id}/toggle", tags=["devices"])
+    async def toggle_device(
+        device_id: DeviceId,
+        caller: Annotated[Caller, Depends(access.may("device_state", "change"))],
+        wanted: Toggle | None = None,
+    ) -> Device:
+        """Switches a device off when it is on, and on when it is not; or to the state that is asked for."""
+        return await switch(caller, device_id, None if wanted is None else wanted.state)
 
 
 def _device_id(text: str) -> str:

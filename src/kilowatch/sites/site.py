@@ -1,8 +1,9 @@
 """A site: a home, plant, microgrid or grid area, with the time zone that its days follow. Pure."""
 
+import json
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,10 +11,11 @@ from typing import Any
 from kilowatch.errors import Fault
 from kilowatch.ids import name_faults
 from kilowatch.period import is_zone
+from kilowatch.sites.currency import CURRENCIES
 
 SITE_KINDS = ("home", "plant", "microgrid", "area")
-CURRENCY = re.compile(r"[A-Z]{3}")
-REGION_MAX = 100
+METADATA_MAX_BYTES = 16_384
+LABELS = {"icon": 64, "region": 100}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +43,38 @@ def site_faults(values: Mapping[str, Any]) -> list[Fault]:
     if "time_zone" in values and not is_zone(values["time_zone"]):
         detail = "time_zone is the name of an IANA time zone, such as Europe/Berlin or UTC."
         faults.append(Fault("bad_time_zone", detail, pointer="/time_zone"))
-    if "currency" in values and not matches(CURRENCY, values["currency"]):
-        detail = "currency is an ISO 4217 code of three capitals, such as EUR."
+    if "currency" in values and values["currency"] not in CURRENCIES:
+        detail = "currency is a code of ISO 4217, such as EUR."
         faults.append(Fault("bad_currency", detail, pointer="/currency"))
-    return faults + label_faults(values, {"region": REGION_MAX})
+    return faults + metadata_faults(values) + label_faults(values, LABELS)
+
+
+def region_faults(region: str | None, regions: Sequence[str]) -> list[Fault]:
+    """What is wrong with the region of a site or device in an organisation with these regions; where it has
+    none of its own, any goes."""
+    if region is None or not regions or region in regions:
+        return []
+    detail = f"There is no region {region!r}; the organisation has {', '.join(regions)}."
+    return [Fault("unknown_region", detail, pointer="/region")]
+
+
+def metadata_faults(values: Mapping[str, Any]) -> list[Fault]:
+    """What is wrong with free metadata."""
+    if "metadata" not in values or _is_metadata(values["metadata"]):
+        return []
+    detail = f"metadata is a JSON object of at most {METADATA_MAX_BYTES} bytes, without NUL characters."
+    return [Fault("bad_metadata", detail, pointer="/metadata")]
+
+
+def _is_metadata(value: object) -> bool:
+    if not isinstance(value, dict):
+        return False
+    try:
+        # Unlike this one, msgspec's encoder would quietly make null of NaN, which jsonb does not take.
+        encoded = json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+    except (TypeError, ValueError):
+        return False
+    return len(encoded) <= METADATA_MAX_BYTES and b"\\u0000" not in encoded
 
 
 def matches(pattern: re.Pattern[str], value: object) -> bool:

@@ -13,17 +13,28 @@ from typing import Any
 from sqlalchemy import delete, literal, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
-from kilowatch.accounts.store.organisations import Organisation, create_organisation
+from kilowatch.accounts.store.api_keys import delete_api_key
+from kilowatch.accounts.store.organisations import (
+    Organisation,
+    create_organisation,
+    get_organisation,
+)
 from kilowatch.errors import Fault, Problem
 from kilowatch.ids import DEVICE_ID, new_id
 from kilowatch.postgres.engine import Connection
 from kilowatch.postgres.page import LIMIT_DEFAULT, Page, check_limit, make_page, read_cursor
-from kilowatch.sites.device import DEFAULT_TYPE, Device, device_faults
-from kilowatch.sites.site import Site, site_faults
-from kilowatch.sites.tables import devices, sites
+from kilowatch.sites.device import DEFAULT_TYPE, DEVICE_STATES, DemoDevice, Device, device_faults, toggled
+from kilowatch.sites.site import Site, region_faults, site_faults
+from kilowatch.sites.tables import device_sightings, devices, sites
 
-DEVICE_COLUMNS = [column for column in devices.c if column.name != "token_hash"]
-SITE_CHANGEABLE = frozenset({"kind", "name", "time_zone", "currency", "region"})
+LAST_SEEN = (
+    select(device_sightings.c.last_seen)
+    .where(device_sightings.c.device_no == devices.c.device_no)
+    .scalar_subquery()
+    .label("last_seen")
+)
+DEVICE_COLUMNS = [*(column for column in devices.c if column.name != "token_hash"), LAST_SEEN]
+SITE_CHANGEABLE = frozenset({"kind", "name", "time_zone", "currency", "region", "icon", "metadata"})
 DEVICE_CHANGEABLE = frozenset(
     {"site_id", "name", "type", "room", "icon", "rated_power_w", "idle_threshold_w"}
     | {"region", "metadata", "status"}
@@ -50,14 +61,18 @@ async def create_site(
     time_zone: str = "UTC",
     currency: str = "EUR",
     region: str | None = None,
+    **more: Any,
 ) -> Site:
-    """A new site.
+    """A new site; `more` are its icon and metadata.
 
     Raises:
-        Problem: 422 with all that is wrong.
+        Problem: 422 with all that is wrong, or `unknown_region`.
     """
     values = {"kind": kind, "name": name, "time_zone": time_zone, "currency": currency, "region": region}
-    _refuse(site_faults(values), "The site cannot be made like this.")
+    values |= more
+    faults = _unchangeable(more, SITE_CHANGEABLE) + site_faults(values)
+    _refuse(faults, "The site cannot be made like this.")
+    await _check_region(connection, organisation_id, values)
     made = insert(sites).values(id=new_id(), organisation_id=organisation_id, **values).returning(sites)
     return Site(**(await connection.execute(made)).mappings().one())
 
@@ -92,12 +107,14 @@ async def update_site(connection: Connection, site_id: uuid.UUID, changes: Mappi
     """Changes the given fields. A new time zone or currency holds from now on; what was rolled up stays.
 
     Raises:
-        Problem: 404, or 422 with all that is wrong.
+        Problem: 404, or 422 with all that is wrong, or `unknown_region`.
     """
     faults = _unchangeable(changes, SITE_CHANGEABLE) + site_faults(changes)
     _refuse(faults, "The site cannot be changed like this.")
+    site = await get_site(connection, site_id)
     if not changes:
-        return await get_site(connection, site_id)
+        return site
+    await _check_region(connection, site.organisation_id, changes)
     changed = update(sites).where(sites.c.id == site_id).values(**changes).returning(sites)
     row = (await connection.execute(changed)).mappings().one_or_none()
     if row is None:
@@ -106,10 +123,10 @@ async def update_site(connection: Connection, site_id: uuid.UUID, changes: Mappi
 
 
 async def delete_site(connection: Connection, site_id: uuid.UUID) -> None:
-    """Removes an empty site.
+    """Removes a site, its devices and everything that they told.
 
     Raises:
-        Problem: 404; 409 while it has devices, or when it is the organisation's last.
+        Problem: 404; 409 when it is the organisation's last: devices that register themselves need a home.
     """
     site = await get_site(connection, site_id)
     # All sites of the organisation are locked, so that two deletions cannot each leave the other's.
@@ -117,10 +134,12 @@ async def delete_site(connection: Connection, site_id: uuid.UUID) -> None:
     others = (await connection.execute(locked.with_for_update())).all()
     if len(others) < 2:
         raise Problem(409, "last_site", "This is the organisation's only site; make another one first.")
-    used = select(devices.c.device_no).where(devices.c.site_id == site_id).limit(1)
-    if (await connection.execute(used)).one_or_none() is not None:
-        raise Problem(409, "site_in_use", "The site has devices; move or delete them first.")
-    await connection.execute(delete(sites).where(sites.c.id == site_id))
+    await connection.execute(delete(devices).where(devices.c.site_id == site_id))
+    gone = await connection.execute(delete(sites).where(sites.c.id == site_id))
+    if gone.rowcount == 0:
+        raise _no_site(site_id)
+    if site.demo_key_no is not None:
+        await delete_api_key(connection, site.demo_key_no)
 
 
 async def create_device(
@@ -133,11 +152,12 @@ async def create_device(
     """A new device; without a site in the organisation's oldest, without a name called like its id.
 
     Raises:
-        Problem: 422 with all that is wrong, or `unknown_site`; 409 `device_exists`.
+        Problem: 422 with all that is wrong, or `unknown_site`, `unknown_region`; 409 `device_exists`.
     """
     values = {"id": device_id, "name": device_id, "type": DEFAULT_TYPE, **fields}
     faults = _unchangeable(fields, DEVICE_CHANGEABLE) + device_faults(values)
     _refuse(faults, "The device cannot be made like this.")
+    await _check_region(connection, organisation_id, values)
     values["site_id"] = await _site_for(connection, organisation_id, site_id)
     made = (
         insert(devices)
@@ -157,7 +177,7 @@ async def list_devices(
     cursor: str | None = None,
     **equal_to: Any,
 ) -> Page[Device]:
-    """The devices in the order of their making; `equal_to` narrows by columns such as `site_id` or `type`."""
+    """The devices in the order of their making; `equal_to` narrows by columns such as `site_id` or `room`."""
     query = select(*DEVICE_COLUMNS).order_by(devices.c.device_no).limit(check_limit(limit) + 1)
     query = query.where(*(devices.c[name] == value for name, value in equal_to.items() if value is not None))
     if cursor is not None:
@@ -183,13 +203,14 @@ async def update_device(connection: Connection, device_id: str, changes: Mapping
     """Changes the given fields; `metadata` is replaced as a whole.
 
     Raises:
-        Problem: 404, or 422 with all that is wrong.
+        Problem: 404, or 422 with all that is wrong, or `unknown_site`, `unknown_region`.
     """
     faults = _unchangeable(changes, DEVICE_CHANGEABLE) + device_faults(changes)
     _refuse(faults, "The device cannot be changed like this.")
     device = await get_device(connection, device_id)
     if not changes:
         return device
+    await _check_region(connection, device.organisation_id, changes)
     if "site_id" in changes:
         await _site_for(connection, device.organisation_id, changes["site_id"])
     changed = update(devices).where(devices.c.device_no == device.device_no).values(**changes)
@@ -199,8 +220,28 @@ async def update_device(connection: Connection, device_id: str, changes: Mapping
     return Device(**row)
 
 
+async def set_state(connection: Connection, device_id: str, state: str | None) -> Device:
+    """Switches a device; without a state to the other one. It is locked, so that two pushes of a button at
+    once leave it as it was.
+
+    Raises:
+        Problem: 404, or 422 for a state that is none.
+    """
+    if state is not None and state not in DEVICE_STATES:
+        fault = Fault("bad_state", f"state is one of {', '.join(DEVICE_STATES)}.", pointer="/state")
+        _refuse([fault], "The device cannot be switched like this.")
+    locked = select(devices.c.device_no, devices.c.state).where(devices.c.id == device_id).with_for_update()
+    device = (await connection.execute(locked)).one_or_none()
+    if device is None:
+        raise _no_device(device_id)
+    wanted = toggled(device.state) if state is None else state
+    changed = update(devices).where(devices.c.device_no == device.device_no).values(state=wanted)
+    return Device(**(await connection.execute(changed.returning(*DEVICE_COLUMNS))).mappings().one())
+
+
 async def delete_device(connection: Connection, device_id: str) -> int:
-    """Removes a device and its series and returns its number; its samples leave the lake with their age.
+    """Removes a device and everything that it told, and returns its number. Its series are noted as vanished,
+    and leave the lake with the next round of upkeep.
 
     Raises:
         Problem: 404.
@@ -239,7 +280,7 @@ REGISTER = text("""
     ) fresh,
     (
         SELECT id FROM kilowatch.sites WHERE organisation_id = :organisation_id
-        ORDER BY created_at, id LIMIT 1
+        ORDER BY created_at, id LIMIT 1 FOR KEY SHARE
     ) home
     ORDER BY fresh.id
     ON CONFLICT (organisation_id, id) DO NOTHING
@@ -259,6 +300,39 @@ async def register_devices(
     return await find_devices(connection, organisation_id, proper)
 
 
+async def lock_sites(connection: Connection, organisation_id: uuid.UUID) -> list[Site]:
+    """All sites of the organisation, oldest first; until the transaction ends nobody changes them."""
+    query = select(sites).where(sites.c.organisation_id == organisation_id).order_by(sites.c.id)
+    await connection.execute(query.with_for_update())
+    # Who waited for the lock has to look again: what the other made was not there before.
+    again = select(sites).where(sites.c.organisation_id == organisation_id)
+    found = (await connection.execute(again.order_by(sites.c.created_at, sites.c.id))).mappings()
+    return [Site(**row) for row in found]
+
+
+async def set_demo_key(connection: Connection, site_id: uuid.UUID, key_no: int) -> Site:
+    """Marks a site as a home to try, whose readings come in by this key.
+
+    Raises:
+        Problem: 404.
+    """
+    changed = update(sites).where(sites.c.id == site_id).values(demo_key_no=key_no).returning(sites)
+    row = (await connection.execute(changed)).mappings().one_or_none()
+    if row is None:
+        raise _no_site(site_id)
+    return Site(**row)
+
+
+async def list_demo_devices(connection: Connection, inner_pad: bytes, outer_pad: bytes) -> list[DemoDevice]:
+    """The devices of every home to try, in an unscoped transaction of any role. The pads are those of the
+    secret that the homes' keys were derived from; homes of another secret are not told."""
+    found = await connection.execute(
+        text("SELECT * FROM kilowatch.list_demo_devices(:inner_pad, :outer_pad)"),
+        {"inner_pad": inner_pad, "outer_pad": outer_pad},
+    )
+    return [DemoDevice(**row) for row in found.mappings()]
+
+
 async def _site_for(
     connection: Connection, organisation_id: uuid.UUID, site_id: uuid.UUID | None
 ) -> uuid.UUID:
@@ -272,6 +346,17 @@ async def _site_for(
         detail = "The organisation has no site." if site_id is None else f"There is no site {site_id}."
         raise Problem(422, "unknown_site", detail, [Fault("unknown_site", detail, pointer="/site_id")])
     return found
+
+
+async def _check_region(
+    connection: Connection, organisation_id: uuid.UUID, values: Mapping[str, Any]
+) -> None:
+    if values.get("region") is None:
+        return
+    organisation = await get_organisation(connection, organisation_id)
+    faults = region_faults(values["region"], organisation.regions)
+    if faults:
+        raise Problem(422, "unknown_region", faults[0].detail, faults)
 
 
 def _refuse(faults: list[Fault], detail: str) -> None:

@@ -123,11 +123,14 @@ class Client:
 
         return await self.subscribe_raw(subject, deliver)
 
-    async def subscribe_raw(self, subject: str, deliver: Callable[[Msg], Any]) -> Subscription:
-        """Like `subscribe`, for this room: the coroutine function `deliver` takes the whole message."""
+    async def subscribe_raw(
+        self, subject: str, deliver: Callable[[Msg], Any], queue: str = ""
+    ) -> Subscription:
+        """Like `subscribe`, for this room: the coroutine function `deliver` takes the whole message. Of all
+        subscribers with the same `queue` one gets each message."""
         self._require_connected()
         try:
-            inner = await self._connection.subscribe(subject, cb=deliver)
+            inner = await self._connection.subscribe(subject, queue=queue, cb=deliver)
         except (nats.errors.Error, OSError) as error:
             raise _unavailable(error) from error
         return Subscription(inner)
@@ -173,6 +176,27 @@ class Client:
             error = answer["error"]
             raise ApiError(error.get("code", 0), error.get("err_code", 0), error.get("description", ""))
         return answer
+
+    async def gather(self, subject: str, data: bytes, *, within_s: float) -> list[bytes]:
+        """All answers that come within this time.
+
+        Raises:
+            EngineUnavailable: if the server is away.
+        """
+        answers: list[bytes] = []
+        reply = self.new_inbox()
+        subscription = await self.subscribe(reply, lambda _, answer: answers.append(answer))
+        try:
+            await self.publish(subject, data, reply)
+            await asyncio.sleep(within_s)
+        finally:
+            await subscription.stop()
+        return answers
+
+    @property
+    def payload_max_bytes(self) -> int:
+        """The longest message that the server takes."""
+        return self._connection.max_payload
 
     def new_inbox(self) -> str:
         """A subject of our own that nobody else knows."""

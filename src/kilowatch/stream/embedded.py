@@ -2,7 +2,8 @@
 
 An instance runs two: one holds the log and the live subjects and syncs every message before it answers;
 the other talks MQTT to devices (see docs/decisions/0004-mqtt-durability.md). Keeps true that both listen
-on loopback only and that their passwords stand in files which only the owner can read. Starting, watching
+on loopback only, but for MQTT where a setting names another address, and that their passwords stand in files
+which only the owner can read. Starting, watching
 and stopping the processes is the supervisor's work.
 """
 
@@ -19,8 +20,11 @@ from kilowatch.errors import StartRefused
 
 HOST = "127.0.0.1"
 USER = "kilowatch"
+SYSTEM_USER = "kilowatch-system"
 MAX_PAYLOAD = 16 * 1024 * 1024
 CONNECT_TIMEOUT_S = 0.5
+LOGIN_S = 5
+"""How long a device waits for an answer to its login: in a rush of thousands, some wait a while."""
 
 LOG_SYNC = "always"
 """The log's server syncs each message before it acknowledges it."""
@@ -34,7 +38,7 @@ listen: "{host}:{port}"
 max_payload: {max_payload}
 max_pending: 268435456
 write_deadline: "10s"
-authorization {{ user: "{user}", password: "{password}" }}
+{authorization}
 jetstream {{
   store_dir: "{store}"
   max_memory_store: 16777216
@@ -42,12 +46,24 @@ jetstream {{
   sync_interval: {sync_interval}
 }}
 """
-MQTT_CONFIGURATION = """\
+AUTHORIZATION = 'authorization {{ user: "{user}", password: "{password}" }}'
+MQTT_AUTHORIZATION = """\
+accounts {{
+  $SYS {{
+    users: [
+      {{ user: "{system}", password: "{system_password}", allowed_connection_types: ["STANDARD"] }}
+    ]
+  }}
+}}
+authorization {{
+  timeout: {login_s}
+  users: [ {{ user: "{user}", password: "{password}", allowed_connection_types: ["STANDARD"] }} ]
+  auth_callout {{ issuer: "{issuer}", auth_users: ["{user}", "{system}"], account: "$SYS" }}
+}}
 mqtt {{
   listen: "{host}:{mqtt_port}"
-  authorization {{ token: "{mqtt_password}" }}
-}}
-"""
+  authorization {{ timeout: {login_s} }}
+}}"""
 
 
 def find_server() -> Path:
@@ -98,8 +114,12 @@ class MqttListener:
     """Where devices come in."""
 
     port: int
-    password: str
-    """The one password that devices use, with any user name."""
+    issuer: str
+    """Public key of those who decide each login."""
+    system_password: str
+    """Password of our own processes for the server's system account."""
+    host: str = HOST
+    """Address that devices come to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +143,12 @@ class EmbeddedNats:
         return f"nats://{USER}:{self.password}@{HOST}:{self.port}"
 
     @property
+    def system_url(self) -> str:
+        """Address of the MQTT server's system account, for our own processes."""
+        password = self.mqtt.system_password if self.mqtt else ""
+        return f"nats://{SYSTEM_USER}:{password}@{HOST}:{self.port}"
+
+    @property
     def configuration(self) -> Path:
         """The configuration file."""
         return self.folder / "nats.conf"
@@ -134,20 +160,31 @@ class EmbeddedNats:
             host=HOST,
             port=self.port,
             max_payload=MAX_PAYLOAD,
-            user=USER,
-            password=self.password,
+            authorization=self._authorization(),
             store=_quoted(self.folder.absolute()),
             max_file_store=self.max_file_store,
             sync_interval=MQTT_SYNC if self.mqtt else LOG_SYNC,
         )
-        if self.mqtt:
-            text += MQTT_CONFIGURATION.format(
-                host=HOST, mqtt_port=self.mqtt.port, mqtt_password=self.mqtt.password
-            )
         self.configuration.unlink(missing_ok=True)
         descriptor = os.open(self.configuration, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with open(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
+
+    def _authorization(self) -> str:
+        """Who may connect: to the log's server our own processes; to the MQTT server they, and over MQTT whom
+        the login service lets in."""
+        if self.mqtt is None:
+            return AUTHORIZATION.format(user=USER, password=self.password)
+        return MQTT_AUTHORIZATION.format(
+            host=f"[{self.mqtt.host}]" if ":" in self.mqtt.host else self.mqtt.host,
+            user=USER,
+            password=self.password,
+            system=SYSTEM_USER,
+            system_password=self.mqtt.system_password,
+            issuer=self.mqtt.issuer,
+            mqtt_port=self.mqtt.port,
+            login_s=LOGIN_S,
+        )
 
     def command(self) -> list[str]:
         """The command line that runs the server in the foreground."""
@@ -155,7 +192,12 @@ class EmbeddedNats:
 
     def is_ready(self) -> bool:
         """Whether the server takes connections."""
-        return _greets(self.port) and (self.mqtt is None or _accepts(self.mqtt.port))
+        return _greets(self.port) and (self.mqtt is None or _accepts(near(self.mqtt.host), self.mqtt.port))
+
+
+def near(host: str) -> str:
+    """Address at which this machine reaches who listens on `host`."""
+    return {"0.0.0.0": HOST, "::": "::1"}.get(host, host)  # noqa: S104 - compared only
 
 
 def _quoted(path: Path) -> str:
@@ -171,9 +213,9 @@ def _greets(port: int) -> bool:
         return False
 
 
-def _accepts(port: int) -> bool:
+def _accepts(host: str, port: int) -> bool:
     try:
-        with socket.create_connection((HOST, port), CONNECT_TIMEOUT_S):
+        with socket.create_connection((host, port), CONNECT_TIMEOUT_S):
             return True
     except OSError:
         return False

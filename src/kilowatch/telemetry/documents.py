@@ -12,12 +12,13 @@ from typing import Any, Literal
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
-from kilowatch.clock import rfc3339
+from kilowatch.clock import rfc3339, to_datetime
 from kilowatch.sites.device import Device
 from kilowatch.telemetry.forms import format_times, show_values
+from kilowatch.telemetry.health import Health
 from kilowatch.telemetry.query import Points, Span
 from kilowatch.telemetry.site_energy import Energy, SiteEnergy
-from kilowatch.telemetry.store import Series
+from kilowatch.telemetry.source import Series
 from kilowatch.units import MICRO_PER_WH
 
 MetricKind = Literal["gauge", "counter", "interval", "state"]
@@ -99,6 +100,34 @@ class SiteEnergyShown(BaseModel):
     total: EnergyShown
 
 
+class HealthPart(BaseModel):
+    """A part of a score: its share and weight, and what was achieved of what was expected: intervals,
+    readings, values, or (the delay, and what is allowed) seconds."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    share: float = Field(ge=0, le=1)
+    weight: float
+    achieved: float
+    expected: float
+
+
+class HealthShown(BaseModel):
+    """How well a device reports. Without a score `reason` says why; one of 0 or in maintenance has it too."""
+
+    device: str
+    score: float | None = Field(ge=0, le=100)
+    reason: Literal["no_data", "silent", "too_few_readings", "maintenance"] | None
+    status: str
+    start: datetime
+    end: datetime
+    cadence_s: float | None = Field(description="The median gap between readings.")
+    uptime: HealthPart | None
+    completeness: HealthPart | None
+    errors: HealthPart | None
+    delay: HealthPart | None
+
+
 class MetricShown(BaseModel):
     """What a number means."""
 
@@ -175,6 +204,21 @@ def encode_readings(device: str, resolution: str, span: Span, series: Sequence[P
                 for points in series
             ],
         }
+    )
+
+
+def show_health(device: Device, health: Health, now_us: int) -> HealthShown:
+    """The document of a device's health."""
+    parts = {name: getattr(health, name) for name in ("uptime", "completeness", "errors", "delay")}
+    return HealthShown(
+        device=device.id,
+        score=health.score,
+        reason=health.reason,
+        status=device.status,
+        start=to_datetime(health.start_us),
+        end=to_datetime(now_us),
+        cadence_s=health.cadence_s,
+        **{name: None if part is None else HealthPart.model_validate(part) for name, part in parts.items()},
     )
 
 

@@ -75,6 +75,14 @@ CATALOGUE = {metric.name: metric for metric in _KNOWN}
 ENERGY_METRIC = Metric(ENERGY, "Wh", "interval")
 
 
+@dataclass(frozen=True, slots=True)
+class StoredMetric:
+    """A metric of an organisation, with its number in frames and series."""
+
+    metric_no: int
+    metric: Metric
+
+
 def describe(name: str) -> Metric:
     """What a name means before anybody defined it: the catalogue's word (also for one phase, `power_l1`),
     else a gauge without a unit."""

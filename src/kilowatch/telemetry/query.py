@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from kilowatch import period
 from kilowatch.errors import Problem
+from kilowatch.telemetry.health import Minutes
 from kilowatch.telemetry.resample import Partials, Tier, choose_resolution, coarsen, coverage, time_coverage
 from kilowatch.telemetry.resample import thin as thin_points
 from kilowatch.units import MICRO_PER_WH
@@ -380,3 +381,19 @@ def read_latest(lake: Lake, series_nos: Sequence[int]) -> dict[int, tuple[int, f
         for number, ts, value in zip(numbers, times, values, strict=True)
         if ts is not None and value is not None
     }
+
+
+# --- health ----------------------------------------------------------------------------------------------
+
+
+def read_minutes(
+    lake: Lake, series_nos: Sequence[int], start_us: int, end_us: int
+) -> tuple[list[Minutes], int | None]:
+    """The roll-ups of a minute of each series that has any, and the time of the newest reading of all."""
+    newest = read_latest(lake, series_nos)
+    rows = partials_from(lake.rollups("1m", series_nos, start_us, end_us))
+    found = []
+    for number in np.unique(rows.series).tolist():
+        own = rows.take(rows_of(rows.series, number))
+        found.append(Minutes(own.first_us, own.last_us, own.count))
+    return found, max((ts_us for ts_us, _ in newest.values()), default=None)

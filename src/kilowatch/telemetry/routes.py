@@ -14,7 +14,7 @@ from fastapi.responses import StreamingResponse
 from kilowatch.accounts.access import Access
 from kilowatch.accounts.identity import Caller
 from kilowatch.accounts.store.organisations import get_organisation
-from kilowatch.clock import Clock
+from kilowatch.clock import Clock, to_datetime, to_us
 from kilowatch.errors import Fault, Problem
 from kilowatch.ids import DEVICE_ID, METRIC_NAME
 from kilowatch.period import DAY_US
@@ -22,9 +22,10 @@ from kilowatch.postgres.engine import Connection
 from kilowatch.postgres.page import LIMIT_DEFAULT, LIMIT_MAX
 from kilowatch.sites.device import Device
 from kilowatch.sites.store import get_device, get_site, list_devices
-from kilowatch.telemetry import documents, forms, query, site_energy, store
+from kilowatch.telemetry import documents, forms, health, query, site_energy, store
 from kilowatch.telemetry.metric import ENERGY, Metric
 from kilowatch.telemetry.moment import read_span
+from kilowatch.telemetry.source import Series
 
 Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX)]
 Moment = Annotated[str | None, Query(description="RFC 3339, or milliseconds since 1970.", max_length=64)]
@@ -56,6 +57,7 @@ def make_routes(access: Access, lake: query.Lake, clock: Clock) -> APIRouter:
     routes = APIRouter()
     back = Back(access, lake, clock)
     _add_reading_routes(routes, back)
+    _add_health_route(routes, back)
     _add_site_routes(routes, back)
     _add_metric_routes(routes, access)
     _add_dead_letter_routes(routes, access)
@@ -107,7 +109,7 @@ def _add_reading_routes(routes: APIRouter, back: Back) -> None:
         return await asyncio.to_thread(lambda: _answer_form(back, form, device, plan(), span))
 
 
-def choose_series(series: Sequence[store.Series], names: str | None) -> list[query.SeriesRef]:
+def choose_series(series: Sequence[Series], names: str | None) -> list[query.SeriesRef]:
     """The series asked for, all when no names are given. `energy` is the metric that the device reports by
     that name, or else its canonical energy.
 
@@ -132,7 +134,7 @@ def choose_series(series: Sequence[store.Series], names: str | None) -> list[que
     return list(chosen.values())
 
 
-def _ref(series: store.Series, name: str) -> query.SeriesRef:
+def _ref(series: Series, name: str) -> query.SeriesRef:
     kind: query.Kind = "energy" if series.metric == ENERGY else series.kind
     return query.SeriesRef(series.series_no, name, series.unit, kind, tuple(series.states))
 
@@ -165,6 +167,35 @@ def _answer_form(
         media_type=forms.MEDIA_TYPES[form],
         headers={"Content-Disposition": f'attachment; filename="{device.id}.{suffix}"', "Vary": "Accept"},
     )
+
+
+def _add_health_route(routes: APIRouter, back: Back) -> None:
+    @routes.get("/devices/{device_id}/health", tags=["devices"])
+    async def read_health(
+        device_id: Annotated[str, Path(description="The device's id.")],
+        caller: Annotated[Caller, Depends(back.access.may("devices", "read"))],
+    ) -> documents.HealthShown:
+        """How well a device reported over the last 24 hours: uptime 40 %, completeness 30 %, errors 20 %,
+        delay 10 %."""
+        now_us = back.clock.now_us()
+        async with back.access.database.scope(caller.sight) as connection:
+            device = await get_device(connection, _device_id(device_id))
+            series = await store.list_series(connection, [device.device_no])
+            since = to_datetime(now_us - health.SPAN_US)
+            dead_letters = await store.count_dead_letters(connection, device.id, since)
+        measured = [one for one in series if one.metric != ENERGY and one.kind != "state"]
+        numbers = [one.series_no for one in measured or series if one.metric != ENERGY]
+
+        def judge() -> health.Health:
+            minutes, newest_us = query.read_minutes(back.lake, numbers, now_us - health.SPAN_US, now_us)
+            seen_us = None if device.last_seen is None else to_us(device.last_seen)
+            return health.judge_health(
+                health.Observed(
+                    now_us, minutes, dead_letters, newest_us, seen_us, device.status == "maintenance"
+                )
+            )
+
+        return documents.show_health(device, await asyncio.to_thread(judge), now_us)
 
 
 # --- newest values, energy of a site ---------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What a device's energy is made from, and what else the worker must know of it. Pure."""
+"""Series, what a device's energy is made from, and what else the worker must know of a device. Pure."""
 
 import uuid
 from dataclasses import dataclass
@@ -24,3 +24,17 @@ class DeviceSource:
     kind: Kind | None
     unit: str | None
     energy_series_no: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One device's one metric; `device` is the device's id."""
+
+    series_no: int
+    device_no: int
+    device: str
+    metric_no: int
+    metric: str
+    unit: str
+    kind: Kind
+    states: list[str]

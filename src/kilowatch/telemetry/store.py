@@ -20,33 +20,11 @@ from kilowatch.ids import METRIC_NAME
 from kilowatch.postgres.engine import Connection
 from kilowatch.postgres.page import LIMIT_DEFAULT, Page, check_limit, make_page, read_cursor
 from kilowatch.telemetry.dead_letter import DeadLetter, NewDeadLetter, storable_json, storable_text
-from kilowatch.telemetry.metric import ENERGY_METRIC, RESERVED, Kind, Metric, describe, metric_faults
-from kilowatch.telemetry.source import DeviceSource
+from kilowatch.telemetry.metric import ENERGY_METRIC, RESERVED, Metric, StoredMetric, describe, metric_faults
+from kilowatch.telemetry.source import DeviceSource, Series
 from kilowatch.telemetry.tables import dead_letters, idempotency_keys, metrics, series
 
 Numbers = Sequence[int] | npt.NDArray[np.int32] | npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class StoredMetric:
-    """A metric of an organisation, with its number in frames and series."""
-
-    metric_no: int
-    metric: Metric
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """One device's one metric; `device` is the device's id."""
-
-    series_no: int
-    device_no: int
-    device: str
-    metric_no: int
-    metric: str
-    unit: str
-    kind: Kind
-    states: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,20 +239,35 @@ async def device_sources(connection: Connection, device_nos: Numbers) -> list[De
     return [DeviceSource(**row) for row in found.mappings()]
 
 
+# Whoever deletes a device waits for the lock on it, and then takes the letter as well.
 KEEP_DEAD_LETTERS = text("""
+    WITH given AS (
+        SELECT * FROM unnest(
+            CAST(:organisations AS uuid[]), CAST(:devices AS text[]), CAST(:doors AS text[]),
+            CAST(:codes AS text[]), CAST(:details AS text[]), CAST(:payloads AS jsonb[]),
+            CAST(:times AS timestamptz[]), CAST(:sources AS text[])
+        ) AS g (organisation_id, device, door, code, detail, payload, received_at, source)
+    ),
+    standing AS (
+        SELECT d.organisation_id, d.id FROM kilowatch.devices d
+        WHERE CAST(:of_devices AS boolean)
+            AND (d.organisation_id, d.id) IN (SELECT organisation_id, device FROM given)
+        FOR KEY SHARE
+    )
     INSERT INTO kilowatch.dead_letters
         (organisation_id, device, door, code, detail, payload, received_at, source)
-    SELECT * FROM unnest(
-        CAST(:organisations AS uuid[]), CAST(:devices AS text[]), CAST(:doors AS text[]),
-        CAST(:codes AS text[]), CAST(:details AS text[]), CAST(:payloads AS jsonb[]),
-        CAST(:times AS timestamptz[]), CAST(:sources AS text[])
-    )
+    SELECT given.* FROM given
+    WHERE NOT CAST(:of_devices AS boolean)
+        OR (organisation_id, device) IN (SELECT organisation_id, id FROM standing)
     ON CONFLICT (source) DO NOTHING
 """)
 
 
-async def keep_dead_letters(connection: Connection, letters: Sequence[NewDeadLetter]) -> int:
-    """Keeps refused readings and returns how many were new; one whose `source` is kept already is not."""
+async def keep_dead_letters(
+    connection: Connection, letters: Sequence[NewDeadLetter], *, of_devices: bool = False
+) -> int:
+    """Keeps refused readings and returns how many were new; one whose `source` is kept already is not, and
+    with `of_devices` none whose device is gone."""
     # Sorted, because two workers that keep the same sources in different orders would wait for each other.
     ordered = sorted(letters, key=lambda letter: letter.source or "")
     kept = await connection.execute(
@@ -290,6 +283,7 @@ async def keep_dead_letters(connection: Connection, letters: Sequence[NewDeadLet
             "payloads": [storable_json(letter.payload) for letter in ordered],
             "times": [letter.received_at for letter in ordered],
             "sources": [letter.source for letter in ordered],
+            "of_devices": of_devices,
         },
     )
     return kept.rowcount
@@ -328,6 +322,12 @@ async def get_dead_letter(connection: Connection, letter_id: uuid.UUID) -> DeadL
     if row is None:
         raise _no_letter(letter_id)
     return DeadLetter(**row)
+
+
+async def count_dead_letters(connection: Connection, device: str, since: datetime) -> int:
+    """How many readings of a device were refused since then."""
+    query = select(func.count()).select_from(dead_letters).where(dead_letters.c.device == device)
+    return int((await connection.execute(query.where(dead_letters.c.received_at >= since))).scalar_one())
 
 
 async def mark_replayed(connection: Connection, letter_id: uuid.UUID) -> DeadLetter:

@@ -1,4 +1,4 @@
-"""Tables of metrics, series, dead letters and remembered requests. The readings are in the lake."""
+"""Tables of metrics, series (deleted ones too), dead letters, remembered requests. The lake has the rest."""
 
 from sqlalchemy import (
     ARRAY,
@@ -56,8 +56,19 @@ series = Table(
         ondelete="CASCADE",
     ),
     ForeignKeyConstraint(["organisation_id", "metric_no"], ["metrics.organisation_id", "metrics.metric_no"]),
-    Index("ix_series_organisation_id", "organisation_id"),
+    Index("ix_series_organisation_id_device_no", "organisation_id", "device_no"),
 )
+
+vanished_series = Table(
+    "vanished_series",
+    metadata,
+    Column("series_no", Integer, primary_key=True, autoincrement=False),
+    Column("organisation_id", Uuid, nullable=False),
+    Column("device_no", Integer, nullable=False),
+    Column("vanished_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("erased_at", DateTime(timezone=True)),
+)
+"""Series that were deleted, and whose readings the lake may still hold. Filled by a trigger of `series`."""
 
 dead_letters = Table(
     "dead_letters",

@@ -30,7 +30,7 @@ class LiveEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     ts_us: int
     """When it happened, epoch microseconds UTC."""
     type: str
-    """What the message is: `alert`, `notification`, `command`."""
+    """What the message is: `alert`, `notification`, `command`, `device`."""
     data: dict[str, Any] = {}
     """JSON members that the topic's readers know."""
     device_no: int | None = None

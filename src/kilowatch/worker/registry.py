@@ -1,10 +1,12 @@
 """What the worker knows of devices and series, as arrays indexed by their numbers.
 
 Owns the mapping (device, metric) -> series and the facts that energy needs of a device. Keeps true that one
-name of a metric has one slot in every organisation, so that readings of many organisations share columns.
+name of a metric has one slot in every organisation, so that readings of many organisations share columns;
+and that a device which PostgreSQL does not know any more has no series here either, once it was asked for.
 Filled from PostgreSQL by `learn`; an entry stays until `forget`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
@@ -99,9 +101,14 @@ class Registry:
             slot = self.slot_of_metric[metric_no] = self._slot(f"metric {metric_no}")
         return slot
 
-    def learn(self, devices: list[DeviceFact], series: SeriesFacts) -> None:
-        """Takes in what PostgreSQL answered about devices; replaces what was known of them."""
-        highest = max((fact.device_no for fact in devices), default=0)
+    def learn(
+        self, devices: list[DeviceFact], series: SeriesFacts, asked: Sequence[int] | None = None
+    ) -> None:
+        """Takes in what PostgreSQL answered about the devices it was `asked` for (those it told of, where
+        that is not said); replaces what was known of them."""
+        told = [fact.device_no for fact in devices]
+        self._drop(told if asked is None else asked)
+        highest = max(told, default=0)
         highest = max(highest, int(series.device_no.max(initial=0)))
         if highest >= len(self.known):
             self._grow(highest + 1)
@@ -116,7 +123,7 @@ class Registry:
         if more > 0:
             self.zone_of_series = np.concatenate([self.zone_of_series, np.zeros(more + 1024, np.int16)])
         self.zone_of_series[series.series_no] = self.zone[series.device_no]
-        numbers = np.array([fact.device_no for fact in devices], np.intp)
+        numbers = np.array(told, np.intp)
         self.zone_of_series[self.energy_series[numbers]] = self.zone[numbers]
 
     def metric_names(self) -> dict[int, str]:
@@ -126,6 +133,18 @@ class Registry:
     def forget(self) -> None:
         """Has every device learnt anew on its next reading; numbers keep their meaning meanwhile."""
         self.known[:] = False
+
+    def _drop(self, device_nos: Sequence[int]) -> None:
+        """Takes series, energy and name from these devices; what exists still is learnt again."""
+        numbers = np.array(device_nos, np.intp)
+        numbers = numbers[(numbers >= 0) & (numbers < len(self.known))]
+        self.known[numbers] = False
+        self.source_slot[numbers] = NO_SOURCE
+        self.energy_series[numbers] = 0
+        for column in self.series:
+            column[numbers] = 0
+        for number in numbers.tolist():
+            self.device_ids.pop(number, None)
 
     def _learn_device(self, fact: DeviceFact) -> None:
         number = fact.device_no

@@ -35,6 +35,7 @@ from kilowatch.worker.registry import Registry
 from kilowatch.worker.repair import plan_repair
 from kilowatch.worker.repeats import REPEAT, no_contest, sort_readings
 from kilowatch.worker.settle import LookUps, Settled, Settlement
+from kilowatch.worker.sightings import Sightings
 from kilowatch.worker.store import learn_devices
 
 log = structlog.get_logger()
@@ -51,6 +52,8 @@ TRIES = 5
 """How often a message is tried by itself before it becomes dead letters."""
 RENEW_COMMITS = 500
 """Commits after which the lake is opened anew: each leaves some 60 kB in the connection."""
+RELEARN_S = 300.0
+"""After so long every device is learnt anew, in case that word of a change was lost."""
 WARY_OPENS, KILLING_OPENS = 3, 8
 """After so many workers that died at the same oldest message: go on one by one; take that message for the
 killer."""
@@ -122,6 +125,8 @@ class Shift:
     _open: dict[int, Partition] = field(default_factory=dict)
     _wary: set[int] = field(default_factory=set)
     _commits: int = 0
+    _learnt_s: float = field(default_factory=time.monotonic)
+    _sightings: Sightings = field(init=False)
     _settlement: Settlement = field(init=False)
     _display: Display = field(init=False)
 
@@ -135,12 +140,15 @@ class Shift:
         """
         await self._begin()
         self._display = Display(self.places.client)
+        self._sightings = Sightings(self.places.database)
         try:
             async with asyncio.TaskGroup() as tasks:
-                showing = tasks.create_task(self._display.run())
+                beside = [tasks.create_task(self._display.run()), tasks.create_task(self._sightings.run())]
                 fetchers = [tasks.create_task(self._fetch(number, stop)) for number in self.numbers]
                 await self._settle_until(fetchers)
-                showing.cancel()
+                for task in beside:
+                    task.cancel()
+            await self._sightings.write()
         finally:
             for partition in self._open.values():
                 await partition.close()
@@ -305,6 +313,7 @@ class Shift:
         with metrics.COMMIT_SECONDS.time():
             await to_the_end(self._write, settled)
         self._settlement.committed(settled)
+        self._sightings.note(settled.readings.device, max(one.message.stored_us for one in batch))
         await self._acknowledge(batch, spans)
         self._commits += 1
         if self._commits % RENEW_COMMITS == 0:
@@ -371,7 +380,10 @@ class Shift:
 
     async def _learn(self, batch: list[Arrival]) -> None:
         """Reads the facts of devices and series that are not known yet."""
+        if time.monotonic() - self._learnt_s > RELEARN_S:
+            self._learnt_s = time.monotonic()
+            self.registry.forget()
         unknown = unknown_devices((one.frame for one in batch), self.registry)
         if unknown:
             devices, series = await learn_devices(self.places.database, unknown)
-            self.registry.learn(devices, series)
+            self.registry.learn(devices, series, unknown)

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from sqlalchemy import text
 
+from kilowatch.clock import to_datetime
 from kilowatch.postgres.engine import Connection, Database
 from kilowatch.telemetry.metric import ENERGY
 from kilowatch.telemetry.store import device_sources
@@ -143,3 +145,63 @@ async def _learn(connection: Connection, device_nos: Sequence[int]) -> list[Devi
         )
         for source in sources
     ]
+
+
+# Whoever deletes a device waits for this lock, and with it for the row that refers to the device.
+SEE = text("""
+    INSERT INTO kilowatch.device_sightings AS seen (device_no, organisation_id, last_seen)
+    SELECT d.device_no, d.organisation_id, told.at
+    FROM unnest(CAST(:devices AS integer[]), CAST(:times AS timestamptz[])) AS told (device_no, at)
+    JOIN kilowatch.devices d ON d.device_no = told.device_no
+    ORDER BY d.device_no FOR KEY SHARE OF d
+    ON CONFLICT (device_no) DO UPDATE SET last_seen = excluded.last_seen
+        WHERE excluded.last_seen > seen.last_seen
+""")
+
+
+async def note_sightings(
+    database: Database, device_nos: npt.NDArray[np.int32], at_us: npt.NDArray[np.int64]
+) -> None:
+    """Notes when devices were last heard of; never back in time, and not of those that are gone.
+
+    Raises:
+        EngineUnavailable: if PostgreSQL is away.
+    """
+    times = [to_datetime(moment) for moment in at_us.tolist()]
+    async with database.unscoped() as connection:
+        await connection.execute(SEE, {"devices": device_nos.tolist(), "times": times})
+
+
+VANISHED = text(
+    "SELECT series_no, device_no, vanished_at < now() - make_interval(secs => :settled_s) AS is_settled"
+    " FROM kilowatch.vanished_series WHERE erased_at IS NULL"
+    " OR vanished_at < now() - make_interval(secs => :settled_s) ORDER BY series_no"
+)
+ERASED = text(
+    "UPDATE kilowatch.vanished_series SET erased_at = now() WHERE series_no = ANY(CAST(:series AS integer[]))"
+)
+SETTLED = text("DELETE FROM kilowatch.vanished_series WHERE series_no = ANY(CAST(:series AS integer[]))")
+
+
+@dataclass(frozen=True, slots=True)
+class VanishedSeries:
+    """A series that was deleted. is_settled: so long ago that nobody can be adding to it any more."""
+
+    series_no: int
+    device_no: int
+    is_settled: bool
+
+
+async def list_vanished(database: Database, settled_s: float) -> list[VanishedSeries]:
+    """The series to erase from the lake now: the new ones, and once more those gone for `settled_s`."""
+    async with database.unscoped() as connection:
+        found = await connection.execute(VANISHED, {"settled_s": settled_s})
+        return [VanishedSeries(**row) for row in found.mappings()]
+
+
+async def note_erased(database: Database, vanished: Sequence[VanishedSeries]) -> None:
+    """Notes that nothing is left of these; the settled ones need not be remembered any more."""
+    async with database.unscoped() as connection:
+        for statement, settled in ((ERASED, False), (SETTLED, True)):
+            numbers = [one.series_no for one in vanished if one.is_settled == settled]
+            await connection.execute(statement, {"series": numbers})

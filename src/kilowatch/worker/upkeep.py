@@ -1,8 +1,8 @@
-"""Scheduled jobs: merging files, consolidating roll-ups, retention, cleaning up.
+"""Scheduled jobs: merging files, consolidating roll-ups, retention, erasing what was deleted, cleaning up.
 
 Keeps true that one process at a time does a job (procrastinate hands each out once, and a lease guards the
 lake), that upkeep yields to readings (lowest priority, one thread, not at all while the log is behind), and
-that it never changes an answer but by retention.
+that it never changes an answer but by retention: what was deleted cannot be asked for any more.
 """
 
 import asyncio
@@ -21,6 +21,7 @@ from kilowatch.clock import MICROSECONDS, Clock, to_datetime
 from kilowatch.errors import EngineUnavailable
 from kilowatch.lake import upkeep
 from kilowatch.lake.connection import LakePlace
+from kilowatch.lake.erasing import erase_series, rewrite_files
 from kilowatch.lake.writing import LakeWriter
 from kilowatch.postgres.engine import Database
 from kilowatch.postgres.lease import UPKEEP, Leases
@@ -30,7 +31,13 @@ from kilowatch.stream.client import Client
 from kilowatch.stream.log import Log
 from kilowatch.telemetry.store import forget_responses
 from kilowatch.worker.blocking import finish, wait_for
-from kilowatch.worker.store import Retention, list_retentions
+from kilowatch.worker.store import (
+    Retention,
+    VanishedSeries,
+    list_retentions,
+    list_vanished,
+    note_erased,
+)
 
 log = structlog.get_logger()
 
@@ -41,8 +48,13 @@ DAY_US = 24 * HOUR_US
 MARGIN_DAYS = 2
 OPEN_DAYS = 3
 """Roll-ups of the last days still grow; those are consolidated by the hour."""
+SETTLED_S = 3600.0
+"""A worker that was not told of a deletion may add to a series for some minutes (`shift.RELEARN_S`); after so
+long it is erased a second time, and for good."""
 NICENESS = 15
 AGAIN_S = 5.0
+ANSWER_S = 3.0
+"""So long the schedule waits for PostgreSQL, also at the end, when it may be gone already."""
 
 Task = Callable[[LakeWriter], object]
 
@@ -88,6 +100,15 @@ class Upkeep:
         upkeep.merge_files(writer, upkeep.GROWN_BYTES)
         upkeep.clean_up(writer, self.settings.snapshot_keep_minutes)
 
+    async def erase(self) -> None:
+        """Erases the readings of series that were deleted, wherever they lie."""
+        if await self._is_behind():
+            return
+        vanished = await list_vanished(self.database, SETTLED_S)
+        now_us = self.clock.now_us()
+        if vanished and await self._keep(lambda writer: erase_all(writer, vanished, now_us)):
+            await note_erased(self.database, vanished)
+
     async def _is_behind(self) -> bool:
         state = await Log(self.client).state()
         return state.lag_s(self.clock.now_us()) > BEHIND_S
@@ -121,6 +142,7 @@ class Upkeep:
             conninfo=libpq_url(with_options(self.postgres_url, {"search_path": "procrastinate"})),
             min_size=1,
             max_size=2,
+            timeout=ANSWER_S,
         )
         app = procrastinate.App(connector=connector)
 
@@ -132,9 +154,15 @@ class Upkeep:
             del timestamp
             await quietly(self.tidy)
 
+        async def erase(timestamp: int) -> None:
+            del timestamp
+            await quietly(self.erase)
+
         minutely = app.task(name="merge_young", queueing_lock="merge_young", pass_context=False)(merge_young)
         hourly = app.task(name="tidy", queueing_lock="tidy", pass_context=False)(tidy)
+        often = app.task(name="erase", queueing_lock="erase", pass_context=False)(erase)
         app.periodic(cron="* * * * *")(minutely)
+        app.periodic(cron="*/10 * * * *")(often)
         app.periodic(cron="17 * * * *")(hourly)
         return app
 
@@ -174,6 +202,17 @@ def apply_retention(writer: LakeWriter, now_us: int, retentions: list[Retention]
             upkeep.forget(writer, table, column, now_us - kept * DAY_US, series)
 
 
+def erase_all(writer: LakeWriter, vanished: list[VanishedSeries], now_us: int) -> None:
+    """Erases the series from all tables and current files; older files go with the snapshots naming them."""
+    numbers = {
+        "series_no": pa.array([one.series_no for one in vanished], pa.int32()),
+        "device_no": pa.array([one.device_no for one in vanished], pa.int32()),
+    }
+    erase_series(writer, pa.table(numbers), now_us)
+    # Also when nothing was left to erase: an earlier turn may have been killed in between.
+    rewrite_files(writer)
+
+
 async def run_jobs(jobs: Upkeep, stop: asyncio.Event) -> None:
     """Runs the schedule until `stop` is set; begins again whenever PostgreSQL has been away."""
     while not stop.is_set():
@@ -196,7 +235,5 @@ async def _run_schedule(app: procrastinate.App, stop: asyncio.Event) -> None:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
-        for task in done:
-            task.result()
         for task in done:
             task.result()

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Body, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from kilowatch.accounts.access import Access
 from kilowatch.accounts.identity import Caller
-from kilowatch.accounts.people import People
-from kilowatch.accounts.store import members, users
+from kilowatch.accounts.people import People, Tokens
+from kilowatch.accounts.routes.browser import forget_session, hand_over, is_own_page, shown_refresh_token
+from kilowatch.accounts.store import invitations, members, second_factors, users
 from kilowatch.errors import Problem
 from kilowatch.ids import NAME_MAX, name_faults
 
@@ -43,16 +44,17 @@ class CodeShown(Strict):
 
 
 class LogIn(Strict):
-    """Address and password."""
+    """Address and password, and a code where a second factor is on."""
 
     email: Email
     password: Secret
+    code: str | None = Field(None, max_length=40, description="Of the app, or a recovery code.")
 
 
 class Refresh(Strict):
-    """The refresh token of a session."""
+    """The refresh token of a session; a browser leaves it out and sends its cookie."""
 
-    refresh_token: Secret
+    refresh_token: Secret | None = None
 
 
 class Forgotten(Strict):
@@ -88,7 +90,9 @@ class TokenPair(BaseModel):
     access_token: str = Field(description="Goes into `Authorization: Bearer`, for a quarter of an hour.")
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - no secret
     expires_in: int = Field(description="Seconds until the access token is over.")
-    refresh_token: str = Field(description="Gets the next pair, once.")
+    refresh_token: str | None = Field(
+        description="Gets the next pair, once. Null for a page of this instance, which gets it as a cookie."
+    )
 
 
 class Belonging(BaseModel):
@@ -110,7 +114,9 @@ class Me(BaseModel):
     email: str
     name: str
     created_at: datetime
+    second_factor: bool = Field(description="Whether signing in asks for a code.")
     organisations: list[Belonging]
+    invitations: int = Field(description="How many wait for an answer; see `/invitations`.")
 
 
 class Sent(BaseModel):
@@ -155,25 +161,38 @@ def _add_ways_in(routes: APIRouter, people: People) -> None:
         await people.sign_up(wanted.email, wanted.password, wanted.name)
         return Sent()
 
+    def answer(request: Request, response: Response, tokens: Tokens) -> TokenPair:
+        pair = TokenPair.model_validate(tokens)
+        if hand_over(request, response, tokens, people.session_days):
+            pair.refresh_token = None
+        return pair
+
     @routes.post("/auth/verify")
-    async def verify(shown: CodeShown) -> TokenPair:
+    async def verify(shown: CodeShown, request: Request, response: Response) -> TokenPair:
         """Shows the code, which proves the address, and signs in."""
-        return TokenPair.model_validate(await people.verify(shown.email, shown.code))
+        return answer(request, response, await people.verify(shown.email, shown.code))
 
     @routes.post("/auth/login")
-    async def log_in(shown: LogIn) -> TokenPair:
+    async def log_in(shown: LogIn, request: Request, response: Response) -> TokenPair:
         """Signs in."""
-        return TokenPair.model_validate(await people.log_in(shown.email, shown.password))
+        return answer(request, response, await people.log_in(shown.email, shown.password, shown.code))
 
     @routes.post("/auth/refresh")
-    async def refresh(shown: Refresh) -> TokenPair:
+    async def refresh(
+        request: Request, response: Response, shown: Annotated[Refresh | None, Body()] = None
+    ) -> TokenPair:
         """The next pair of tokens. A refresh token that comes a second time ends its session."""
-        return TokenPair.model_validate(await people.refresh(shown.refresh_token))
+        token = shown_refresh_token(request, None if shown is None else shown.refresh_token)
+        return answer(request, response, await people.refresh(token))
 
     @routes.post("/auth/logout", status_code=204)
-    async def log_out(shown: Refresh) -> None:
+    async def log_out(
+        request: Request, response: Response, shown: Annotated[Refresh | None, Body()] = None
+    ) -> None:
         """Ends the session; its access token ends within a second."""
-        await people.log_out(shown.refresh_token)
+        await people.log_out(shown_refresh_token(request, None if shown is None else shown.refresh_token))
+        if is_own_page(request):
+            forget_session(request, response)
 
 
 def _add_passwords(routes: APIRouter, access: Access, people: People) -> None:
@@ -216,7 +235,17 @@ async def _profile(access: Access, user_id: uuid.UUID) -> Me:
     async with access.database.person(user_id) as connection:
         user = await users.get_user(connection, user_id)
         memberships = await members.list_memberships(connection)
+        guarded = await second_factors.has_second_factor(connection, user_id)
+        invited = await invitations.list_own_invitations(connection)
     if user is None:
         raise Problem(401, "bad_credentials", "This account is no more.")
     shown = [Belonging.model_validate(one) for one in memberships]
-    return Me(id=user.id, email=user.email, name=user.name, created_at=user.created_at, organisations=shown)
+    return Me(
+        id=user.id,
+        email=user.email,
+        name=user.name,
+        created_at=user.created_at,
+        second_factor=guarded,
+        organisations=shown,
+        invitations=len(invited),
+    )

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import delete, func, insert, select, text, update
 
 from kilowatch.accounts.tables import (
     api_keys,
@@ -62,8 +62,9 @@ async def create_api_key(
     scopes: Collection[str],
     auto_register: bool = False,
     expires_at: datetime | None = None,
+    secret: str | None = None,
 ) -> tuple[ApiKey, str]:
-    """A new key and its secret, which cannot be had again.
+    """A new key and its secret, which cannot be had again; `secret` is one that was derived.
 
     Raises:
         Problem: 422 for no or unknown scopes, or a name that is none.
@@ -77,7 +78,7 @@ async def create_api_key(
         faults.append(Fault("bad_timestamp", "expires_at needs a time zone.", pointer="/expires_at"))
     if faults:
         raise Problem(422, "invalid", "The key cannot be made like this.", faults)
-    secret = new_secret()
+    secret = secret or new_secret()
     made = insert(api_keys).values(
         id=new_id(),
         organisation_id=organisation_id,
@@ -119,6 +120,11 @@ async def revoke_api_key(connection: Connection, key_id: uuid.UUID) -> ApiKey:
     if row is None:
         raise Problem(404, "not_found", f"There is no API key {key_id}.")
     return ApiKey(**row)
+
+
+async def delete_api_key(connection: Connection, key_no: int) -> None:
+    """Removes a key and all that was remembered of its requests."""
+    await connection.execute(delete(api_keys).where(api_keys.c.key_no == key_no))
 
 
 async def find_api_key(connection: Connection, secret_hash: bytes) -> KeyRights | None:

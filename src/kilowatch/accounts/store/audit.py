@@ -81,8 +81,11 @@ async def record(
     """Writes a line, in the transaction of what it tells. With an organisation it is told there; without, to
     `user_id` and to the organisations whose member they are. Sender and request are those of the task."""
     origin = ORIGIN.get()
+    # Inline: a line that its writer may not read (nobody's, of no organisation) cannot be returned.
     await connection.execute(
-        insert(audit_log).values(
+        insert(audit_log)
+        .inline()
+        .values(
             organisation_id=organisation_id,
             user_id=user_id,
             actor=actor,
@@ -93,6 +96,20 @@ async def record(
             request_id=origin.request_id,
         )
     )
+
+
+async def has_signed_in(connection: Connection, user_id: uuid.UUID, address: str) -> bool:
+    """Whether the user has signed in from this address before, or set a new password by mail."""
+    found = await connection.execute(
+        select(audit_log.c.no)
+        .where(
+            audit_log.c.user_id == user_id,
+            audit_log.c.action.in_(("login.succeeded", "password.reset")),
+            audit_log.c.address == address,
+        )
+        .limit(1)
+    )
+    return found.one_or_none() is not None
 
 
 async def list_audit_log(

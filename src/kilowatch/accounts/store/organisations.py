@@ -4,11 +4,14 @@ Keeps true: row-level security decides whose rows are seen, so only what creates
 """
 
 import uuid
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import delete, select, text, update
 
+from kilowatch.accounts.organisation import organisation_faults
 from kilowatch.accounts.tables import (
     organisations,
 )
@@ -76,6 +79,50 @@ async def get_organisation(connection: Connection, organisation_id: uuid.UUID) -
     if row is None:
         raise Problem(404, "not_found", f"There is no organisation {organisation_id}.")
     return Organisation(**row)
+
+
+async def lock_organisation(connection: Connection, organisation_id: uuid.UUID) -> Organisation:
+    """The organisation, which nobody else changes until the transaction ends, nor who its members are.
+
+    Raises:
+        Problem: 404.
+    """
+    # What only refers to it (a new device) need not wait.
+    query = select(organisations).where(organisations.c.id == organisation_id).with_for_update(key_share=True)
+    row = (await connection.execute(query)).mappings().one_or_none()
+    if row is None:
+        raise Problem(404, "not_found", f"There is no organisation {organisation_id}.")
+    return Organisation(**row)
+
+
+async def update_organisation(
+    connection: Connection, organisation_id: uuid.UUID, changes: Mapping[str, Any]
+) -> Organisation:
+    """Changes name, regions and retention.
+
+    Raises:
+        Problem: 404, or 422 with all that is wrong.
+    """
+    kept = await lock_organisation(connection, organisation_id)
+    faults = organisation_faults(changes) or organisation_faults(asdict(kept) | dict(changes))
+    if faults:
+        raise Problem(422, "invalid", "The organisation cannot be changed like this.", faults)
+    if not changes:
+        return kept
+    changed = update(organisations).where(organisations.c.id == organisation_id).values(**changes)
+    row = (await connection.execute(changed.returning(organisations))).mappings().one()
+    return Organisation(**row)
+
+
+async def delete_organisation(connection: Connection, organisation_id: uuid.UUID) -> None:
+    """Removes an organisation and everything that is its own.
+
+    Raises:
+        Problem: 404.
+    """
+    gone = await connection.execute(delete(organisations).where(organisations.c.id == organisation_id))
+    if gone.rowcount == 0:
+        raise Problem(404, "not_found", f"There is no organisation {organisation_id}.")
 
 
 async def list_organisations(connection: Connection) -> list[Organisation]:

@@ -12,6 +12,7 @@ from sqlalchemy import func, insert, select, text, update
 from kilowatch.accounts.tables import (
     refresh_tokens,
     sessions,
+    users,
 )
 from kilowatch.ids import hash_secret
 from kilowatch.postgres.engine import Connection
@@ -83,10 +84,15 @@ async def end_sessions(
 
 
 async def is_session_open(connection: Connection, session_id: uuid.UUID) -> bool:
-    """Whether a session of the user that the transaction names goes on."""
+    """Whether a session of the user that the transaction names goes on; of a disabled user none does."""
     found = await connection.execute(
-        select(sessions.c.id).where(
-            sessions.c.id == session_id, sessions.c.ended_at.is_(None), sessions.c.expires_at > func.now()
+        select(sessions.c.id)
+        .join(users, users.c.id == sessions.c.user_id)
+        .where(
+            sessions.c.id == session_id,
+            sessions.c.ended_at.is_(None),
+            sessions.c.expires_at > func.now(),
+            users.c.disabled_at.is_(None),
         )
     )
     return found.one_or_none() is not None

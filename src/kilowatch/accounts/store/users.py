@@ -10,7 +10,11 @@ from typing import Literal
 
 from sqlalchemy import func, select, text, update
 
+from kilowatch.accounts.rights import Role
+from kilowatch.accounts.store.sessions import end_sessions
 from kilowatch.accounts.tables import (
+    memberships,
+    organisations,
     user_codes,
     users,
 )
@@ -31,6 +35,30 @@ class User:
     disabled_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class UserPlace:
+    """A user and one organisation of theirs; without it all of it is None."""
+
+    id: uuid.UUID
+    email: str
+    name: str
+    verified_at: datetime | None
+    created_at: datetime
+    disabled_at: datetime | None
+    organisation: str | None
+    role: Role | None
+    region: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Parting:
+    """What became of an organisation of somebody who was forgotten, or why they cannot be."""
+
+    outcome: Literal["left", "deleted", "needs_admin"]
+    organisation_id: uuid.UUID
+    slug: str
+
+
 Purpose = Literal["verify", "reset"]
 
 
@@ -42,6 +70,8 @@ CODE_MINUTES = 15
 
 async def find_user(connection: Connection, email: str) -> User | None:
     """The user of this address; works in an unscoped transaction of any role."""
+    if "\0" in email:  # PostgreSQL has no such text
+        return None
     found = await connection.execute(
         text("SELECT * FROM kilowatch.find_user(:email)"), {"email": email.lower()}
     )
@@ -53,6 +83,11 @@ async def get_user(connection: Connection, user_id: uuid.UUID) -> User | None:
     """The user of this id, in a transaction of their own."""
     row = (await connection.execute(select(users).where(users.c.id == user_id))).mappings().one_or_none()
     return None if row is None else User(**row)
+
+
+async def lock_user(connection: Connection, user_id: uuid.UUID) -> None:
+    """Holds a user's row until the transaction ends, for what one person must not do twice at once."""
+    await connection.execute(select(users.c.id).where(users.c.id == user_id).with_for_update(key_share=True))
 
 
 async def create_user(
@@ -72,6 +107,44 @@ async def create_user(
 async def change_user(connection: Connection, user_id: uuid.UUID, **changes: object) -> None:
     """Changes columns of a user."""
     await connection.execute(update(users).where(users.c.id == user_id).values(**changes))
+
+
+async def disable(connection: Connection, user_id: uuid.UUID, *, disabled: bool = True) -> None:
+    """Shuts a user out and ends their sessions, or lets them in again."""
+    at = func.coalesce(users.c.disabled_at, func.now()) if disabled else None
+    await connection.execute(update(users).where(users.c.id == user_id).values(disabled_at=at))
+    if disabled:
+        await end_sessions(connection, user_id)
+
+
+async def forget_person(connection: Connection) -> list[Parting]:
+    """Removes the user whom the transaction names, with everything that is theirs alone, and says what became
+    of their organisations. Where members of another would be left without an admin, nothing happens, and
+    those organisations are named."""
+    found = await connection.execute(text("SELECT * FROM kilowatch.forget_person()"))
+    return [Parting(**row) for row in found.mappings()]
+
+
+async def list_users(
+    connection: Connection, organisation: str | None = None, region: str | None = None
+) -> list[UserPlace]:
+    """Every user that the transaction may see with each of their organisations, by address; for the worker
+    all of the instance."""
+    query = (
+        select(
+            users.c.id, users.c.email, users.c.name, users.c.verified_at, users.c.created_at,
+            users.c.disabled_at, organisations.c.slug.label("organisation"), memberships.c.role,
+            memberships.c.region,
+        )
+        .outerjoin(memberships, memberships.c.user_id == users.c.id)
+        .outerjoin(organisations, organisations.c.id == memberships.c.organisation_id)
+        .order_by(users.c.email, organisations.c.slug)
+    )  # fmt: skip
+    if organisation is not None:
+        query = query.where(organisations.c.slug == organisation)
+    if region is not None:
+        query = query.where(memberships.c.region == region)
+    return [UserPlace(**row) for row in (await connection.execute(query)).mappings()]
 
 
 async def set_code(connection: Connection, user_id: uuid.UUID, purpose: Purpose, code: str) -> None:

@@ -186,12 +186,12 @@ def _overlook_broken_connections(loop: asyncio.AbstractEventLoop, context: dict[
 def _senders(
     instance: Instance, wish: Wish, doors: Sequence[Door], http: httpx.AsyncClient
 ) -> list[HttpSender | MqttSender]:
-    told = instance.run
+    told, key = instance.run, http.headers["Authorization"].removeprefix("Bearer ")
     senders: list[HttpSender | MqttSender] = []
     for door in doors:
         for number in range(SENDERS[door.name]):
             if door.name == "mqtt":
-                senders.append(MqttSender(door, told["mqtt_port"], ORGANISATION, told["mqtt_password"]))
+                senders.append(MqttSender(door, told["mqtt_port"], ORGANISATION, key))
             else:
                 senders.append(HttpSender(door, http, instance.url, f"{wish.seed}/{door.name}/{number}"))
     return senders

@@ -27,7 +27,7 @@ PAGE = 500
 MINUTES = 24 * 60
 PACE_S = 1.0
 """At a person's pace, a connection asks once in so many seconds."""
-NO_LIMITS = {"KILOWATCH_RATE_PERSON": "0", "KILOWATCH_RATE_AUTH": "0", "KILOWATCH_RATE_KEY": "0"}
+NO_LIMITS = {f"KILOWATCH_{who}_REQUESTS_PER_MINUTE": "0" for who in ("USER", "KEY", "AUTH")}
 
 
 @dataclass(frozen=True, slots=True)

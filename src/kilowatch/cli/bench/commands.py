@@ -148,6 +148,20 @@ def api(
 
 
 @app.command()
+def logins(
+    devices: Annotated[int, typer.Option(min=1, max=15_000, help="How many devices log in.")] = 5000,
+    at_a_time: Annotated[int, typer.Option(min=1, help="Devices that log in at the same time.")] = 64,
+    folder: Folder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Lets devices log in over MQTT, each with its token, and ends one: how fast, and at what cost."""
+    from kilowatch.cli.bench import logins as bench
+
+    wish = bench.Wish(devices, at_a_time)
+    _report("MQTT logins", lambda: bench.measure(wish, folder), bench.rows_of, as_json)
+
+
+@app.command()
 def idle(
     seconds: Seconds = 30.0,
     settle: Annotated[float, typer.Option(min=0, help="Seconds to wait before, once it is live.")] = 20.0,

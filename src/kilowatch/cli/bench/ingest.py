@@ -171,8 +171,8 @@ def target_of(instance: Instance, wish: Wish, key: str) -> Target:
             told["port"],
             path,
             headers,
-            user=f"{ORGANISATION}/bench",
-            password=told["mqtt_password"],
+            user=ORGANISATION,
+            password=key,
             topic=f"{ORGANISATION}/devices/{{device}}/telemetry",
             window=wish.window,
         )

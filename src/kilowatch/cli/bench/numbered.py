@@ -221,11 +221,10 @@ class MqttSender:
                 await asyncio.sleep(RETRY_S)
 
     async def _publish(self, is_over: Until) -> None:
-        user = f"{self._organisation}/{self._door.devices()[0]}"
         async with aiomqtt.Client(
             "127.0.0.1",
             self._port,
-            username=user,
+            username=self._organisation,
             password=self._password,
             timeout=ANSWER_WITHIN_S,
             logger=_quiet,

@@ -29,6 +29,8 @@ SITE = {
     "currency": "EUR",
     "region": "demo",
 }
+HIGHEST = {"power_factor": 1.0}
+"""What a value that strays is held at."""
 LOAD_TYPE_NAMES = ("light", "medium", "maximum")
 
 
@@ -152,7 +154,7 @@ def value_shown(metric: str, value: float, digits: dict[str, int]) -> float | st
     """A value as the device sends it: rounded, or the name of its state."""
     if metric == "load_type":
         return LOAD_TYPE_NAMES[round(value)]
-    return round(value, digits.get(metric, 3))
+    return round(min(value, HIGHEST.get(metric, value)), digits.get(metric, 3))
 
 
 def stray(metric: str, moment_us: int) -> float:

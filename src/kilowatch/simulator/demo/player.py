@@ -41,12 +41,10 @@ def run(
     key: str,
     mqtt_host: str,
     mqtt_port: int,
-    mqtt_user: str,
-    mqtt_password: str,
     organisation: str,
 ) -> None:
     """Plays until SIGINT or SIGTERM; see `play_demo`."""
-    asyncio.run(_until_told(base_url, key, mqtt_host, mqtt_port, mqtt_user, mqtt_password, organisation))
+    asyncio.run(_until_told(base_url, key, mqtt_host, mqtt_port, organisation))
 
 
 async def _until_told(*given: Any) -> None:
@@ -63,8 +61,6 @@ async def play_demo(
     key: str,
     mqtt_host: str,
     mqtt_port: int,
-    mqtt_user: str,
-    mqtt_password: str,
     organisation: str,
     clock: Clock | None = None,
 ) -> None:
@@ -73,7 +69,7 @@ async def play_demo(
     Args:
         base_url: address of the instance, such as `http://127.0.0.1:8000`.
         key: an API key of the organisation with the scopes `ingest`, `read` and `admin`.
-        organisation: slug of the organisation, which begins the MQTT topics.
+        organisation: slug of the organisation, which begins the MQTT topics and is the login of its gateways.
 
     Raises:
         DemoFailed: if the instance refuses for a reason that waiting does not mend.
@@ -87,9 +83,7 @@ async def play_demo(
     topics = {role.id: f"{organisation}/devices/{role.id}/telemetry" for role in roles}
     while True:
         with suppress(aiomqtt.MqttError):
-            async with aiomqtt.Client(
-                mqtt_host, mqtt_port, username=mqtt_user, password=mqtt_password
-            ) as mqtt:
+            async with aiomqtt.Client(mqtt_host, mqtt_port, username=organisation, password=key) as mqtt:
                 await go_live(mqtt, topics, roles, sent_until, clock)
         await asyncio.sleep(RECONNECT_S)
 

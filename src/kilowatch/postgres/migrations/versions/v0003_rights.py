@@ -1,5 +1,5 @@
 """Who sees what in an organisation: invitations, assignments, second factors, the audit log; what devices say
-of themselves; homes for trying out.
+of themselves; homes for trying out; what is to be forgotten.
 
 Keeps true that a customer's transaction sees the sites and devices assigned to them and nothing else of the
 organisation, whatever the statement says: policies that restrict all others see to it.
@@ -88,6 +88,13 @@ CREATE TABLE kilowatch.device_sightings (
     CONSTRAINT fk_device_sightings_organisation_id_device_no FOREIGN KEY (organisation_id, device_no)
         REFERENCES kilowatch.devices (organisation_id, device_no) ON DELETE CASCADE
 );
+CREATE TABLE kilowatch.vanished_series (
+    series_no integer CONSTRAINT pk_vanished_series PRIMARY KEY,
+    organisation_id uuid NOT NULL,
+    device_no integer NOT NULL,
+    vanished_at timestamptz NOT NULL DEFAULT now(),
+    erased_at timestamptz
+);
 CREATE TABLE kilowatch.second_factors (
     user_id uuid CONSTRAINT pk_second_factors PRIMARY KEY
         CONSTRAINT fk_second_factors_user_id REFERENCES kilowatch.users ON DELETE CASCADE,
@@ -152,7 +159,9 @@ $$;
 """
 
 # Look-ups before the organisation is known, or beyond one's own. An invitation is shown to the user of the
-# transaction whose verified address it names; a device's login to who says organisation and device.
+# transaction whose verified address it names; a device's login to who says organisation and device. A person
+# is forgotten with the organisations that are theirs alone, unless members of another would be left without
+# an admin; what others' audit logs tell of them names an id that is nobody's any more.
 LOOK_UPS = """
 CREATE FUNCTION kilowatch.list_own_invitations()
 RETURNS TABLE (
@@ -167,7 +176,9 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
         AND u.verified_at IS NOT NULL AND i.expires_at > now()
     ORDER BY i.created_at, i.id
 $$;
-CREATE FUNCTION kilowatch.list_members(after_user uuid, most integer, of_region text, of_role text)
+CREATE FUNCTION kilowatch.list_members(
+    after_user uuid, most integer, of_region text, of_role text, of_user uuid
+)
 RETURNS TABLE (
     user_id uuid, email text, name text, role text, region text, is_personal boolean,
     disabled_at timestamptz, created_at timestamptz
@@ -177,10 +188,11 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     FROM kilowatch.memberships m JOIN kilowatch.users u ON u.id = m.user_id
     WHERE m.organisation_id = NULLIF(current_setting('kilowatch.organisation_id', true), '')::uuid
         AND NULLIF(current_setting('kilowatch.customer_id', true), '') IS NULL
-        AND (after_user IS NULL OR u.id > after_user)
+        AND (after_user IS NULL OR m.user_id > after_user)
         AND (of_region IS NULL OR m.region = of_region)
         AND (of_role IS NULL OR m.role = of_role)
-    ORDER BY u.id LIMIT most
+        AND (of_user IS NULL OR m.user_id = of_user)
+    ORDER BY m.user_id LIMIT most
 $$;
 CREATE FUNCTION kilowatch.find_device_login(wanted_slug text, wanted_device text)
 RETURNS TABLE (organisation_id uuid, device_no integer, status text, token_hash bytea)
@@ -194,29 +206,120 @@ RETURNS TABLE (organisation_id uuid, slug text, device_no integer, id text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     SELECT d.organisation_id, o.slug, d.device_no, d.id
     FROM kilowatch.devices d JOIN kilowatch.organisations o ON o.id = d.organisation_id
-    WHERE d.token_hash = wanted
+    WHERE d.token_hash = wanted AND d.status <> 'inactive'
 $$;
 CREATE FUNCTION kilowatch.forget_person()
-RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    DELETE FROM kilowatch.audit_log a
-    WHERE a.organisation_id IS NULL
-        AND a.user_id = NULLIF(current_setting('kilowatch.user_id', true), '')::uuid;
-    DELETE FROM kilowatch.users u
-    WHERE u.id = NULLIF(current_setting('kilowatch.user_id', true), '')::uuid
+RETURNS TABLE (outcome text, organisation_id uuid, slug text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    me uuid := NULLIF(current_setting('kilowatch.user_id', true), '')::uuid;
+    own uuid[];
+BEGIN
+    PERFORM FROM kilowatch.organisations o
+    WHERE o.id IN (SELECT m.organisation_id FROM kilowatch.memberships m WHERE m.user_id = me)
+    ORDER BY o.id FOR NO KEY UPDATE;
+    RETURN QUERY
+        SELECT 'needs_admin', o.id, o.slug
+        FROM kilowatch.organisations o JOIN kilowatch.memberships m ON m.organisation_id = o.id
+        WHERE m.user_id = me AND m.role = 'admin' AND NOT m.is_personal
+            AND EXISTS (SELECT FROM kilowatch.memberships other
+                WHERE other.organisation_id = o.id AND other.user_id <> me)
+            AND NOT EXISTS (SELECT FROM kilowatch.memberships other
+                WHERE other.organisation_id = o.id AND other.user_id <> me AND other.role = 'admin')
+        ORDER BY o.slug;
+    IF FOUND THEN
+        RETURN;
+    END IF;
+    own := ARRAY(
+        SELECT m.organisation_id FROM kilowatch.memberships m
+        WHERE m.user_id = me AND (m.is_personal OR NOT EXISTS (
+            SELECT FROM kilowatch.memberships other
+            WHERE other.organisation_id = m.organisation_id AND other.user_id <> me
+        ))
+    );
+    RETURN QUERY
+        SELECT CASE WHEN o.id = ANY(own) THEN 'deleted' ELSE 'left' END, o.id, o.slug
+        FROM kilowatch.organisations o JOIN kilowatch.memberships m ON m.organisation_id = o.id
+        WHERE m.user_id = me;
+    DELETE FROM kilowatch.invitations i USING kilowatch.users u WHERE u.id = me AND i.email = u.email;
+    UPDATE kilowatch.audit_log a SET detail = a.detail - 'email' - 'name' FROM kilowatch.users u
+    WHERE u.id = me AND a.detail ->> 'email' = u.email;
+    DELETE FROM kilowatch.organisations o WHERE o.id = ANY(own);
+    DELETE FROM kilowatch.audit_log a WHERE a.organisation_id IS NULL AND a.user_id = me;
+    DELETE FROM kilowatch.users u WHERE u.id = me;
+END $$;
+"""
+
+# Deleting a device looks for its series by both columns; with the organisation's alone it would read all of
+# the organisation's series each time.
+INDEXES = """
+CREATE INDEX ix_series_organisation_id_device_no ON kilowatch.series (organisation_id, device_no);
+DROP INDEX kilowatch.ix_series_organisation_id;
+"""
+
+# The homes to try of those who show the secret that their keys were derived from, by the two blocks that HMAC
+# mixes it into: a home is told only where HMAC-SHA256 gives the very key whose hash is stored. Devices that
+# somebody added later are not played.
+DEMO_HOMES = """
+CREATE FUNCTION kilowatch.list_demo_devices(inner_pad bytea, outer_pad bytea)
+RETURNS TABLE (
+    site_id uuid, organisation_id uuid, time_zone text, made_at timestamptz, device_no integer, id text,
+    state text
+)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT s.id, s.organisation_id, s.time_zone, s.created_at, d.device_no, d.id, d.state
+    FROM kilowatch.sites s
+    JOIN kilowatch.api_keys k ON k.key_no = s.demo_key_no
+    JOIN kilowatch.devices d ON d.organisation_id = s.organisation_id AND d.site_id = s.id
+        AND d.created_at = s.created_at
+    WHERE k.revoked_at IS NULL AND k.secret_hash = sha256(convert_to('kw_' || rtrim(translate(encode(
+        sha256(outer_pad || sha256(inner_pad || convert_to('home ' || s.id::text, 'UTF8'))), 'base64'
+    ), '+/', '-_'), '='), 'UTF8'))
+    ORDER BY s.created_at, s.id, d.device_no
 $$;
+"""
+
+# Whatever way a series goes (its device, site or organisation is deleted), its number is noted in the same
+# transaction, because its readings are in the lake; and with a device go its dead letters, which name it.
+VANISHING = """
+CREATE FUNCTION kilowatch.note_vanished_series() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO kilowatch.vanished_series (series_no, organisation_id, device_no)
+    SELECT gone.series_no, gone.organisation_id, gone.device_no FROM gone;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER vanish AFTER DELETE ON kilowatch.series REFERENCING OLD TABLE AS gone
+    FOR EACH STATEMENT EXECUTE FUNCTION kilowatch.note_vanished_series();
+CREATE FUNCTION kilowatch.drop_dead_letters() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    DELETE FROM kilowatch.dead_letters l USING gone
+    WHERE l.organisation_id = gone.organisation_id AND l.device = gone.id;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER vanish AFTER DELETE ON kilowatch.devices REFERENCING OLD TABLE AS gone
+    FOR EACH STATEMENT EXECUTE FUNCTION kilowatch.drop_dead_letters();
 """
 
 FUNCTIONS = (
     "customer_devices()",
     "customer_sites()",
     "list_own_invitations()",
-    "list_members(uuid, integer, text, text)",
+    "list_members(uuid, integer, text, text, uuid)",
     "find_device_login(text, text)",
     "find_device_token(bytea)",
     "forget_person()",
+    "list_demo_devices(bytea, bytea)",
 )
-OF_ORGANISATIONS = ("invitations", "site_assignments", "device_assignments", "device_sightings")
+OF_ORGANISATIONS = (
+    "invitations",
+    "site_assignments",
+    "device_assignments",
+    "device_sightings",
+    "vanished_series",
+)
 NOT_FOR_CUSTOMERS = (
     "api_keys",
     "dead_letters",
@@ -224,16 +327,20 @@ NOT_FOR_CUSTOMERS = (
     "idempotency_keys",
     "memberships",
     "audit_log",
+    "vanished_series",
 )
+READ_BY_CUSTOMERS = ("organisations", "metrics")
+"""The name of the place, and names and units, without which a customer's own readings would say nothing."""
 
 
 def upgrade() -> None:
-    run(COLUMNS + TABLES + CUSTOMERS + LOOK_UPS)
+    run(COLUMNS + TABLES + CUSTOMERS + LOOK_UPS + INDEXES + DEMO_HOMES + VANISHING)
     for table in OF_ORGANISATIONS:
         protect(table)
     for table in ("second_factors", "recovery_codes"):
         protect_personal(table)
     protect_audit_log()
+    op.execute(f"REVOKE UPDATE, DELETE ON kilowatch.vanished_series FROM {APP}")
     for function in FUNCTIONS:
         op.execute(f"REVOKE ALL ON FUNCTION kilowatch.{function} FROM PUBLIC")
         op.execute(f"GRANT EXECUTE ON FUNCTION kilowatch.{function} TO {APP}, {WORKER}")
@@ -242,6 +349,8 @@ def upgrade() -> None:
     for table in ("devices", "series", "device_sightings", "device_assignments"):
         withhold_from_customers(table, "device_no IN (SELECT kilowatch.customer_devices())")
     withhold_from_customers("sites", "id IN (SELECT kilowatch.customer_sites())")
+    for table in READ_BY_CUSTOMERS:
+        withhold_from_customers(table, "true")
     withhold_from_customers("site_assignments", f"user_id = {CURRENT_CUSTOMER}")
 
 
@@ -272,14 +381,19 @@ def run(statements: str) -> None:
 
 
 def downgrade() -> None:
-    for table in (*NOT_FOR_CUSTOMERS, "devices", "series", "sites"):
-        if table not in ("invitations", "audit_log"):
+    op.execute("CREATE INDEX ix_series_organisation_id ON kilowatch.series (organisation_id)")
+    op.execute("DROP INDEX kilowatch.ix_series_organisation_id_device_no")
+    op.execute("DROP TRIGGER vanish ON kilowatch.series")
+    op.execute("DROP TRIGGER vanish ON kilowatch.devices")
+    op.execute("DROP FUNCTION kilowatch.note_vanished_series(), kilowatch.drop_dead_letters()")
+    for table in (*NOT_FOR_CUSTOMERS, *READ_BY_CUSTOMERS, "devices", "series", "sites"):
+        if table not in ("invitations", "audit_log", "vanished_series"):
             op.execute(f"DROP POLICY customer ON kilowatch.{table}")
             op.execute(f"DROP POLICY customer_deletes ON kilowatch.{table}")
     op.execute(
         "DROP TABLE kilowatch.audit_log, kilowatch.recovery_codes, kilowatch.second_factors,"
         " kilowatch.device_sightings, kilowatch.device_assignments, kilowatch.site_assignments,"
-        " kilowatch.invitations"
+        " kilowatch.vanished_series, kilowatch.invitations"
     )
     op.execute("DROP FUNCTION " + ", ".join(f"kilowatch.{function}" for function in FUNCTIONS))
     op.execute("ALTER TABLE kilowatch.devices DROP COLUMN state, DROP COLUMN token_made_at")
