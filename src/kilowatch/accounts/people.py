@@ -61,8 +61,7 @@ class People:
             EngineUnavailable: if the mail cannot be sent.
         """
         email = email.strip().lower()
-        faults = [] if EMAIL.fullmatch(email) else [email_fault()]
-        faults += name_faults(name) + password_faults(password, email, name)
+        faults = email_faults(email) + name_faults(name) + password_faults(password, email, name)
         if faults:
             raise Problem(422, "invalid", faults[0].detail, faults)
         password_hash = await hash_password(password)
@@ -288,6 +287,8 @@ def _refuse_weak(password: str, *own: str) -> None:
         raise Problem(422, "invalid", faults[0].detail, faults)
 
 
-def email_fault() -> Fault:
-    """What is said of an address that is none."""
-    return Fault("bad_email", "An address looks like name@example.org.", pointer="/email")
+def email_faults(email: str) -> list[Fault]:
+    """What is wrong with an address in small letters; empty when nothing is."""
+    if EMAIL.fullmatch(email) and email.isprintable():
+        return []
+    return [Fault("bad_email", "An address looks like name@example.org.", pointer="/email")]
