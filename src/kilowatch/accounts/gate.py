@@ -46,7 +46,8 @@ class Gate:
         return user
 
     async def check_code(self, email: str, purpose: users.Purpose, code: str) -> users.User:
-        """The user of this address, to whom this code was mailed. It is used up.
+        """The user of this address, to whom this code was mailed. It is used up; whoever read it has shown in
+        the same moment that the address is theirs.
 
         Raises:
             Problem: 401 `bad_code`; 429 `too_many_attempts`.
@@ -56,7 +57,10 @@ class Gate:
         right = False
         if user is not None:
             async with self.database.person(user.id) as connection:
+                await users.lock_user(connection, user.id)
                 right = await users.use_code(connection, user.id, purpose, code.strip())
+                if right:
+                    await users.verify_user(connection, user.id)
         if user is None or not right or user.disabled_at is not None:
             reason = "no_account" if user is None else "disabled" if right else "wrong_code"
             await self._refuse(email, user, reason)

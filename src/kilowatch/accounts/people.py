@@ -67,31 +67,39 @@ class People:
         password_hash = await hash_password(password)
         async with self.database.unscoped() as connection:
             known = await users.find_user(connection, email)
-        if known is not None and known.verified_at is not None:
-            await self.mail.send(email, "You have an account", letters.ALREADY.format(name=known.name))
-            return
+        # Compared for everybody, so that it takes as long.
+        same = await is_password(password, None if known is None else known.password_hash)
         code = new_code()
         user_id = new_id() if known is None else known.id
         if known is None and not await self._make(user_id, email, name, password_hash, code):
             await self.sign_up(email, password, name)  # somebody else was first, a moment ago
             return
-        counts = known is None or await self._sign_up_again(known, name, password, password_hash, code)
-        words = letters.VERIFY if counts else letters.CONTESTED
-        await self.mail.send(email, f"Your code: {code}", words.format(name=name, code=code))
+        words = letters.VERIFY
+        if known is not None:
+            if same:
+                password_hash = known.password_hash
+            words = await self._sign_up_again(known, name, password_hash, code)
+        if words == letters.ALREADY:
+            await self.mail.send(email, "You have an account", words.format(name=known.name if known else ""))
+        else:
+            await self.mail.send(email, f"Your code: {code}", words.format(name=name, code=code))
 
-    async def _sign_up_again(
-        self, known: users.User, name: str, password: str, password_hash: str, code: str
-    ) -> bool:
-        """Takes a further sign-up for an address that nobody has shown to be theirs; whether its password
-        counts. The newest one does, unless an earlier sign-up with another password still waits for its code:
-        then nobody can tell whose password the reader of the mail would confirm, and none of them counts."""
-        same = await is_password(password, known.password_hash)
+    async def _sign_up_again(self, known: users.User, name: str, password_hash: str, code: str) -> str:
+        """Takes a further sign-up for an address that nobody has shown to be theirs; what to write to it. The
+        newest password counts, unless an earlier sign-up with another one still waits for its code: then
+        nobody can tell whose password the reader of the mail would confirm, and none of them counts. Once the
+        address is verified, perhaps in this very moment, nothing is changed."""
         async with self.database.person(known.id) as connection:
+            await users.lock_user(connection, known.id)
+            user = await users.get_user(connection, known.id)
+            if user is None or user.verified_at is not None:
+                return letters.ALREADY
+            same = password_hash == user.password_hash
             contested = not same and await users.has_code(connection, known.id, "verify")
             kept = NO_PASSWORD if contested else password_hash
             await users.change_user(connection, known.id, name=name, password_hash=kept)
             await users.set_code(connection, known.id, "verify", code)
-        return not contested
+        return letters.CONTESTED if contested else letters.VERIFY
 
     async def _make(self, user_id: uuid.UUID, email: str, name: str, password_hash: str, code: str) -> bool:
         organisation_id = new_id()
@@ -114,9 +122,8 @@ class People:
         user = await self.gate.check_code(email, "verify", code)
         await self.gate.check_second_factor(user, None)
         async with self.database.person(user.id) as connection:
-            await users.change_user(connection, user.id, verified_at=self._now())
             await self.gate.write(connection, user.id, "account.verified")
-        return await self._start_session(user, "mailed_code")
+        return await self._start_session(user.id, "mailed_code")
 
     async def log_in(self, email: str, password: str, code: str | None = None) -> Tokens:
         """A new session. `code`: of the second factor, where there is one.
@@ -127,7 +134,8 @@ class People:
         """
         user = await self.gate.check_password(email, password)
         second = await self.gate.check_second_factor(user, code)
-        return await self._start_session(user, "password" if second is None else f"password_and_{second}")
+        way = "password" if second is None else f"password_and_{second}"
+        return await self._start_session(user.id, way, user.password_hash)
 
     async def refresh(self, refresh_token: str) -> Tokens:
         """A new pair for a refresh token, which is used up.
@@ -196,6 +204,7 @@ class People:
             # Whoever read the code has the address, so it counts as verified.
             verified_at = user.verified_at or self._now()
             await users.change_user(connection, user.id, password_hash=password_hash, verified_at=verified_at)
+            await users.drop_codes(connection, user.id)
             await sessions.end_sessions(connection, user.id)
             await self.gate.write(connection, user.id, "password.reset")
         self.gate.attempts.note_right(user.email, ORIGIN.get().network)
@@ -211,6 +220,7 @@ class People:
         password_hash = await hash_password(new)
         async with self.database.person(user_id) as connection:
             await users.change_user(connection, user_id, password_hash=password_hash)
+            await users.drop_codes(connection, user_id)
             await sessions.end_sessions(connection, user_id, but=session_id)
             await self.gate.write(connection, user_id, "password.changed")
 
@@ -264,12 +274,22 @@ class People:
     def _now(self) -> datetime:
         return to_datetime(self.clock.now_us())
 
-    async def _start_session(self, user: users.User, way: str) -> Tokens:
+    async def _start_session(self, user_id: uuid.UUID, way: str, password_hash: str | None = None) -> Tokens:
+        """A session for who has shown what was asked for, unless they were shut out or got a new password
+        meanwhile; `password_hash` is of the one that was shown."""
         session_id, refresh_token = new_id(), new_refresh_token()
-        async with self.database.person(user.id) as connection:
-            await sessions.start_session(connection, user.id, session_id, self.session_days, refresh_token)
+        async with self.database.person(user_id) as connection:
+            await users.lock_user(connection, user_id)
+            user = await users.get_user(connection, user_id)
+            if (
+                user is None
+                or user.disabled_at is not None
+                or password_hash not in (None, user.password_hash)
+            ):
+                raise Problem(401, "bad_login", "Address or password are wrong.")
+            await sessions.start_session(connection, user_id, session_id, self.session_days, refresh_token)
             await self.gate.welcome(connection, user, way)
-        return Tokens(self.tokens.make(user.id, session_id), refresh_token)
+        return Tokens(self.tokens.make(user_id, session_id), refresh_token)
 
 
 def new_code() -> str:
