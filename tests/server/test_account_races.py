@@ -1,12 +1,15 @@
 """Two who do something to one account in the same moment."""
 
 import asyncio
+import socket
 
 import httpx
 import pytest
 
-from kilowatch.accounts.mail import read_letters
+from kilowatch.accounts.mail import SmtpMail, read_letters
 from kilowatch.server.app import Parts
+from kilowatch.stream.client import Client
+from tests.server.conftest import open_house
 from tests.server.test_people import OTHER, PASSWORD, Somebody, code_in, letters, somebody
 
 __all__ = ["letters", "somebody"]
@@ -55,9 +58,21 @@ async def test_a_session_that_began_with_the_old_password_ends_with_it(somebody:
 
 async def test_a_new_password_takes_codes_that_are_on_their_way(somebody: Somebody) -> None:
     await somebody.sign_up()
-    await somebody.post("forgot-password", email=somebody.email)
-    code = code_in(somebody.letters)
+    code = await somebody.forget()
     await somebody.post("change-password", signed_in=True, old_password=PASSWORD, password=OTHER)
     late = await somebody.post("reset-password", email=somebody.email, code=code, password=PASSWORD)
     assert (late.status_code, late.json()["code"]) == (401, "bad_code")
     assert len(list(read_letters(somebody.letters))) == 2
+
+
+async def test_a_mail_server_that_is_away_tells_of_no_account(
+    parts: Parts, stream: Client, somebody: Somebody
+) -> None:
+    await somebody.sign_up()
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        parts.mail = SmtpMail(f"smtp://127.0.0.1:{closed.getsockname()[1]}", "kw@example.org")
+    async with open_house(parts, stream) as house, httpx.AsyncClient(base_url=house.url) as http:
+        for email in (somebody.email, f"nobody-{somebody.email}"):
+            answer = await http.post("/api/v1/auth/forgot-password", json={"email": email})
+            assert (answer.status_code, answer.json()) == (202, {"status": "sent"})

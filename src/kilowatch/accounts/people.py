@@ -4,12 +4,15 @@ Keeps true: no answer tells whether an address is known to whoever does not read
 works once, and one that comes a second time ends its session, since one of the two holders stole it.
 """
 
+import asyncio
 import re
 import secrets
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+
+import structlog
 
 from kilowatch.accounts import letters
 from kilowatch.accounts.access_token import LIFE_S, AccessTokens
@@ -19,10 +22,12 @@ from kilowatch.accounts.password import hash_password, is_password, password_fau
 from kilowatch.accounts.second_factor import Offered
 from kilowatch.accounts.store import audit, members, second_factors, sessions, users
 from kilowatch.clock import Clock, to_datetime
-from kilowatch.errors import Fault, Problem
+from kilowatch.errors import EngineUnavailable, Fault, Problem
 from kilowatch.ids import name_faults, new_id
 from kilowatch.observe.request import ORIGIN
 from kilowatch.postgres.engine import Connection, Database
+
+log = structlog.get_logger()
 
 EMAIL = re.compile(r"[^\s@<>\"(),:;\\\[\]]{1,64}@[^\s@<>\"(),:;\\\[\]]{1,189}")
 REFRESH_PREFIX = "kwr_"
@@ -51,6 +56,7 @@ class People:
     session_days: int
     open_household: OpenHousehold
     gate: Gate
+    _sending: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def sign_up(self, email: str, password: str, name: str) -> None:
         """Makes a user with a personal organisation and a home, and sends a code to the address. For an
@@ -176,20 +182,32 @@ class People:
                 await self.gate.write(connection, shown.user_id, "session.ended")
 
     async def forget_password(self, email: str) -> None:
-        """Sends a code to set a new password with, if there is such a user."""
+        """Sends a code to set a new password with, if there is such a user. The answer does not wait for it,
+        since how long it took, or that no mail can be sent now, would tell that there is."""
         async with self.database.unscoped() as connection:
             user = await users.find_user(connection, email.strip())
         if user is None or user.disabled_at is not None:
             return
+        sending = asyncio.create_task(self._send_reset_code(user))
+        self._sending.add(sending)
+        sending.add_done_callback(self._sending.discard)
+
+    async def _send_reset_code(self, user: users.User) -> None:
         code = new_code()
+        try:
+            await self._write_reset_code(user, code)
+            await self.mail.send(
+                user.email, f"Your code: {code}", letters.RESET.format(name=user.name, code=code)
+            )
+        except EngineUnavailable as error:
+            log.warning("mail.reset_code_unsent", reason=str(error))
+
+    async def _write_reset_code(self, user: users.User, code: str) -> None:
         async with self.database.person(user.id) as connection:
             await users.set_code(connection, user.id, "reset", code)
             await audit.record(
                 connection, "password.forgotten", actor="nobody", user_id=user.id, subject=user.id
             )
-        await self.mail.send(
-            user.email, f"Your code: {code}", letters.RESET.format(name=user.name, code=code)
-        )
 
     async def reset_password(self, email: str, code: str, password: str) -> None:
         """Sets a new password and ends all sessions. A second factor stays on.
