@@ -60,6 +60,7 @@ class Database:
             pool_pre_ping=True,
             pool_recycle=3600,
             connect_args={"connect_timeout": CONNECT_TIMEOUT_S},
+            hide_parameters=True,  # errors are logged, and hashes of passwords and codes are parameters
         )
 
     @asynccontextmanager
