@@ -19,6 +19,7 @@ from kilowatch.accounts.tables import (
     users,
 )
 from kilowatch.ids import hash_secret
+from kilowatch.observe.request import ORIGIN
 from kilowatch.postgres.engine import Connection
 
 
@@ -127,8 +128,13 @@ async def disable(connection: Connection, user_id: uuid.UUID, *, disabled: bool 
 async def forget_person(connection: Connection) -> list[Parting]:
     """Removes the user whom the transaction names, with everything that is theirs alone, and says what became
     of their organisations. Where members of another would be left without an admin, nothing happens, and
-    those organisations are named."""
-    found = await connection.execute(text("SELECT * FROM kilowatch.forget_person()"))
+    those organisations are named. What is left is a line in the audit log of each organisation that goes on,
+    and one for whoever runs the instance."""
+    origin = ORIGIN.get()
+    found = await connection.execute(
+        text("SELECT * FROM kilowatch.forget_person(:sender, :request)"),
+        {"sender": origin.address, "request": origin.request_id},
+    )
     return [Parting(**row) for row in found.mappings()]
 
 
