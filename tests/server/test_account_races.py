@@ -76,3 +76,15 @@ async def test_a_mail_server_that_is_away_tells_of_no_account(
         for email in (somebody.email, f"nobody-{somebody.email}"):
             answer = await http.post("/api/v1/auth/forgot-password", json={"email": email})
             assert (answer.status_code, answer.json()) == (202, {"status": "sent"})
+
+
+async def test_many_wrong_tries_at_once_are_no_more_than_one_by_one(
+    parts: Parts, stream: Client, somebody: Somebody
+) -> None:
+    await somebody.sign_up()
+    parts.login_tries = 3
+    told = {"email": somebody.email, "password": OTHER}
+    async with open_house(parts, stream) as house, httpx.AsyncClient(base_url=house.url, timeout=30) as http:
+        trying = [http.post("/api/v1/auth/login", json=told) for _ in range(20)]
+        answers = [answer.status_code for answer in await asyncio.gather(*trying)]
+    assert sorted(answers) == [401] * 3 + [429] * 17

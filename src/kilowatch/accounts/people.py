@@ -260,13 +260,14 @@ class People:
                 `too_many_attempts`.
         """
         user = await self._get(user_id)
-        await self.gate.stop_guessing(user)
-        async with self.database.person(user_id) as connection:
-            codes = await self.gate.second_factors.confirm(connection, user_id, code)
-            if codes is not None:
-                await self.gate.write(connection, user_id, "second_factor.switched_on")
-        if codes is None:
-            raise await self.gate.refuse_second_factor(user)
+        async with self.gate.turn(user.email):
+            await self.gate.stop_guessing(user)
+            async with self.database.person(user_id) as connection:
+                codes = await self.gate.second_factors.confirm(connection, user_id, code)
+                if codes is not None:
+                    await self.gate.write(connection, user_id, "second_factor.switched_on")
+            if codes is None:
+                raise await self.gate.refuse_second_factor(user)
         return codes
 
     async def remove_second_factor(self, user_id: uuid.UUID, password: str, code: str) -> None:
