@@ -457,12 +457,16 @@ async def test_what_happens_stands_in_the_audit_log(
 
 
 async def test_what_one_does_elsewhere_is_not_told_here(
-    http: httpx.AsyncClient, ada: Person, ben: Person
+    http: httpx.AsyncClient, ada: Person, ben: Person, database: Database
 ) -> None:
     first, second = await found(http, ada), await found(http, ada)
     await invite(http, ada, first["id"], ben.email, "viewer")
     lines = await list_all(http, "/api/v1/audit-log", ada.at(second["id"]))
     assert [line["action"] for line in lines] == ["organisation.created"]
+    await join(database, ben.home, ada, "viewer")
+    deleting = await http.delete(f"{API}/{first['id']}", params={"name": first["slug"]}, headers=ada.headers)
+    assert deleting.status_code == 204
+    assert first["slug"] not in repr(await list_all(http, "/api/v1/audit-log", ben.at(ben.home)))
 
 
 # --- the end of an account -------------------------------------------------------------------------------

@@ -368,8 +368,8 @@ def protect_audit_log() -> None:
     name = "kilowatch.audit_log"
     mine = f"user_id = {CURRENT_USER}"
     own = f"organisation_id = {CURRENT}"
-    members = (
-        "(organisation_id IS NULL AND user_id IN"  # noqa: S608 - our own constants
+    members = (  # but not which other organisations they deleted
+        "(organisation_id IS NULL AND NOT starts_with(action, 'organisation.') AND user_id IN"  # noqa: S608
         f" (SELECT m.user_id FROM kilowatch.memberships m WHERE m.organisation_id = {CURRENT}))"
     )
     op.execute(f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY")
