@@ -128,3 +128,11 @@ async def test_a_wrong_statement_is_not_an_absent_server(database: Database) -> 
     with pytest.raises(DBAPIError):
         async with database.unscoped() as connection:
             await connection.execute(text("SELECT 1 / 0"))
+
+
+async def test_an_error_tells_no_parameters(database: Database) -> None:
+    """It goes to the log, and hashes of passwords and codes are parameters."""
+    with pytest.raises(DBAPIError) as wrong:
+        async with database.unscoped() as connection:
+            await connection.execute(text("SELECT CAST(:hash AS text) / 0"), {"hash": "$argon2id$v=19$x"})
+    assert "argon2id" not in str(wrong.value)

@@ -189,6 +189,8 @@ async def test_dead_letters_are_listed_shown_and_thrown_away(
     assert (await http.get(path, headers=member.bearer())).json()["payload"] == {"device": "D1"}
     assert (await http.delete(path, headers=member.bearer("admin"))).status_code == 204
     assert (await http.get(path, headers=member.bearer())).status_code == 404
+    (line,) = (await http.get("/api/v1/audit-log", headers=member.bearer("admin"))).json()["items"]
+    assert (line["action"], line["subject"]) == ("dead_letter.deleted", letter_id)
 
 
 async def test_what_is_somebody_elses_is_not_there(

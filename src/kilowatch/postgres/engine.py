@@ -69,6 +69,7 @@ class Database:
             pool_use_lifo=True,
             pool_recycle=3600,
             connect_args={"connect_timeout": CONNECT_TIMEOUT_S},
+            hide_parameters=True,  # errors are logged, and hashes of passwords and codes are parameters
         )
         _ask_when_in_doubt(self._engine.sync_engine)
 

@@ -13,6 +13,7 @@ from fastapi.responses import StreamingResponse
 
 from kilowatch.accounts.access import Access
 from kilowatch.accounts.identity import Caller
+from kilowatch.accounts.store.audit import record_by
 from kilowatch.accounts.store.organisations import get_organisation
 from kilowatch.clock import Clock, to_datetime, to_us
 from kilowatch.errors import Fault, Problem
@@ -355,3 +356,4 @@ def _add_dead_letter_routes(routes: APIRouter, access: Access) -> None:
         """Throws a refused reading away."""
         async with access.database.scope(caller.sight) as connection:
             await store.delete_dead_letter(connection, letter_id)
+            await record_by(connection, caller, "dead_letter.deleted", letter_id)
