@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sqlalchemy import text
 
+from kilowatch.accounts.store.organisations import delete_organisation
 from kilowatch.clock import SystemClock
 from kilowatch.ingest.doors import Doors, create_doors
 from kilowatch.postgres.engine import Database
@@ -152,6 +153,30 @@ async def test_what_came_before_an_organisation_was_made_is_not_its_own(
         theirs = (await find_devices(connection, others.id, ["D1"]))["D1"]
     assert [frame.device.tolist() for frame in await logged(client)] == [[theirs]]
     assert await sender.letters() == []
+
+
+async def test_messages_of_a_deleted_organisation_hold_nobody_up(
+    sender: Sender,
+    other_sender: Sender,
+    mqtt_server: NatsServer,
+    database: Database,
+    client: Client,
+    inbox_client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whose devices sent is remembered for a while; here for ever."""
+    monkeypatch.setattr("kilowatch.ingest.mqtt.CALLER_FOR_US", 1 << 60)
+    gone, kept = sender.organisation, other_sender.organisation
+    async with device(mqtt_server) as connected:
+        await connected.publish(f"{gone.slug}/devices/D1/telemetry", b'{"metrics":{"power":1}}', qos=1)
+        await stored(client, 1)
+        async with database.scope(gone.id) as connection:
+            await delete_organisation(connection, gone.id)
+        for slug in (gone.slug, kept.slug):
+            await connected.publish(f"{slug}/devices/D9/telemetry", b'{"metrics":{"power":1}}', qos=1)
+            await connected.publish(f"{slug}/devices/D1/telemetry", b"no reading", qos=1)
+        assert await letters(other_sender, 2) == ["bad_shape", "unknown_device"]
+    await emptied(inbox_client)
 
 
 async def test_good_readings_of_an_array_are_stored_beside_bad_ones(

@@ -196,7 +196,11 @@ class MqttDoor:
             return _unreadable(message, problem.detail)
 
     async def _give_up(self, message: InboxMessage, parcel: Parcel, error: BaseException) -> None:
-        """A message that a fault of ours keeps out of the log becomes a dead letter, and blocks nobody."""
+        """A message that a fault of ours keeps out of the log becomes a dead letter, and blocks nobody. No
+        fault is it where the organisation was deleted meanwhile: the message is nobody's any more."""
+        self._callers.pop(message.organisation, None)
+        if (await self._sending(message.organisation)).caller is None:
+            return
         _log.error("mqtt_message_failed", source=parcel.source, exc_info=error)
         known = await self._intake.get_known(parcel.caller.organisation_id)
         batch = _unreadable(message, f"the message could not be taken in: {type(error).__name__}")
