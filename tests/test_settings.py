@@ -19,6 +19,8 @@ UNSAFE = [
     ("KILOWATCH_TOKEN_KEY", {"token_key": None}),
     ("KILOWATCH_TOKEN_KEY", {"token_key": "change-me-change-me-change-me-change-me"}),
     ("KILOWATCH_TOKEN_KEY", {"token_key": "k" * 40}),
+    ("KILOWATCH_SIMULATOR_KEY", {"simulator_key": "change-me-change-me-change-me-change-me"}),
+    ("KILOWATCH_MQTT_SYSTEM_URL", {"mqtt_system_url": "nats://sys:sys@n1:4222"}),
     ("KILOWATCH_SMTP_URL", {"smtp_url": None}),
     ("KILOWATCH_SMTP_URL", {"smtp_url": "smtp://kw:password@mail.example.org"}),
     ("KILOWATCH_MAIL_FROM", {"mail_from": None}),

@@ -233,6 +233,9 @@ KEY_SIGNS = 8
 """A random key of 32 characters, hexadecimal ones too, has more different ones than this."""
 
 
+ADDRESSES = ("postgres_url", "postgres_app_url", "nats_url", "mqtt_nats_url", "mqtt_system_url", "smtp_url")
+
+
 def _insecure(settings: Settings, demo: bool) -> Iterator[str]:
     if demo:
         yield "--demo: it signs in every browser of this machine; start without it"
@@ -244,7 +247,9 @@ def _insecure(settings: Settings, demo: bool) -> Iterator[str]:
         yield "KILOWATCH_SMTP_URL: not set, so codes for people would stay in files"
     if settings.mail_from == Settings.model_fields["mail_from"].default:
         yield "KILOWATCH_MAIL_FROM: still the default; set an address of yours"
-    for name in ("postgres_url", "postgres_app_url", "nats_url", "mqtt_nats_url", "smtp_url"):
+    if settings.simulator_key is not None and _is_example(settings.simulator_key.get_secret_value()):
+        yield "KILOWATCH_SIMULATOR_KEY: looks like an example; set a random one"
+    for name in ADDRESSES:
         address = getattr(settings, name)
         if address is not None and _is_well_known(address.get_secret_value()):
             yield f"KILOWATCH_{name.upper()}: has a password that everybody knows"

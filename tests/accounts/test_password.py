@@ -1,5 +1,7 @@
 """Which passwords are good enough, and how they are compared."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,3 +56,14 @@ async def test_only_the_password_itself_is_right() -> None:
     assert not await is_password("nobody's", None)
     assert not await is_password("anything", "no hash at all")
     assert await hash_password("correct horse battery") != kept
+
+
+async def test_where_no_password_counts_comparing_takes_as_long() -> None:
+    async def cost_s(kept: str | None) -> float:
+        began = time.process_time()
+        for _ in range(5):
+            assert not await is_password("correct horse battery", kept)
+        return time.process_time() - began
+
+    await cost_s(None)
+    assert await cost_s("!") > await cost_s(None) / 3

@@ -89,6 +89,25 @@ def test_a_password_comes_from_standard_input(running: Instance) -> None:
     assert nothing.returncode == 2
 
 
+def test_what_kw_makes_and_deletes_stands_in_the_audit_log(running: Instance) -> None:
+    key = facts(running, "key", "create", "--organisation", "forge", "--create", "--scopes", "admin,read")
+    lines = ask(running, "audit-log", token=key["key"])["items"]
+    assert [(line["actor"], line["action"]) for line in lines] == [
+        ("operator", "api_key.created"),
+        ("operator", "organisation.created"),
+    ]
+    assert lines[0]["subject"] == key["id"]
+    assert key["key"] not in json.dumps(lines)
+
+
+def test_nobodys_own_home_is_deleted(running: Instance) -> None:
+    made = facts(running, "user", "create", "dora@example.org")
+    token = log_in(running, "dora@example.org", made["password"])
+    (home,) = ask(running, "organisations", token=token)["items"]
+    assert "account" in refusal(running, "org", "delete", home["slug"], "--yes")
+    assert ask(running, "me", token=token)["email"] == "dora@example.org"
+
+
 def test_what_cannot_be_is_told(running: Instance) -> None:
     facts(running, "org", "create", "mill")
     facts(running, "user", "create", "cleo@example.org")

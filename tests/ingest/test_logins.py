@@ -24,10 +24,20 @@ from kilowatch.postgres.engine import Database
 from kilowatch.settings import Settings
 from kilowatch.sites.store import delete_device, register_devices, update_device
 from kilowatch.stream.client import Client
+from kilowatch.stream.log import read_state
 from kilowatch.stream.logins import Logins
-from kilowatch.stream.mqtt import MqttInbox
+from kilowatch.stream.mqtt import RETAINED, MqttInbox
 from kilowatch.wire.live import REGISTRY_SUBJECT, RegistryChange
-from tests.ingest.conftest import ISSUER, NatsServer, Sender, http_client, logged, make_key, until
+from tests.ingest.conftest import (
+    INBOX_BYTES,
+    ISSUER,
+    NatsServer,
+    Sender,
+    http_client,
+    logged,
+    make_key,
+    until,
+)
 from tests.ingest.test_doors import reading
 
 WITHIN_S = 1.0
@@ -202,6 +212,35 @@ async def test_a_last_will_reaches_no_other_topic(house: House) -> None:
                 await cut_off(connection)
     assert len(await house.in_log(1)) == 1
     assert await house.other.letters() == []
+
+
+async def test_nothing_is_retained(house: House) -> None:
+    """What a device wants retained goes with the next moment, and not only with the device."""
+    before = (await read_state(house.inside, RETAINED)).last_sequence
+    async with await house.device() as connection:
+        await connection.publish(f"{house.slug}/devices/D1/telemetry", BODY, qos=1, retain=True)
+        await house.in_log(1)
+
+    async def over() -> bool:
+        state = await read_state(house.inside, RETAINED)
+        return state.last_sequence > before and not state.messages
+
+    await until(over, "a retained message that is gone")
+
+
+async def test_what_was_retained_before_goes_too(house: House) -> None:
+    """A stream that the MQTT server made itself keeps everything, until the inbox is made."""
+    await house.inside.request_json(f"$JS.API.STREAM.DELETE.{RETAINED}", {})
+    made = {"name": RETAINED, "subjects": ["$MQTT.rmsgs.>"], "storage": "file", "max_msgs_per_subject": 1}
+    await house.inside.request_json(f"$JS.API.STREAM.CREATE.{RETAINED}", made)
+    await house.inside.publish(f"$MQTT.rmsgs.{house.slug}.devices.D1.telemetry", BODY)
+    await MqttInbox.ensure(house.inside, max_bytes=INBOX_BYTES)
+
+    async def over() -> bool:
+        state = await read_state(house.inside, RETAINED)
+        return state.last_sequence == 1 and not state.messages
+
+    await until(over, "a retained message that is gone")
 
 
 async def test_a_device_hears_its_own_commands_and_nothing_else(house: House) -> None:

@@ -6,11 +6,14 @@ from collections.abc import AsyncIterator
 import msgspec
 import numpy as np
 import pytest
+from sqlalchemy import text
 
+from kilowatch.accounts.store.organisations import delete_organisation
 from kilowatch.clock import SystemClock
 from kilowatch.ingest.doors import Doors, create_doors
 from kilowatch.postgres.engine import Database
 from kilowatch.settings import Settings
+from kilowatch.sites.store import find_devices
 from kilowatch.stream.client import Client
 from kilowatch.stream.mqtt import MqttInbox
 from tests.ingest.conftest import NatsServer, Sender, device, logged, until
@@ -119,6 +122,60 @@ async def test_bad_messages_become_dead_letters_and_leave_the_inbox(
         await connection.publish(f"{slug}/devices/D1/telemetry", good, qos=1)
         await stored(client, 1)
     assert await letters(sender, len(bad)) == sorted(code for _, _, code in bad)
+    await emptied(inbox_client)
+
+
+async def test_what_came_before_an_organisation_was_made_is_not_its_own(
+    sender: Sender,
+    other_sender: Sender,
+    mqtt_server: NatsServer,
+    database: Database,
+    client: Client,
+    inbox_client: Client,
+) -> None:
+    """Somebody else had the slug before, and messages of their devices waited in the inbox meanwhile."""
+    mine, others = sender.organisation, other_sender.organisation
+    async with database.scope(mine.id) as connection:
+        await connection.execute(
+            text(
+                "UPDATE kilowatch.organisations SET created_at = now() + interval '1 minute' WHERE id = :id"
+            ),
+            {"id": mine.id},
+        )
+    async with device(mqtt_server) as connected:
+        for slug in (mine.slug, others.slug):
+            await connected.publish(f"{slug}/devices/D1/telemetry", b'{"metrics":{"power":1}}', qos=1)
+            await connected.publish(f"{slug}/devices/D9/telemetry", b'{"metrics":{"power":1}}', qos=1)
+        await stored(client, 1)
+    assert await letters(other_sender, 1) == ["unknown_device"]
+    await emptied(inbox_client)
+    async with database.scope(others.id) as connection:
+        theirs = (await find_devices(connection, others.id, ["D1"]))["D1"]
+    assert [frame.device.tolist() for frame in await logged(client)] == [[theirs]]
+    assert await sender.letters() == []
+
+
+async def test_messages_of_a_deleted_organisation_hold_nobody_up(
+    sender: Sender,
+    other_sender: Sender,
+    mqtt_server: NatsServer,
+    database: Database,
+    client: Client,
+    inbox_client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whose devices sent is remembered for a while; here for ever."""
+    monkeypatch.setattr("kilowatch.ingest.mqtt.CALLER_FOR_US", 1 << 60)
+    gone, kept = sender.organisation, other_sender.organisation
+    async with device(mqtt_server) as connected:
+        await connected.publish(f"{gone.slug}/devices/D1/telemetry", b'{"metrics":{"power":1}}', qos=1)
+        await stored(client, 1)
+        async with database.scope(gone.id) as connection:
+            await delete_organisation(connection, gone.id)
+        for slug in (gone.slug, kept.slug):
+            await connected.publish(f"{slug}/devices/D9/telemetry", b'{"metrics":{"power":1}}', qos=1)
+            await connected.publish(f"{slug}/devices/D1/telemetry", b"no reading", qos=1)
+        assert await letters(other_sender, 2) == ["bad_shape", "unknown_device"]
     await emptied(inbox_client)
 
 

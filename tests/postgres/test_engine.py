@@ -42,7 +42,7 @@ async def test_a_scope_that_fails_leaves_nothing(database: Database, organisatio
 async def test_a_scope_ends_with_its_transaction(
     postgres_server: "PostgresServer", database_name: str, organisation: Organisation
 ) -> None:
-    single = Database(postgres_server.url(APP, database_name), pool_size=1, max_overflow=0)
+    single = Database(postgres_server.url(APP, database_name), pool_size=1)
     async with single.scope(organisation.id) as connection:
         assert [seen.id for seen in await list_organisations(connection)] == [organisation.id]
     async with single.unscoped() as connection:
@@ -116,7 +116,7 @@ async def test_a_server_that_comes_back_is_used_at_once(own_server: "OwnServer")
 
 
 async def test_a_full_pool_is_not_able_now(postgres_server: "PostgresServer", database_name: str) -> None:
-    small = Database(postgres_server.url(APP, database_name), pool_size=1, max_overflow=0)
+    small = Database(postgres_server.url(APP, database_name), pool_size=1)
     async with small.unscoped():
         with pytest.raises(EngineUnavailable):
             await small.ping(0.05)
@@ -128,3 +128,11 @@ async def test_a_wrong_statement_is_not_an_absent_server(database: Database) -> 
     with pytest.raises(DBAPIError):
         async with database.unscoped() as connection:
             await connection.execute(text("SELECT 1 / 0"))
+
+
+async def test_an_error_tells_no_parameters(database: Database) -> None:
+    """It goes to the log, and hashes of passwords and codes are parameters."""
+    with pytest.raises(DBAPIError) as wrong:
+        async with database.unscoped() as connection:
+            await connection.execute(text("SELECT CAST(:hash AS text) / 0"), {"hash": "$argon2id$v=19$x"})
+    assert "argon2id" not in str(wrong.value)

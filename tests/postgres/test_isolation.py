@@ -175,6 +175,8 @@ ATTEMPTS: dict[str, Attempt] = {
     "api_keys.find_key_owners": lambda c, o: api_keys.find_key_owners(c, [o.key_no]),
     "organisations.get_organisation": lambda c, o: organisations.get_organisation(c, o.owner.id),
     "users.get_user": lambda c, o: users.get_user(c, o.user_id),
+    "users.drop_codes": lambda c, o: users.drop_codes(c, o.user_id),
+    "users.verify_user": lambda c, o: users.verify_user(c, o.user_id),
     "users.has_code": lambda c, o: users.has_code(c, o.user_id, "verify"),
     "sessions.is_session_open": lambda c, o: sessions.is_session_open(c, o.session_id),
     "api_keys.list_api_keys": lambda c, _: api_keys.list_api_keys(c),

@@ -73,10 +73,15 @@ async def test_sites_are_made_changed_listed_and_removed(http: httpx.AsyncClient
 async def test_devices_are_made_changed_listed_and_removed(http: httpx.AsyncClient, member: Member) -> None:
     admin, read = member.bearer("admin"), member.bearer()
     made = await http.post(
-        "/api/v1/devices", json={"id": "pump-1", "rated_power_w": 1500, "metadata": {"a": [1]}}, headers=admin
+        "/api/v1/devices",
+        json={"id": "pump-1", "rated_power_w": 1500, "metadata": {"a": ["C:\\u0000"], "b": nested(31)}},
+        headers=admin,
     )
     assert made.status_code == 201
-    assert (made.json()["name"], made.json()["metadata"]) == ("pump-1", {"a": [1]})
+    assert (made.json()["name"], made.json()["metadata"]) == (
+        "pump-1",
+        {"a": ["C:\\u0000"], "b": nested(31)},
+    )
     twice = await http.post("/api/v1/devices", json={"id": "pump-1"}, headers=admin)
     assert (twice.status_code, twice.json()["code"]) == (409, "device_exists")
     changed = await http.patch("/api/v1/devices/pump-1", json={"status": "maintenance"}, headers=admin)
@@ -189,6 +194,8 @@ async def test_dead_letters_are_listed_shown_and_thrown_away(
     assert (await http.get(path, headers=member.bearer())).json()["payload"] == {"device": "D1"}
     assert (await http.delete(path, headers=member.bearer("admin"))).status_code == 204
     assert (await http.get(path, headers=member.bearer())).status_code == 404
+    (line,) = (await http.get("/api/v1/audit-log", headers=member.bearer("admin"))).json()["items"]
+    assert (line["action"], line["subject"]) == ("dead_letter.deleted", letter_id)
 
 
 async def test_what_is_somebody_elses_is_not_there(
@@ -265,6 +272,14 @@ async def test_every_route_refuses_strangers_and_lesser_keys_in_one_shape(
     assert asked > 20
 
 
+def nested(depth: int) -> dict[str, Any]:
+    """Objects in each other."""
+    value: dict[str, Any] = {}
+    for _ in range(depth - 1):
+        value = {"a": value}
+    return value
+
+
 @pytest.mark.parametrize(
     ("method", "path", "sent", "status", "code"),
     [
@@ -284,6 +299,17 @@ async def test_every_route_refuses_strangers_and_lesser_keys_in_one_shape(
         ("POST", "/api/v1/devices", {"json": {"id": "a", "metadata": {"a": "\u0000"}}}, 422, "invalid"),
         ("POST", "/api/v1/devices", {"content": b'{"id":"a","metadata":{"a":NaN}}'}, 422, "invalid"),
         ("POST", "/api/v1/devices", {"content": b'{"id":"a","name":"\\ud800"}'}, 422, "invalid"),
+        ("POST", "/api/v1/devices", {"json": {"id": "a", "metadata": nested(33)}}, 422, "invalid"),
+        ("POST", "/api/v1/devices", {"json": {"id": "a", "metadata": nested(300)}}, 422, "invalid"),
+        ("PATCH", "/api/v1/devices/D1", {"json": {"metadata": nested(300)}}, 422, "invalid"),
+        (
+            "POST",
+            "/api/v1/sites",
+            {"json": {"kind": "home", "name": "x", "metadata": nested(300)}},
+            422,
+            "invalid",
+        ),
+        ("POST", "/api/v1/sites/demo", {"json": {"time_zone": "", "currency": ""}}, 422, "invalid"),
         ("POST", "/api/v1/devices", {"content": b'{"id":"a","rated_power_w":1e999}'}, 422, "invalid"),
         ("GET", "/api/v1/devices/%00", {}, 404, "not_found"),
         ("GET", "/api/v1/devices?limit=501", {}, 422, "invalid"),

@@ -1,7 +1,7 @@
 """The health of a device over a running server, from what the lake and PostgreSQL hold of it."""
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import numpy as np
@@ -41,9 +41,12 @@ async def test_health_tells_what_it_is_made_of(
     assert (health["score"], health["reason"], health["cadence_s"]) == (100, None, 30)
     assert health["uptime"]["achieved"] == health["uptime"]["expected"] == 287
     assert health["errors"]["achieved"] > 2800
+    now = datetime.now(UTC)
+    before_it_was_made = now - timedelta(hours=1)
     letters = [
-        NewDeadLetter(member.organisation.id, one, "http", "conflict", "", {}, datetime.now(UTC))
-        for one in ["D1"] * int(health["errors"]["achieved"]) + ["D2"] * 7
+        NewDeadLetter(member.organisation.id, one, "http", "conflict", "", {}, at)
+        for one, at in [("D1", now)] * int(health["errors"]["achieved"])
+        + [("D2", now), ("D1", before_it_was_made)] * 7
     ]
     async with database.scope(member.organisation.id) as connection:
         await keep_dead_letters(connection, letters)

@@ -15,7 +15,7 @@ from kilowatch.postgres.engine import Database
 from kilowatch.server.app import Parts
 from kilowatch.stream.client import Client
 from tests.server.conftest import House, open_house
-from tests.server.test_people import OTHER, PASSWORD, Somebody, code_in, gone
+from tests.server.test_people import OTHER, PASSWORD, Somebody, gone
 
 HOME, THIEF = "198.51.100.7", "192.0.2.1"
 TRIES = 3
@@ -99,8 +99,7 @@ async def test_who_reads_the_mail_gets_in_from_anywhere(
     for number in range(5):
         async with at(house, f"192.0.2.{number}", owner) as thief:
             await asyncio.gather(*(log_in(thief, OTHER) for _ in range(TRIES)))
-    await owner.post("forgot-password", email=owner.email)
-    code = code_in(tmp_path / "mail")
+    code = await owner.forget()
     reset = await owner.post("reset-password", email=owner.email, code=code, password=OTHER)
     assert reset.status_code == 204
     assert await log_in(owner, OTHER) == 200
@@ -199,8 +198,7 @@ async def test_what_happens_to_an_account_is_written_down(
     await owner.post("refresh", refresh_token=used)
     owner.tokens = (await owner.post("login", email=owner.email, password=PASSWORD)).json()
     await owner.post("change-password", signed_in=True, old_password=PASSWORD, password=OTHER)
-    await owner.post("forgot-password", email=owner.email)
-    code = code_in(tmp_path / "mail")
+    code = await owner.forget()
     await owner.post("logout", refresh_token=owner.tokens["refresh_token"])
     await owner.post("reset-password", email=owner.email, code=code, password=PASSWORD)
     written = await actions(worker_database, owner)

@@ -230,7 +230,18 @@ async def test_a_browser_of_this_very_page_may_listen(house: House, member: Memb
 
 @pytest.mark.parametrize(
     "message",
-    ["", "{", "[]", "null", '{"type":"dance"}', '{"type":"subscribe","topics":"D1"}', '{"type":1}', "\x00"],
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        '{"type":"dance"}',
+        '{"type":"subscribe","topics":"D1"}',
+        '{"type":1}',
+        "\x00",
+        '{"type":"ping","deep":' + 5000 * "[" + 5000 * "]" + "}",
+    ],
+    ids=range(9),
 )
 async def test_a_message_that_is_none_is_answered_and_the_connection_stays(
     house: House, member: Member, message: str

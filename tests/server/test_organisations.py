@@ -13,6 +13,7 @@ from websockets.exceptions import ConnectionClosed
 
 from kilowatch.accounts.mail import read_letters
 from kilowatch.accounts.routes.organisations import ORGANISATIONS_MOST
+from kilowatch.accounts.store import audit
 from kilowatch.postgres.engine import Database
 from kilowatch.postgres.schema import metadata
 from kilowatch.server.app import Parts
@@ -104,6 +105,16 @@ async def test_ones_own_home_goes_with_the_account_only(http: httpx.AsyncClient,
             method, f"{API}/{ada.home}/members/{ada.user_id}", json=body, headers=ada.headers
         )
         assert (answer.status_code, answer.json()["code"]) == (409, "personal_organisation")
+
+
+async def test_another_admin_does_not_delete_ones_own_home(
+    house: House, http: httpx.AsyncClient, ada: Person, ben: Person, database: Database
+) -> None:
+    await join(database, ada.home, ben, "admin")
+    path, slug = f"{API}/{ada.home}", f"home-{ada.home.hex[:12]}"
+    refused = await http.delete(path, params={"name": slug}, headers=ben.headers)
+    assert (refused.status_code, refused.json()["code"]) == (409, "personal_organisation")
+    assert (await http.get("/api/v1/me", headers=ada.headers)).status_code == 200
 
 
 async def test_nobody_founds_without_end(http: httpx.AsyncClient, ada: Person) -> None:
@@ -446,12 +457,16 @@ async def test_what_happens_stands_in_the_audit_log(
 
 
 async def test_what_one_does_elsewhere_is_not_told_here(
-    http: httpx.AsyncClient, ada: Person, ben: Person
+    http: httpx.AsyncClient, ada: Person, ben: Person, database: Database
 ) -> None:
     first, second = await found(http, ada), await found(http, ada)
     await invite(http, ada, first["id"], ben.email, "viewer")
     lines = await list_all(http, "/api/v1/audit-log", ada.at(second["id"]))
     assert [line["action"] for line in lines] == ["organisation.created"]
+    await join(database, ben.home, ada, "viewer")
+    deleting = await http.delete(f"{API}/{first['id']}", params={"name": first["slug"]}, headers=ada.headers)
+    assert deleting.status_code == 204
+    assert first["slug"] not in repr(await list_all(http, "/api/v1/audit-log", ben.at(ben.home)))
 
 
 # --- the end of an account -------------------------------------------------------------------------------
@@ -517,6 +532,11 @@ async def test_an_account_goes_with_all_that_is_its_own(
     assert set(await rows_with(worker_database, str(cleo.user_id))) == {"audit_log"}
     lines = await list_all(http, "/api/v1/audit-log", ben.at(shared["id"]))
     assert {line["action"] for line in lines} >= {"member.joined", "invitation.sent"}
+    (gone,) = (line for line in lines if line["action"] == "member.left")
+    assert (gone["subject"], gone["address"]) == (str(cleo.user_id), "127.0.0.1")
+    async with worker_database.unscoped() as connection:
+        (last,) = (await audit.list_audit_log(connection, 1, action="account.deleted")).items
+    assert (last.subject, last.organisation_id, last.detail) == (str(cleo.user_id), None, {})
     left = await list_all(http, f"{API}/{shared['id']}/members", ben.headers)
     assert [one["email"] for one in left] == [ben.email]
 

@@ -15,7 +15,7 @@ from kilowatch.postgres.engine import Database
 from kilowatch.server.app import Parts
 from kilowatch.stream.client import Client
 from tests.server.conftest import House, open_house
-from tests.server.test_people import OTHER, PASSWORD, Somebody, code_in
+from tests.server.test_people import OTHER, PASSWORD, Somebody
 
 STEP_S = 30
 
@@ -135,8 +135,7 @@ async def test_a_new_password_by_mail_does_not_switch_it_off(
     ada: Somebody, clock: DrivenClock, tmp_path: Path
 ) -> None:
     secret, _ = await switch_on(ada, clock)
-    await ada.post("forgot-password", email=ada.email)
-    code = code_in(tmp_path / "mail")
+    code = await ada.forget()
     reset = await ada.post("reset-password", email=ada.email, code=code, password=OTHER)
     assert reset.status_code == 204
     needed = await ada.post("login", email=ada.email, password=OTHER)

@@ -132,6 +132,8 @@ def test_a_device_without_readings_is_told_from_a_silent_one() -> None:
     assert (never.score, never.reason) == (None, "no_data")
     silent = judge_health(Observed(NOW_US, [], 0, NOW_US - 2 * SPAN_US, None))
     assert (silent.score, silent.reason) == (0, "silent")
+    ahead = judge_health(Observed(NOW_US, [], 0, NOW_US + 300 * SECOND_US, None))
+    assert (ahead.score, ahead.reason) == (None, "too_few_readings")
     once = judge_health(Observed(NOW_US, [minutes_of(np.array([NOW_US - 5]))], 0, NOW_US - 5, None))
     assert (once.score, once.reason) == (None, "too_few_readings")
     kept = judge_health(replace(perfect(10 * SECOND_US), in_maintenance=True))

@@ -286,3 +286,32 @@ async def test_the_first_answer_to_a_request_counts(
         assert gone == 1
         left = await connection.execute(text("SELECT count(*) FROM kilowatch.idempotency_keys"))
         assert left.scalar_one() == 0
+
+
+async def test_a_device_that_is_deleted_meanwhile_gets_no_series(
+    database: Database, organisation: Organisation
+) -> None:
+    """Its readings come while somebody deletes it; who asks for its series waits, and is told."""
+    async with database.scope(organisation.id) as connection:
+        numbers = list((await register_devices(connection, organisation.id, ["D1", "D2"])).values())
+        power = (await store.ensure_metrics(connection, organisation.id, ["power"]))["power"].metric_no
+
+    async def ask() -> list[int]:
+        async with database.scope(organisation.id) as connection:
+            return list(map(int, await store.ensure_series(connection, numbers, [power] * 2)))
+
+    async with database.scope(organisation.id) as connection:
+        await delete_device(connection, "D1")
+        asking = asyncio.create_task(ask())
+        async with asyncio.timeout(10):
+            while not await somebody_waits(connection):  # noqa: ASYNC110 - PostgreSQL tells nobody of it
+                await asyncio.sleep(0.005)
+    first, second = await asking
+    assert first == 0
+    assert second > 0
+
+
+async def somebody_waits(connection: Connection) -> bool:
+    """Whether anybody waits for the transaction of this connection."""
+    waiting = text("SELECT count(*) FROM pg_locks WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))")
+    return bool((await connection.execute(waiting)).scalar_one())

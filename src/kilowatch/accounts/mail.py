@@ -5,6 +5,7 @@ Keeps true: whoever runs an instance without a mail server can still read every 
 
 import asyncio
 import smtplib
+import ssl
 import time
 import uuid
 from collections.abc import Iterator
@@ -54,7 +55,9 @@ class FolderMail:
 
 @dataclass(frozen=True, slots=True)
 class SmtpMail:
-    """Hands letters to an SMTP server: `smtp://user:password@host:port`; `smtps://` is TLS from the start."""
+    """Hands letters to an SMTP server: `smtp://user:password@host:port`, over TLS as soon as it offers
+    that; `smtps://` is TLS from the start. A password goes to no server that cannot show who it is, except to
+    one that offers no TLS at all."""
 
     url: str
     sender: str
@@ -69,13 +72,23 @@ class SmtpMail:
     def _send(self, letter: EmailMessage) -> None:
         parts = urlsplit(self.url)
         host, secure = parts.hostname or "localhost", parts.scheme == "smtps"
-        kind = smtplib.SMTP_SSL if secure else smtplib.SMTP
-        with kind(host, parts.port or (465 if secure else 25), timeout=TIMEOUT_S) as server:
+        known = ssl.create_default_context()
+        if not secure and not parts.username:  # nothing to lose that would not go in the open otherwise
+            known.check_hostname, known.verify_mode = False, ssl.CERT_NONE
+        with self._connect(host, parts.port, known if secure else None) as server:
+            server.ehlo_or_helo_if_needed()
             if not secure and server.has_extn("starttls"):
-                server.starttls()
+                server.starttls(context=known)
+                server.ehlo_or_helo_if_needed()
             if parts.username:
                 server.login(unquote(parts.username), unquote(parts.password or ""))
             server.send_message(letter)
+
+    @staticmethod
+    def _connect(host: str, port: int | None, tls: ssl.SSLContext | None) -> smtplib.SMTP:
+        if tls is None:
+            return smtplib.SMTP(host, port or 25, timeout=TIMEOUT_S)
+        return smtplib.SMTP_SSL(host, port or 465, timeout=TIMEOUT_S, context=tls)
 
 
 class NoMail:

@@ -20,6 +20,7 @@ _RUNS = (
     "qwertyuiopasdfghjklzxcvbnm",
     "qwertzuiopasdfghjkl",
 )
+HASH_BEGINNING = "$argon2id$"
 _WORDS = "common_passwords.txt"
 # OWASP's setting for Argon2id: 19 MiB, two passes, one lane.
 _hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
@@ -66,15 +67,16 @@ async def hash_password(password: str) -> str:
 
 
 async def is_password(password: str, password_hash: str | None) -> bool:
-    """Whether the password is the one behind the hash. Without a hash (nobody has this address) the answer is
-    no and takes as long."""
-    known = await asyncio.to_thread(_compare, password_hash or _nobodys_hash(), password)
-    return known and password_hash is not None
+    """Whether the password is the one behind the hash. Without a hash (nobody has this address, or no
+    password counts there) the answer is no and takes as long."""
+    is_hash = password_hash is not None and password_hash.startswith(HASH_BEGINNING)
+    right = await asyncio.to_thread(_compare, password_hash if is_hash else _nobodys_hash(), password)
+    return right and is_hash
 
 
-def _compare(password_hash: str, password: str) -> bool:
+def _compare(password_hash: str | None, password: str) -> bool:
     try:
-        return _hasher.verify(password_hash, password)
+        return _hasher.verify(password_hash or "", password)
     except (VerificationError, InvalidHashError):
         return False
 

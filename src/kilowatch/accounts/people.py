@@ -4,12 +4,15 @@ Keeps true: no answer tells whether an address is known to whoever does not read
 works once, and one that comes a second time ends its session, since one of the two holders stole it.
 """
 
+import asyncio
 import re
 import secrets
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+
+import structlog
 
 from kilowatch.accounts import letters
 from kilowatch.accounts.access_token import LIFE_S, AccessTokens
@@ -19,10 +22,12 @@ from kilowatch.accounts.password import hash_password, is_password, password_fau
 from kilowatch.accounts.second_factor import Offered
 from kilowatch.accounts.store import audit, members, second_factors, sessions, users
 from kilowatch.clock import Clock, to_datetime
-from kilowatch.errors import Fault, Problem
+from kilowatch.errors import EngineUnavailable, Fault, Problem
 from kilowatch.ids import name_faults, new_id
 from kilowatch.observe.request import ORIGIN
 from kilowatch.postgres.engine import Connection, Database
+
+log = structlog.get_logger()
 
 EMAIL = re.compile(r"[^\s@<>\"(),:;\\\[\]]{1,64}@[^\s@<>\"(),:;\\\[\]]{1,189}")
 REFRESH_PREFIX = "kwr_"
@@ -51,6 +56,7 @@ class People:
     session_days: int
     open_household: OpenHousehold
     gate: Gate
+    _sending: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def sign_up(self, email: str, password: str, name: str) -> None:
         """Makes a user with a personal organisation and a home, and sends a code to the address. For an
@@ -61,38 +67,45 @@ class People:
             EngineUnavailable: if the mail cannot be sent.
         """
         email = email.strip().lower()
-        faults = [] if EMAIL.fullmatch(email) else [email_fault()]
-        faults += name_faults(name) + password_faults(password, email, name)
+        faults = email_faults(email) + name_faults(name) + password_faults(password, email, name)
         if faults:
             raise Problem(422, "invalid", faults[0].detail, faults)
         password_hash = await hash_password(password)
         async with self.database.unscoped() as connection:
             known = await users.find_user(connection, email)
-        if known is not None and known.verified_at is not None:
-            await self.mail.send(email, "You have an account", letters.ALREADY.format(name=known.name))
-            return
+        # Compared for everybody, so that it takes as long.
+        same = await is_password(password, None if known is None else known.password_hash)
         code = new_code()
         user_id = new_id() if known is None else known.id
         if known is None and not await self._make(user_id, email, name, password_hash, code):
             await self.sign_up(email, password, name)  # somebody else was first, a moment ago
             return
-        counts = known is None or await self._sign_up_again(known, name, password, password_hash, code)
-        words = letters.VERIFY if counts else letters.CONTESTED
-        await self.mail.send(email, f"Your code: {code}", words.format(name=name, code=code))
+        words = letters.VERIFY
+        if known is not None:
+            if same:
+                password_hash = known.password_hash
+            words = await self._sign_up_again(known, name, password_hash, code)
+        if words == letters.ALREADY:
+            await self.mail.send(email, "You have an account", words.format(name=known.name if known else ""))
+        else:
+            await self.mail.send(email, f"Your code: {code}", words.format(name=name, code=code))
 
-    async def _sign_up_again(
-        self, known: users.User, name: str, password: str, password_hash: str, code: str
-    ) -> bool:
-        """Takes a further sign-up for an address that nobody has shown to be theirs; whether its password
-        counts. The newest one does, unless an earlier sign-up with another password still waits for its code:
-        then nobody can tell whose password the reader of the mail would confirm, and none of them counts."""
-        same = await is_password(password, known.password_hash)
+    async def _sign_up_again(self, known: users.User, name: str, password_hash: str, code: str) -> str:
+        """Takes a further sign-up for an address that nobody has shown to be theirs; what to write to it. The
+        newest password counts, unless an earlier sign-up with another one still waits for its code: then
+        nobody can tell whose password the reader of the mail would confirm, and none of them counts. Once the
+        address is verified, perhaps in this very moment, nothing is changed."""
         async with self.database.person(known.id) as connection:
+            await users.lock_user(connection, known.id)
+            user = await users.get_user(connection, known.id)
+            if user is None or user.verified_at is not None:
+                return letters.ALREADY
+            same = password_hash == user.password_hash
             contested = not same and await users.has_code(connection, known.id, "verify")
             kept = NO_PASSWORD if contested else password_hash
             await users.change_user(connection, known.id, name=name, password_hash=kept)
             await users.set_code(connection, known.id, "verify", code)
-        return not contested
+        return letters.CONTESTED if contested else letters.VERIFY
 
     async def _make(self, user_id: uuid.UUID, email: str, name: str, password_hash: str, code: str) -> bool:
         organisation_id = new_id()
@@ -115,9 +128,8 @@ class People:
         user = await self.gate.check_code(email, "verify", code)
         await self.gate.check_second_factor(user, None)
         async with self.database.person(user.id) as connection:
-            await users.change_user(connection, user.id, verified_at=self._now())
             await self.gate.write(connection, user.id, "account.verified")
-        return await self._start_session(user, "mailed_code")
+        return await self._start_session(user.id, "mailed_code")
 
     async def log_in(self, email: str, password: str, code: str | None = None) -> Tokens:
         """A new session. `code`: of the second factor, where there is one.
@@ -128,7 +140,8 @@ class People:
         """
         user = await self.gate.check_password(email, password)
         second = await self.gate.check_second_factor(user, code)
-        return await self._start_session(user, "password" if second is None else f"password_and_{second}")
+        way = "password" if second is None else f"password_and_{second}"
+        return await self._start_session(user.id, way, user.password_hash)
 
     async def refresh(self, refresh_token: str) -> Tokens:
         """A new pair for a refresh token, which is used up.
@@ -169,20 +182,32 @@ class People:
                 await self.gate.write(connection, shown.user_id, "session.ended")
 
     async def forget_password(self, email: str) -> None:
-        """Sends a code to set a new password with, if there is such a user."""
+        """Sends a code to set a new password with, if there is such a user. The answer does not wait for it,
+        since how long it took, or that no mail can be sent now, would tell that there is."""
         async with self.database.unscoped() as connection:
             user = await users.find_user(connection, email.strip())
         if user is None or user.disabled_at is not None:
             return
+        sending = asyncio.create_task(self._send_reset_code(user))
+        self._sending.add(sending)
+        sending.add_done_callback(self._sending.discard)
+
+    async def _send_reset_code(self, user: users.User) -> None:
         code = new_code()
+        try:
+            await self._write_reset_code(user, code)
+            await self.mail.send(
+                user.email, f"Your code: {code}", letters.RESET.format(name=user.name, code=code)
+            )
+        except EngineUnavailable as error:
+            log.warning("mail.reset_code_unsent", reason=str(error))
+
+    async def _write_reset_code(self, user: users.User, code: str) -> None:
         async with self.database.person(user.id) as connection:
             await users.set_code(connection, user.id, "reset", code)
             await audit.record(
                 connection, "password.forgotten", actor="nobody", user_id=user.id, subject=user.id
             )
-        await self.mail.send(
-            user.email, f"Your code: {code}", letters.RESET.format(name=user.name, code=code)
-        )
 
     async def reset_password(self, email: str, code: str, password: str) -> None:
         """Sets a new password and ends all sessions. A second factor stays on.
@@ -197,6 +222,7 @@ class People:
             # Whoever read the code has the address, so it counts as verified.
             verified_at = user.verified_at or self._now()
             await users.change_user(connection, user.id, password_hash=password_hash, verified_at=verified_at)
+            await users.drop_codes(connection, user.id)
             await sessions.end_sessions(connection, user.id)
             await self.gate.write(connection, user.id, "password.reset")
         self.gate.attempts.note_right(user.email, ORIGIN.get().network)
@@ -212,6 +238,7 @@ class People:
         password_hash = await hash_password(new)
         async with self.database.person(user_id) as connection:
             await users.change_user(connection, user_id, password_hash=password_hash)
+            await users.drop_codes(connection, user_id)
             await sessions.end_sessions(connection, user_id, but=session_id)
             await self.gate.write(connection, user_id, "password.changed")
 
@@ -233,13 +260,14 @@ class People:
                 `too_many_attempts`.
         """
         user = await self._get(user_id)
-        await self.gate.stop_guessing(user)
-        async with self.database.person(user_id) as connection:
-            codes = await self.gate.second_factors.confirm(connection, user_id, code)
-            if codes is not None:
-                await self.gate.write(connection, user_id, "second_factor.switched_on")
-        if codes is None:
-            raise await self.gate.refuse_second_factor(user)
+        async with self.gate.turn(user.email):
+            await self.gate.stop_guessing(user)
+            async with self.database.person(user_id) as connection:
+                codes = await self.gate.second_factors.confirm(connection, user_id, code)
+                if codes is not None:
+                    await self.gate.write(connection, user_id, "second_factor.switched_on")
+            if codes is None:
+                raise await self.gate.refuse_second_factor(user)
         return codes
 
     async def remove_second_factor(self, user_id: uuid.UUID, password: str, code: str) -> None:
@@ -265,12 +293,22 @@ class People:
     def _now(self) -> datetime:
         return to_datetime(self.clock.now_us())
 
-    async def _start_session(self, user: users.User, way: str) -> Tokens:
+    async def _start_session(self, user_id: uuid.UUID, way: str, password_hash: str | None = None) -> Tokens:
+        """A session for who has shown what was asked for, unless they were shut out or got a new password
+        meanwhile; `password_hash` is of the one that was shown."""
         session_id, refresh_token = new_id(), new_refresh_token()
-        async with self.database.person(user.id) as connection:
-            await sessions.start_session(connection, user.id, session_id, self.session_days, refresh_token)
+        async with self.database.person(user_id) as connection:
+            await users.lock_user(connection, user_id)
+            user = await users.get_user(connection, user_id)
+            if (
+                user is None
+                or user.disabled_at is not None
+                or password_hash not in (None, user.password_hash)
+            ):
+                raise Problem(401, "bad_login", "Address or password are wrong.")
+            await sessions.start_session(connection, user_id, session_id, self.session_days, refresh_token)
             await self.gate.welcome(connection, user, way)
-        return Tokens(self.tokens.make(user.id, session_id), refresh_token)
+        return Tokens(self.tokens.make(user_id, session_id), refresh_token)
 
 
 def new_code() -> str:
@@ -288,6 +326,8 @@ def _refuse_weak(password: str, *own: str) -> None:
         raise Problem(422, "invalid", faults[0].detail, faults)
 
 
-def email_fault() -> Fault:
-    """What is said of an address that is none."""
-    return Fault("bad_email", "An address looks like name@example.org.", pointer="/email")
+def email_faults(email: str) -> list[Fault]:
+    """What is wrong with an address in small letters; empty when nothing is."""
+    if EMAIL.fullmatch(email) and email.isprintable():
+        return []
+    return [Fault("bad_email", "An address looks like name@example.org.", pointer="/email")]

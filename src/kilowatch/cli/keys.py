@@ -4,11 +4,12 @@ import json
 from dataclasses import dataclass
 
 from kilowatch.accounts.store.api_keys import create_api_key
+from kilowatch.accounts.store.audit import record
 from kilowatch.accounts.store.organisations import find_organisation
 from kilowatch.cli.instance import Addresses
 from kilowatch.cli.places import find_addresses
 from kilowatch.cli.processes import run_loop
-from kilowatch.cli.registry import announce
+from kilowatch.cli.registry import ACTOR, announce
 from kilowatch.errors import StartRefused
 from kilowatch.ids import new_id
 from kilowatch.postgres.engine import Database
@@ -60,9 +61,17 @@ async def _make(addresses: Addresses, wish: Wish) -> dict[str, object]:
                 await create_organisation_with_home(
                     connection, organisation_id, wish.organisation, wish.organisation
                 )
+                await record(
+                    connection, "organisation.created", actor=ACTOR, organisation_id=organisation_id,
+                    subject=organisation_id, detail={"slug": wish.organisation},
+                )  # fmt: skip
             key, secret = await create_api_key(
                 connection, organisation_id, wish.name, scopes, wish.auto_register
             )
+            await record(
+                connection, "api_key.created", actor=ACTOR, organisation_id=organisation_id,
+                subject=key.id, detail={"name": key.name, "scopes": key.scopes},
+            )  # fmt: skip
     finally:
         await database.close()
     await announce(addresses, organisation_id, "keys")

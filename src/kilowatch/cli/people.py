@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kilowatch.accounts.password import hash_password, password_faults
-from kilowatch.accounts.people import EMAIL, email_fault
+from kilowatch.accounts.people import email_faults
 from kilowatch.accounts.rights import Role
 from kilowatch.accounts.store import audit, members, users
 from kilowatch.accounts.store.organisations import Organisation
@@ -43,8 +43,7 @@ def make_user(settings: Settings, wanted: Newcomer) -> dict[str, Any]:
     """
     password = wanted.password or secrets.token_urlsafe(PASSWORD_BYTES)
     email = wanted.email.strip().lower()
-    faults = [] if EMAIL.fullmatch(email) else [email_fault()]
-    faults += name_faults(wanted.name) + password_faults(password, email, wanted.name)
+    faults = email_faults(email) + name_faults(wanted.name) + password_faults(password, email, wanted.name)
     if faults:
         raise Problem(422, "invalid", "The user cannot be made like this.", faults)
 

@@ -9,7 +9,7 @@ number at a time.
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import structlog
@@ -17,7 +17,7 @@ import structlog
 from kilowatch.accounts.identity import Caller
 from kilowatch.accounts.store.device_tokens import ensure_counting_key
 from kilowatch.accounts.store.organisations import find_organisation
-from kilowatch.clock import Clock
+from kilowatch.clock import Clock, to_us
 from kilowatch.errors import EngineUnavailable, Problem
 from kilowatch.ids import DEVICE_ID
 from kilowatch.ingest.accept import Terms
@@ -39,7 +39,20 @@ CALLER_FOR_US = 5_000_000
 """How long it is remembered as whom an organisation's devices send, in microseconds."""
 CALLERS_MOST = 10_000
 
+CLOCKS_DIFFER_US = 10_000_000
+"""By how much the MQTT server's clock and PostgreSQL's may differ."""
+
 _log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """As whom an organisation's devices send; caller: None where there is no such organisation. What came
+    in before `since_us` was for another one, which had this slug before and is deleted."""
+
+    read_us: int
+    caller: Caller | None = None
+    since_us: int = 0
 
 
 class MqttDoor:
@@ -49,7 +62,7 @@ class MqttDoor:
         self._inbox = inbox
         self._intake = intake
         self._clock = clock
-        self._callers: dict[str, tuple[int, Caller | None]] = {}
+        self._callers: dict[str, Sending] = {}
         self._asking = asyncio.Lock()
         self._loop: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
@@ -132,8 +145,9 @@ class MqttDoor:
         parcels: list[Parcel] = []
         mine: list[InboxMessage] = []
         for message in messages:
-            caller = await self._caller(message.organisation)
-            if caller is not None:
+            sending = await self._sending(message.organisation)
+            caller = sending.caller
+            if caller is not None and message.stored_us >= sending.since_us:
                 known = await self._intake.get_known(caller.organisation_id)
                 parcels.append(self._parcel(message, caller, known))
                 mine.append(message)
@@ -182,37 +196,42 @@ class MqttDoor:
             return _unreadable(message, problem.detail)
 
     async def _give_up(self, message: InboxMessage, parcel: Parcel, error: BaseException) -> None:
-        """A message that a fault of ours keeps out of the log becomes a dead letter, and blocks nobody."""
+        """A message that a fault of ours keeps out of the log becomes a dead letter, and blocks nobody. No
+        fault is it where the organisation was deleted meanwhile: the message is nobody's any more."""
+        self._callers.pop(message.organisation, None)
+        if (await self._sending(message.organisation)).caller is None:
+            return
         _log.error("mqtt_message_failed", source=parcel.source, exc_info=error)
         known = await self._intake.get_known(parcel.caller.organisation_id)
         batch = _unreadable(message, f"the message could not be taken in: {type(error).__name__}")
         await self._intake.take_batch(parcel.caller, batch, known, TERMS, mark=parcel.source)
 
-    async def _caller(self, slug: str) -> Caller | None:
-        """As whom the devices of an organisation send; None where there is no such organisation."""
+    async def _sending(self, slug: str) -> Sending:
+        """As whom the devices of an organisation send."""
         found = self._callers.get(slug)
-        if found is not None and self._clock.now_us() - found[0] <= CALLER_FOR_US:
-            return found[1]
+        if found is not None and self._clock.now_us() - found.read_us <= CALLER_FOR_US:
+            return found
         # One at a time, so that an organisation's first messages make one key and not several.
         async with self._asking:
             found = self._callers.get(slug)
             now_us = self._clock.now_us()
-            if found is None or now_us - found[0] > CALLER_FOR_US:
+            if found is None or now_us - found.read_us > CALLER_FOR_US:
                 if len(self._callers) > CALLERS_MOST:
                     self._callers.clear()
-                found = self._callers[slug] = (now_us, await self._read_caller(slug))
-                if found[1] is None:
+                found = self._callers[slug] = await self._read_sending(slug, now_us)
+                if found.caller is None:
                     _log.warning("mqtt_unknown_organisation", organisation=slug[:80])
-            return found[1]
+            return found
 
-    async def _read_caller(self, slug: str) -> Caller | None:
+    async def _read_sending(self, slug: str, now_us: int) -> Sending:
         async with self._intake.database.unscoped() as connection:
             organisation = await find_organisation(connection, slug)
         if organisation is None:
-            return None
+            return Sending(now_us)
         async with self._intake.database.scope(organisation.id) as connection:
             key = await ensure_counting_key(connection, organisation.id, KEY_NAME)
-        return Caller(organisation.id, slug, key.key_no, frozenset(key.scopes), key.auto_register)
+        caller = Caller(organisation.id, slug, key.key_no, frozenset(key.scopes), key.auto_register)
+        return Sending(now_us, caller, to_us(organisation.created_at) - CLOCKS_DIFFER_US)
 
 
 def _claim(plain: Sequence[Plain], message: InboxMessage) -> bool:

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from kilowatch.lake.connection import LakePlace, engine_errors, open_lake
 from kilowatch.lake.layout import TIERS
+from kilowatch.lake.recall import Recall
 
 Int64s = npt.NDArray[np.int64]
 Int32s = npt.NDArray[np.int32]
@@ -29,6 +30,8 @@ MERGED = """
 """
 
 
+FEW_SERIES = 32
+"""Up to so many are named one by one."""
 RENEW_AFTER_S = 300.0
 RENEW_AFTER_QUERIES = 200
 """DuckLake keeps some 100 kB of every snapshot that a connection has looked at, for as long as that lives."""
@@ -80,6 +83,7 @@ class LakeReader:
         self._place = place
         self._is_own = connection is None
         self._renewing = threading.Lock()
+        self._recall = Recall()
         self.use(connection or open_lake(place, read_only=True))
 
     def use(self, connection: duckdb.DuckDBPyConnection) -> None:
@@ -119,15 +123,22 @@ class LakeReader:
         finally:
             cursor.close()
 
+    def _recalled(self, sql: str, series: "SeriesFilter", parameters: Sequence[object] = ()) -> pa.Table:
+        """The answer about some series, which may be a moment old; see `Recall`."""
+        asked = [*series.parameters, *parameters]
+        if series.tables:
+            return self.query(sql, asked, **series.tables)
+        return self._recall.answer((sql, *asked), lambda: self.query(sql, asked))
+
     def samples(self, series_nos: Sequence[int], start_us: int, end_us: int) -> pa.Table:
         """Samples as (series_no int32, ts int64 us, value), sorted by series and time."""
         series = SeriesFilter.of(series_nos)
-        return self.query(
+        return self._recalled(
             f"SELECT series_no, epoch_us(ts) AS ts, value FROM lake.samples "
             f"WHERE {series.where} AND ts >= make_timestamp(?) AND ts < make_timestamp(?) "
             "ORDER BY series_no, ts",
-            [*series.parameters, start_us, end_us],
-            **series.tables,
+            series,
+            [start_us, end_us],
         )
 
     def rollups(self, tier: str, series_nos: Sequence[int], start_us: int, end_us: int) -> pa.Table:
@@ -135,22 +146,21 @@ class LakeReader:
         if tier not in TIERS:
             raise ValueError(f"{tier!r} is not one of the tiers {', '.join(TIERS)}")
         series = SeriesFilter.of(series_nos)
-        return self.query(
+        return self._recalled(
             f"SELECT series_no, epoch_us(bucket) AS bucket, {MERGED} FROM lake.rollups_{tier} "
             f"WHERE {series.where} AND bucket >= make_timestamp(?) AND bucket < make_timestamp(?) "
             f"GROUP BY series_no, lake.rollups_{tier}.bucket ORDER BY series_no, 2",
-            [*series.parameters, start_us, end_us],
-            **series.tables,
+            series,
+            [start_us, end_us],
         )
 
     def latest(self, series_nos: Sequence[int]) -> pa.Table:
         """The newest sample of each series: (series_no, ts int64 us, value)."""
         series = SeriesFilter.of(series_nos)
-        return self.query(
+        return self._recalled(
             f"SELECT series_no, epoch_us(max(last_ts)) AS ts, arg_max(last, last_ts) AS value "
             f"FROM lake.rollups_1d WHERE {series.where} GROUP BY series_no ORDER BY series_no",
-            series.parameters,
-            **series.tables,
+            series,
         )
 
     def ask(self) -> None:
@@ -259,6 +269,9 @@ class SeriesFilter:
             return cls("false")
         if len(series_nos) == 1:
             return cls("series_no = ?", [int(series_nos[0])])
+        if len(series_nos) <= FEW_SERIES:
+            marks = ", ".join("?" for _ in series_nos)
+            return cls(f"series_no IN ({marks})", [int(number) for number in series_nos])
         numbers = np.asarray(series_nos, np.int32)
         bounds: list[object] = [int(numbers.min()), int(numbers.max())]
         where = "series_no BETWEEN ? AND ? AND series_no IN (SELECT number FROM chosen)"

@@ -6,15 +6,20 @@ lost server becomes `EngineUnavailable`; the next transaction connects anew.
 """
 
 import asyncio
+import select
+import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy import Engine, event, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from kilowatch.errors import EngineUnavailable
 from kilowatch.postgres.roles import sqlalchemy_url, with_options
@@ -25,7 +30,11 @@ Connection = AsyncConnection
 CONNECT_TIMEOUT_S = 3
 STATEMENT_TIMEOUT = "60s"
 LOCK_TIMEOUT = "10s"
+POOL_SIZE = 12
+"""Connections stay open once there was need of them: to open one costs as much as many questions."""
 POOL_WAIT_S = 10.0
+TRUSTED_S = 5.0
+"""A connection that rested no longer, and to which the server said nothing meanwhile, is there still."""
 
 # SQLSTATE classes that say "not now": connection trouble, no resources, an operator's shutdown, a disk error.
 UNAVAILABLE_CLASSES = ("08", "53", "58")
@@ -45,7 +54,7 @@ class Sight:
 class Database:
     """A pool of connections under one role. Made inside the event loop that uses it; `close` at the end."""
 
-    def __init__(self, url: str, pool_size: int = 4, max_overflow: int = 8) -> None:
+    def __init__(self, url: str, pool_size: int = POOL_SIZE) -> None:
         settings = {
             "statement_timeout": STATEMENT_TIMEOUT,
             "lock_timeout": LOCK_TIMEOUT,
@@ -55,12 +64,14 @@ class Database:
         self._engine = create_async_engine(
             sqlalchemy_url(with_options(url, settings)),
             pool_size=pool_size,
-            max_overflow=max_overflow,
+            max_overflow=0,
             pool_timeout=POOL_WAIT_S,
-            pool_pre_ping=True,
+            pool_use_lifo=True,
             pool_recycle=3600,
             connect_args={"connect_timeout": CONNECT_TIMEOUT_S},
+            hide_parameters=True,  # errors are logged, and hashes of passwords and codes are parameters
         )
+        _ask_when_in_doubt(self._engine.sync_engine)
 
     @asynccontextmanager
     async def scope(self, sight: Sight | uuid.UUID) -> AsyncIterator[Connection]:
@@ -134,6 +145,34 @@ class Database:
     async def close(self) -> None:
         """Closes the pool's connections."""
         await self._engine.dispose()
+
+
+def _ask_when_in_doubt(engine: Engine) -> None:
+    """Has a connection that was at rest asked whether it is alive, where that is not plain without a round
+    trip: the end of a session makes its socket readable."""
+
+    def note_rest(_: Any, record: ConnectionPoolEntry) -> None:
+        record.info["rests_since"] = time.monotonic()
+
+    def look(connection: DBAPIConnection, record: ConnectionPoolEntry, _: PoolProxiedConnection) -> None:
+        rested_s = time.monotonic() - record.info.get("rests_since", time.monotonic())
+        if rested_s < TRUSTED_S and not _was_told_something(record.driver_connection):
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise InvalidatePoolError from error
+
+    event.listen(engine, "checkin", note_rest)
+    event.listen(engine, "checkout", look)
+
+
+def _was_told_something(connection: Any) -> bool:
+    if connection.closed or not hasattr(select, "poll"):
+        return True
+    asked = select.poll()
+    asked.register(connection.pgconn.socket, select.POLLIN)
+    return bool(asked.poll(0))
 
 
 def is_unavailable(error: Exception) -> bool:

@@ -134,7 +134,10 @@ def is_loopback(connection: HTTPConnection) -> bool:
     everybody seems to sit here, so a forwarded request does not count.
     """
     forwarded = any(name in connection.headers for name in ("x-forwarded-for", "forwarded"))
-    host = urlsplit("//" + connection.headers.get("host", "")).hostname or ""
+    try:
+        host = urlsplit("//" + connection.headers.get("host", "")).hostname or ""
+    except ValueError:  # as `[` is no name
+        return False
     client = connection.client.host if connection.client else ""
     return not forwarded and _is_loopback_name(host) and _is_loopback_name(client)
 

@@ -92,7 +92,12 @@ async def make_demo_home(
             raise Problem(409, "demo_exists", f"The organisation has a demo home already: {one.id}.")
     oldest = there[0]
     site = await store.create_site(
-        connection, organisation_id, "home", NAME, time_zone or oldest.time_zone, currency or oldest.currency
+        connection,
+        organisation_id,
+        "home",
+        NAME,
+        oldest.time_zone if time_zone is None else time_zone,
+        oldest.currency if currency is None else currency,
     )
     key, _ = await create_api_key(
         connection, organisation_id, NAME, ["ingest"], secret=home_key(root, site.id)

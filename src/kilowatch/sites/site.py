@@ -15,6 +15,7 @@ from kilowatch.sites.currency import CURRENCIES
 
 SITE_KINDS = ("home", "plant", "microgrid", "area")
 METADATA_MAX_BYTES = 16_384
+METADATA_MAX_DEPTH = 32
 LABELS = {"icon": 64, "region": 100}
 
 
@@ -62,19 +63,31 @@ def metadata_faults(values: Mapping[str, Any]) -> list[Fault]:
     """What is wrong with free metadata."""
     if "metadata" not in values or _is_metadata(values["metadata"]):
         return []
-    detail = f"metadata is a JSON object of at most {METADATA_MAX_BYTES} bytes, without NUL characters."
+    detail = (
+        f"metadata is a JSON object of at most {METADATA_MAX_BYTES} bytes without NUL characters,"
+        f" nested at most {METADATA_MAX_DEPTH} deep."
+    )
     return [Fault("bad_metadata", detail, pointer="/metadata")]
 
 
 def _is_metadata(value: object) -> bool:
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or _is_deeper(value, METADATA_MAX_DEPTH):
         return False
     try:
         # Unlike this one, msgspec's encoder would quietly make null of NaN, which jsonb does not take.
         encoded = json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
     except (TypeError, ValueError):
         return False
-    return len(encoded) <= METADATA_MAX_BYTES and b"\\u0000" not in encoded
+    # A backslash that is a text's own is written as two, and what follows them is no escape.
+    return len(encoded) <= METADATA_MAX_BYTES and b"\\u0000" not in encoded.replace(b"\\\\", b"")
+
+
+def _is_deeper(value: object, deepest: int) -> bool:
+    """Whether objects and lists lie in each other deeper than this."""
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return deepest == 0 or any(_is_deeper(one, deepest - 1) for one in inner)
 
 
 def matches(pattern: re.Pattern[str], value: object) -> bool:

@@ -21,6 +21,10 @@ from kilowatch.stream.tap import Message, Tap
 
 STREAM = "$MQTT_msgs"
 """The MQTT server's own stream of QoS 1 messages: it answers a device once a message is in it."""
+RETAINED = "$MQTT_rmsgs"
+"""The MQTT server's own stream of what a device wants retained, for those who subscribe later. Nobody may
+subscribe to it, and it would outlive the device."""
+RETAINED_NS = 1_000_000_000
 SUBJECT = "*.devices.*.telemetry"
 CONSUMER = "inbox-"
 FETCH_MESSAGES = 4096
@@ -81,8 +85,9 @@ class MqttInbox:
 
     @staticmethod
     async def ensure(client: Client, *, max_bytes: int) -> None:
-        """Makes the stream. Must have happened before the first device connects, or else the MQTT server
-        makes one of its own that keeps nothing. When it is full, devices get no acknowledgement."""
+        """Makes the stream, and lets retained messages go at once. Must have happened before the first device
+        connects, or else the MQTT server makes one of its own that keeps nothing. When it is full, devices
+        get no acknowledgement."""
         await ensure_stream(
             client,
             {
@@ -92,6 +97,18 @@ class MqttInbox:
                 "storage": "file",
                 "discard": "new",
                 "max_bytes": max_bytes,
+            },
+        )
+        await ensure_stream(
+            client,
+            {
+                "name": RETAINED,
+                "subjects": ["$MQTT.rmsgs.>"],
+                "retention": "limits",
+                "storage": "file",
+                "max_msgs_per_subject": 1,
+                "max_age": RETAINED_NS,
+                "duplicate_window": RETAINED_NS,
             },
         )
 

@@ -88,6 +88,8 @@ def judge_health(observed: Observed) -> Health:
     if observed.newest_us is None:
         return Health(None, "no_data", opens_us)
     if not observed.series:
+        if observed.newest_us > observed.now_us:  # its clock is ahead; all that it told is still to come
+            return Health(None, "too_few_readings", opens_us)
         return Health(0.0, "silent", opens_us)
     cadences = [cadence_us(minutes) for minutes in observed.series]
     known = [cadence for cadence in cadences if cadence is not None]

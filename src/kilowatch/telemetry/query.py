@@ -324,7 +324,7 @@ def read_partials(lake: Lake, tier: Tier, series_nos: Sequence[int], span: Span)
     starts = period.bucket_range(span.start_us, span.end_us, span.zone, tier)
     if len(starts) == 0 or len(series_nos) == 0:
         return Partials.empty()
-    return partials_from(lake.rollups(tier, series_nos, int(starts[0]), span.end_us))
+    return partials_from(lake.rollups(tier, series_nos, int(starts[0]), int(starts[-1])))
 
 
 def partials_from(table: pa.Table) -> Partials:

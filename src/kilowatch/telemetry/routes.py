@@ -13,6 +13,7 @@ from fastapi.responses import StreamingResponse
 
 from kilowatch.accounts.access import Access
 from kilowatch.accounts.identity import Caller
+from kilowatch.accounts.store.audit import record_by
 from kilowatch.accounts.store.organisations import get_organisation
 from kilowatch.clock import Clock, to_datetime, to_us
 from kilowatch.errors import Fault, Problem
@@ -181,7 +182,8 @@ def _add_health_route(routes: APIRouter, back: Back) -> None:
         async with back.access.database.scope(caller.sight) as connection:
             device = await get_device(connection, _device_id(device_id))
             series = await store.list_series(connection, [device.device_no])
-            since = to_datetime(now_us - health.SPAN_US)
+            # What was refused because there was no such device yet is no fault of the device.
+            since = max(to_datetime(now_us - health.SPAN_US), device.created_at)
             dead_letters = await store.count_dead_letters(connection, device.id, since)
         measured = [one for one in series if one.metric != ENERGY and one.kind != "state"]
         numbers = [one.series_no for one in measured or series if one.metric != ENERGY]
@@ -355,3 +357,4 @@ def _add_dead_letter_routes(routes: APIRouter, access: Access) -> None:
         """Throws a refused reading away."""
         async with access.database.scope(caller.sight) as connection:
             await store.delete_dead_letter(connection, letter_id)
+            await record_by(connection, caller, "dead_letter.deleted", letter_id)

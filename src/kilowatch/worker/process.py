@@ -103,7 +103,7 @@ class Worker:
     @asynccontextmanager
     async def _places(self, leases: Leases) -> AsyncIterator[Places]:
         async with AsyncExitStack() as opened:
-            database = Database(self.engines.postgres_url, pool_size=2)
+            database = Database(self.engines.postgres_url)
             opened.push_async_callback(database.close)
             client = await Client.connect(self.engines.nats_url, name="worker")
             opened.push_async_callback(client.close)

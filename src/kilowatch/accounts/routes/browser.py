@@ -29,8 +29,11 @@ def is_own_page(request: HTTPConnection) -> bool:
 
 def is_own_origin(connection: HTTPConnection) -> bool:
     """Whether the header Origin names the host that is asked."""
-    origin = urlsplit(connection.headers.get("origin", ""))
-    return bool(origin.netloc) and origin.netloc.lower() == connection.headers.get("host", "").lower()
+    try:
+        place = urlsplit(connection.headers.get("origin", "")).netloc
+    except ValueError:  # as `http://[` is no address
+        return False
+    return bool(place) and place.lower() == connection.headers.get("host", "").lower()
 
 
 def require_own_origin(connection: HTTPConnection) -> None:

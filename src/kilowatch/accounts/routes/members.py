@@ -11,7 +11,7 @@ from kilowatch.accounts.access import Access
 from kilowatch.accounts.identity import Caller, require_right
 from kilowatch.accounts.mail import Mail
 from kilowatch.accounts.organisation import REGION_MAX, region_faults
-from kilowatch.accounts.people import EMAIL, email_fault
+from kilowatch.accounts.people import email_faults
 from kilowatch.accounts.rights import RIGHTS, Role, may_appoint
 from kilowatch.accounts.routes.people import Email, Strict
 from kilowatch.accounts.store import audit, invitations, members, organisations
@@ -254,8 +254,8 @@ def _require_above(caller: Caller, role: Role) -> None:
 
 def _checked(email: str) -> str:
     email = email.strip().lower()
-    if not EMAIL.fullmatch(email) or not email.isprintable():
-        raise Problem(422, "invalid", "The address is none.", [email_fault()])
+    if faults := email_faults(email):
+        raise Problem(422, "invalid", "The address is none.", faults)
     return email
 
 

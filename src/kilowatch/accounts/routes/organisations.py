@@ -169,8 +169,6 @@ def _add_one(routes: APIRouter, access: Access) -> None:
         if name != caller.slug:
             raise Problem(422, "not_confirmed", f"To delete this organisation, say name={caller.slug}.")
         async with access.database.scope(caller.sight) as connection:
-            if caller.user_id is not None:
-                await _refuse_personal(connection, caller.user_id)
             await organisations.delete_organisation(connection, organisation_id)
             # Its own log goes with it, so the line stands in that of the person.
             await audit.record(
@@ -182,14 +180,6 @@ def _add_one(routes: APIRouter, access: Access) -> None:
                 detail={"slug": caller.slug},
             )
         await access.announce(organisation_id, "organisations")
-
-
-async def _refuse_personal(connection: Any, user_id: uuid.UUID) -> None:
-    """Any member's own home goes with their account and not before."""
-    member = await members.get_member(connection, user_id)
-    if member.is_personal:
-        detail = "This is your own organisation; it is deleted with your account."
-        raise Problem(409, "personal_organisation", detail)
 
 
 def _told(changes: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ Keeps true: a key's secret leaves `create_api_key` once and is nowhere else.
 import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlalchemy import delete, func, insert, select, text, update
 
@@ -74,8 +74,9 @@ async def create_api_key(
     if unknown or not scopes:
         detail = f"scopes are some of {', '.join(SCOPES)}; given: {', '.join(unknown) or 'none'}."
         faults.append(Fault("unknown_scope", detail, pointer="/scopes"))
-    if expires_at is not None and expires_at.tzinfo is None:
-        faults.append(Fault("bad_timestamp", "expires_at needs a time zone.", pointer="/expires_at"))
+    if expires_at is not None and not _is_moment(expires_at):
+        detail = "expires_at needs a time zone, and lies in the years 1 to 9999 in UTC."
+        faults.append(Fault("bad_timestamp", detail, pointer="/expires_at"))
     if faults:
         raise Problem(422, "invalid", "The key cannot be made like this.", faults)
     secret = secret or new_secret()
@@ -91,6 +92,14 @@ async def create_api_key(
     )
     row = (await connection.execute(made.returning(*API_KEY_COLUMNS))).mappings().one()
     return ApiKey(**row), secret
+
+
+def _is_moment(time: datetime) -> bool:
+    """Whether this is one that comes back from PostgreSQL, which answers in UTC."""
+    try:
+        return time.tzinfo is not None and time.astimezone(UTC) is not None
+    except OverflowError:
+        return False
 
 
 async def list_api_keys(

@@ -12,9 +12,7 @@ from typing import Any
 from sqlalchemy import delete, select, text, update
 
 from kilowatch.accounts.organisation import organisation_faults
-from kilowatch.accounts.tables import (
-    organisations,
-)
+from kilowatch.accounts.tables import memberships, organisations
 from kilowatch.errors import Fault, Problem
 from kilowatch.ids import ORGANISATION_SLUG, name_faults
 from kilowatch.postgres.engine import Connection
@@ -115,11 +113,18 @@ async def update_organisation(
 
 
 async def delete_organisation(connection: Connection, organisation_id: uuid.UUID) -> None:
-    """Removes an organisation and everything that is its own.
+    """Removes an organisation and everything that is its own. Somebody's own home goes with their account and
+    not before, whoever else is an admin of it.
 
     Raises:
-        Problem: 404.
+        Problem: 404; 409 `personal_organisation`.
     """
+    home = select(memberships.c.user_id).where(
+        memberships.c.organisation_id == organisation_id, memberships.c.is_personal
+    )
+    if (await connection.execute(home)).first() is not None:
+        detail = "This organisation came with a member's account; it goes with the account."
+        raise Problem(409, "personal_organisation", detail)
     gone = await connection.execute(delete(organisations).where(organisations.c.id == organisation_id))
     if gone.rowcount == 0:
         raise Problem(404, "not_found", f"There is no organisation {organisation_id}.")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import delete, func, select, text, update
 
 from kilowatch.accounts.rights import Role
 from kilowatch.accounts.store.sessions import end_sessions
@@ -19,6 +19,7 @@ from kilowatch.accounts.tables import (
     users,
 )
 from kilowatch.ids import hash_secret
+from kilowatch.observe.request import ORIGIN
 from kilowatch.postgres.engine import Connection
 
 
@@ -109,19 +110,31 @@ async def change_user(connection: Connection, user_id: uuid.UUID, **changes: obj
     await connection.execute(update(users).where(users.c.id == user_id).values(**changes))
 
 
+async def verify_user(connection: Connection, user_id: uuid.UUID) -> None:
+    """Notes that the user has shown the address to be theirs, unless they have before."""
+    verified = update(users).where(users.c.id == user_id, users.c.verified_at.is_(None))
+    await connection.execute(verified.values(verified_at=func.now()))
+
+
 async def disable(connection: Connection, user_id: uuid.UUID, *, disabled: bool = True) -> None:
     """Shuts a user out and ends their sessions, or lets them in again."""
     at = func.coalesce(users.c.disabled_at, func.now()) if disabled else None
     await connection.execute(update(users).where(users.c.id == user_id).values(disabled_at=at))
     if disabled:
         await end_sessions(connection, user_id)
+        await drop_codes(connection, user_id)
 
 
 async def forget_person(connection: Connection) -> list[Parting]:
     """Removes the user whom the transaction names, with everything that is theirs alone, and says what became
     of their organisations. Where members of another would be left without an admin, nothing happens, and
-    those organisations are named."""
-    found = await connection.execute(text("SELECT * FROM kilowatch.forget_person()"))
+    those organisations are named. What is left is a line in the audit log of each organisation that goes on,
+    and one for whoever runs the instance."""
+    origin = ORIGIN.get()
+    found = await connection.execute(
+        text("SELECT * FROM kilowatch.forget_person(:sender, :request)"),
+        {"sender": origin.address, "request": origin.request_id},
+    )
     return [Parting(**row) for row in found.mappings()]
 
 
@@ -158,6 +171,11 @@ async def set_code(connection: Connection, user_id: uuid.UUID, purpose: Purpose,
         ),
         {"user": user_id, "purpose": purpose, "hash": _code_hash(user_id, code), "minutes": CODE_MINUTES},
     )
+
+
+async def drop_codes(connection: Connection, user_id: uuid.UUID) -> None:
+    """Makes all codes worthless that were mailed to the user."""
+    await connection.execute(delete(user_codes).where(user_codes.c.user_id == user_id))
 
 
 async def has_code(connection: Connection, user_id: uuid.UUID, purpose: Purpose) -> bool:

@@ -115,8 +115,9 @@ async def _receive(socket: WebSocket, hub: Hub, client: LiveClient) -> None:
             return
         try:
             await _obey(hub, client, _decoder.decode(message.get("text") or message.get("bytes") or b""))
-        except msgspec.MsgspecError as error:
-            client.tell({"type": "error", "code": "bad_message", "detail": str(error)})
+        except (msgspec.MsgspecError, RecursionError) as error:
+            detail = "JSON is nested too deeply" if isinstance(error, RecursionError) else str(error)
+            client.tell({"type": "error", "code": "bad_message", "detail": detail})
         except Problem as problem:
             client.tell(_error(problem))
         except EngineUnavailable:

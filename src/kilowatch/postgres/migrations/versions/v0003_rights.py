@@ -208,7 +208,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     FROM kilowatch.devices d JOIN kilowatch.organisations o ON o.id = d.organisation_id
     WHERE d.token_hash = wanted AND d.status <> 'inactive'
 $$;
-CREATE FUNCTION kilowatch.forget_person()
+CREATE FUNCTION kilowatch.forget_person(sender text, request text)
 RETURNS TABLE (outcome text, organisation_id uuid, slug text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -247,7 +247,15 @@ BEGIN
     WHERE u.id = me AND a.detail ->> 'email' = u.email;
     DELETE FROM kilowatch.organisations o WHERE o.id = ANY(own);
     DELETE FROM kilowatch.audit_log a WHERE a.organisation_id IS NULL AND a.user_id = me;
+    INSERT INTO kilowatch.audit_log (organisation_id, actor, action, subject, detail, address, request_id)
+        SELECT m.organisation_id, 'user:' || me, 'member.left', me::text,
+            jsonb_build_object('role', m.role), sender, request
+        FROM kilowatch.memberships m WHERE m.user_id = me;
     DELETE FROM kilowatch.users u WHERE u.id = me;
+    IF FOUND THEN
+        INSERT INTO kilowatch.audit_log (actor, action, subject, address, request_id)
+        VALUES ('user:' || me, 'account.deleted', me::text, sender, request);
+    END IF;
 END $$;
 """
 
@@ -310,7 +318,7 @@ FUNCTIONS = (
     "list_members(uuid, integer, text, text, uuid)",
     "find_device_login(text, text)",
     "find_device_token(bytea)",
-    "forget_person()",
+    "forget_person(text, text)",
     "list_demo_devices(bytea, bytea)",
 )
 OF_ORGANISATIONS = (
@@ -360,8 +368,8 @@ def protect_audit_log() -> None:
     name = "kilowatch.audit_log"
     mine = f"user_id = {CURRENT_USER}"
     own = f"organisation_id = {CURRENT}"
-    members = (
-        "(organisation_id IS NULL AND user_id IN"  # noqa: S608 - our own constants
+    members = (  # but not which other organisations they deleted
+        "(organisation_id IS NULL AND NOT starts_with(action, 'organisation.') AND user_id IN"  # noqa: S608
         f" (SELECT m.user_id FROM kilowatch.memberships m WHERE m.organisation_id = {CURRENT}))"
     )
     op.execute(f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY")
