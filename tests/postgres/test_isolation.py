@@ -159,6 +159,7 @@ ATTEMPTS: dict[str, Attempt] = {
     "members.list_members": lambda c, _: members.list_members(c),
     "members.remove_member": lambda c, o: members.remove_member(c, o.owner.id, o.user_id),
     "organisations.delete_organisation": lambda c, o: organisations.delete_organisation(c, o.owner.id),
+    "organisations.is_there": lambda c, o: organisations.is_there(c, o.owner.id),
     "organisations.lock_organisation": lambda c, o: organisations.lock_organisation(c, o.owner.id),
     "organisations.update_organisation": lambda c, o: organisations.update_organisation(
         c, o.owner.id, {"name": "Mine"}
