@@ -7,9 +7,10 @@ or an access token, is out of reach of scripts, and is never sent from other sit
 
 import ipaddress
 import uuid
+from typing import Annotated
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import HTTPConnection
 
@@ -28,6 +29,10 @@ from kilowatch.server.limits import Limits
 
 KEY_LIFE_S = 30 * DAY_S
 """How long a browser keeps an API key."""
+NAMED = (
+    "Slug or id of the organisation that a person listens in, as `X-Organisation` names it; counts before"
+    " that header, which a browser cannot send here. The WebSocket `/api/v1/live` takes it, too."
+)
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -61,7 +66,7 @@ class Credentials:
             if method not in SAFE_METHODS:
                 require_own_origin(connection)
             header = f"Bearer {cookie}"
-        named = organisation or connection.headers.get("x-organisation")
+        named = connection.headers.get("x-organisation") if organisation is None else organisation
         caller = await self._authenticate(connection, header, named)
         self._limits.count_caller(connection, caller)
         return caller
@@ -85,6 +90,20 @@ class Credentials:
 
         async def require(request: Request) -> Caller:
             caller = await (self._find_there(request) if there else self.find_caller(request))
+            require_right(caller, resource, verb)
+            return caller
+
+        require.right = RIGHTS[resource, verb]  # type: ignore[attr-defined]
+        return require
+
+    def may_by_address(self, resource: str, verb: Verb) -> Guard:
+        """The same for channels that a browser opens with an address and no headers of its own: the query may
+        name the organisation, and counts before the header."""
+
+        async def require(
+            request: Request, organisation: Annotated[str | None, Query(description=NAMED)] = None
+        ) -> Caller:
+            caller = await self.find_caller(request, organisation)
             require_right(caller, resource, verb)
             return caller
 
