@@ -73,6 +73,22 @@ def test_a_user_is_made_appointed_and_shut_out(running: Instance) -> None:
     log_in(running, "ada@example.org", made["password"])
 
 
+def test_who_is_demoted_takes_their_invitations_along(running: Instance) -> None:
+    facts(running, "org", "create", "quarry")
+    signed_in = {}
+    for name, role in (("gina", "admin"), ("hal", "operator")):
+        made = facts(
+            running, "user", "create", f"{name}@example.org", "--organisation", "quarry", "--role", role
+        )
+        signed_in[name] = log_in(running, f"{name}@example.org", made["password"])
+    places = ask(running, "organisations", token=signed_in["gina"])["items"]
+    path = f"organisations/{next(one['id'] for one in places if one['slug'] == 'quarry')}"
+    ask(running, f"{path}/members", {"email": "friend@example.org", "role": "viewer"}, signed_in["hal"])
+    assert len(ask(running, f"{path}/invitations", token=signed_in["gina"])["items"]) == 1
+    facts(running, "user", "role", "hal@example.org", "viewer", "--organisation", "quarry")
+    assert ask(running, f"{path}/invitations", token=signed_in["gina"])["items"] == []
+
+
 def test_a_password_comes_from_standard_input(running: Instance) -> None:
     command = [sys.executable, "-m", "kilowatch.cli.main", "user", "create", "ben@example.org"]
     options = ["--password-stdin", "--data", str(running.data), "--json"]

@@ -8,14 +8,14 @@ from typing import Any
 from kilowatch.accounts.password import hash_password, password_faults
 from kilowatch.accounts.people import email_faults
 from kilowatch.accounts.rights import Role
-from kilowatch.accounts.store import audit, members, users
+from kilowatch.accounts.store import audit, invitations, members, users
 from kilowatch.accounts.store.organisations import Organisation
 from kilowatch.cli.instance import Addresses
 from kilowatch.cli.registry import ACTOR, announce, opened, organisation_of, run_with
 from kilowatch.clock import SystemClock, rfc3339, to_datetime, to_us
 from kilowatch.errors import Problem, StartRefused
 from kilowatch.ids import name_faults, new_id
-from kilowatch.postgres.engine import Database
+from kilowatch.postgres.engine import Connection, Database
 from kilowatch.settings import Settings
 from kilowatch.sites.store import create_organisation_with_home
 
@@ -115,6 +115,7 @@ def appoint(settings: Settings, email: str, organisation: str, role: Role) -> di
                         connection, "member.role_changed", actor=ACTOR, organisation_id=place.id,
                         subject=user.id, detail=told,
                     )  # fmt: skip
+                    await _withdraw_beyond(connection, place.id, user.id, role)
             if not known:
                 await _join(database, place, user.id, role, user.email)
         await announce(addresses, place.id, "keys")
@@ -162,6 +163,16 @@ async def _join(database: Database, place: Organisation, user_id: uuid.UUID, rol
         await audit.record(
             connection, "member.joined", actor=ACTOR, organisation_id=place.id, subject=user_id,
             detail={"email": email, "role": role},
+        )  # fmt: skip
+
+
+async def _withdraw_beyond(
+    connection: Connection, organisation_id: uuid.UUID, user_id: uuid.UUID, role: Role
+) -> None:
+    for gone in await invitations.withdraw_beyond(connection, user_id, role):
+        await audit.record(
+            connection, "invitation.withdrawn", actor=ACTOR, organisation_id=organisation_id,
+            subject=gone.id, detail={"email": gone.email, "role": gone.role},
         )  # fmt: skip
 
 

@@ -56,7 +56,7 @@ class Invitation(BaseModel):
     email: str
     role: Role
     region: str | None
-    invited_by: uuid.UUID | None
+    invited_by: uuid.UUID
     created_at: datetime
     expires_at: datetime
 
@@ -116,7 +116,8 @@ def _add_members(routes: APIRouter, access: Access) -> None:
         caller: Annotated[Caller, Depends(access.may("members", "change", there=True))],
     ) -> Member:
         """Gives a member another role or region. An operator does so with those below; of admins there is
-        always one. A right that is lost with it ends within a second, live connections included."""
+        always one. A right that is lost with it ends within a second, live connections included, and
+        invitations of theirs to what they may not offer any more are withdrawn."""
         given = changes.model_dump(exclude_unset=True)
         async with access.database.scope(caller.sight) as connection:
             await organisations.lock_organisation(connection, organisation_id)
@@ -137,6 +138,7 @@ def _add_members(routes: APIRouter, access: Access) -> None:
                     connection, caller, "member.role_changed", user_id,
                     email=changed.email, was=before.role, role=changed.role,
                 )  # fmt: skip
+                await _withdraw_beyond(connection, caller, user_id, changed.role)
             if changed.region != before.region:
                 await audit.record_by(
                     connection, caller, "member.moved", user_id, email=changed.email, region=changed.region
@@ -163,7 +165,7 @@ def _add_removal(routes: APIRouter, access: Access) -> None:
         organisation_id: uuid.UUID, user_id: uuid.UUID, caller: Annotated[Caller, Depends(may_remove)]
     ) -> None:
         """Takes a member out of the organisation; everybody may leave it. What they may see there ends within
-        a second, live connections included."""
+        a second, live connections included, and their invitations are withdrawn."""
         async with access.database.scope(organisation_id) as connection:
             await organisations.lock_organisation(connection, organisation_id)
             leaves = caller.user_id == user_id
@@ -172,6 +174,7 @@ def _add_removal(routes: APIRouter, access: Access) -> None:
             gone = await members.remove_member(connection, organisation_id, user_id)
             action = "member.left" if leaves else "member.removed"
             await audit.record_by(connection, caller, action, user_id, email=gone.email, role=gone.role)
+            await _withdraw_beyond(connection, caller, user_id, None)
         await access.announce(organisation_id, "keys")
 
 
@@ -182,9 +185,10 @@ def _add_invitations(routes: APIRouter, access: Access, mail: Mail) -> None:
         wanted: InvitationWanted,
         caller: Annotated[Caller, Depends(access.may("invitations", "create", there=True))],
     ) -> Invitation:
-        """Invites somebody by mail; they become a member when they accept. Inviting again renews."""
+        """Invites somebody by mail; they become a member when they accept, which they can while whoever
+        invited them could still do so. Inviting again renews."""
         email = _checked(wanted.email)
-        _require_above(caller, wanted.role)
+        inviter = _require_above(caller, wanted.role)
         async with access.database.scope(caller.sight) as connection:
             organisation = await organisations.lock_organisation(connection, organisation_id)
             if faults := region_faults(wanted.region, organisation.regions):
@@ -200,7 +204,7 @@ def _add_invitations(routes: APIRouter, access: Access, mail: Mail) -> None:
                 email,
                 wanted.role,
                 region=wanted.region,
-                invited_by=caller.user_id,
+                invited_by=inviter,
             )
             await audit.record_by(connection, caller, "invitation.sent", made.id, email=email, role=made.role)
         words = _INVITED.format(name=organisation.name, role=made.role, days=invitations.INVITATION_DAYS)
@@ -240,16 +244,26 @@ async def _withdraw(
     return gone
 
 
-def _require_above(caller: Caller, role: Role) -> None:
-    """Lets those pass who may make somebody a `role`, change them or remove them.
+async def _withdraw_beyond(
+    connection: Connection, caller: Caller, user_id: uuid.UUID, role: Role | None
+) -> None:
+    for gone in await invitations.withdraw_beyond(connection, user_id, role):
+        await audit.record_by(
+            connection, caller, "invitation.withdrawn", gone.id, email=gone.email, role=gone.role
+        )
+
+
+def _require_above(caller: Caller, role: Role) -> uuid.UUID:
+    """Lets those people pass who may make somebody a `role`, change them or remove them; who it is.
 
     Raises:
         Problem: 403 `role_too_high`.
     """
-    if caller.role is None or not may_appoint(caller.role, role):
+    if caller.role is None or caller.user_id is None or not may_appoint(caller.role, role):
         raise Problem(
             403, "role_too_high", f"As {caller.role} you decide about lower roles only, not {role}."
         )
+    return caller.user_id
 
 
 def _checked(email: str) -> str:
