@@ -178,6 +178,8 @@ ATTEMPTS: dict[str, Attempt] = {
     "api_keys.find_key_owners": lambda c, o: api_keys.find_key_owners(c, [o.key_no]),
     "organisations.get_organisation": lambda c, o: organisations.get_organisation(c, o.owner.id),
     "users.get_user": lambda c, o: users.get_user(c, o.user_id),
+    "users.drop_code": lambda c, o: users.drop_code(c, o.user_id, "verify", "123456"),
+    "users.has_young_code": lambda c, o: users.has_young_code(c, o.user_id, "verify"),
     "users.drop_codes": lambda c, o: users.drop_codes(c, o.user_id),
     "users.verify_user": lambda c, o: users.verify_user(c, o.user_id),
     "users.has_code": lambda c, o: users.has_code(c, o.user_id, "verify"),

@@ -12,6 +12,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from kilowatch.accounts.mail import read_letters
+from kilowatch.accounts.postage import INVITATIONS_MOST
 from kilowatch.accounts.routes.organisations import ORGANISATIONS_MOST
 from kilowatch.accounts.store import audit
 from kilowatch.accounts.store.members import add_member
@@ -224,6 +225,20 @@ async def test_an_address_that_nobody_has_shown_is_invited_to_nothing(
     async with database.person(ben.user_id) as connection:
         await connection.execute(text("UPDATE kilowatch.users SET verified_at = NULL"))
     assert (await http.get("/api/v1/invitations", headers=ben.headers)).json()["items"] == []
+
+
+async def test_an_organisation_sends_so_many_invitations_an_hour(
+    http: httpx.AsyncClient, ada: Person, ben: Person, tmp_path: Path
+) -> None:
+    sending = [invite(http, ada, str(ada.home), ben.email, "viewer") for _ in range(INVITATIONS_MOST)]
+    assert {answer.status_code for answer in await asyncio.gather(*sending)} == {201}
+    late = await invite(http, ada, str(ada.home), "other@example.org", "viewer")
+    assert (late.status_code, late.json()["code"]) == (429, "too_many_requests")
+    assert int(late.headers["Retry-After"]) > 0
+    listed = await list_all(http, f"{API}/{ada.home}/invitations", ada.headers)
+    assert [one["email"] for one in listed] == [ben.email]
+    assert len(list(read_letters(tmp_path / "mail"))) == INVITATIONS_MOST
+    assert (await invite(http, ben, str(ben.home), ada.email, "viewer")).status_code == 201
 
 
 async def end(how: str, http: httpx.AsyncClient, by: Person, member: Person, organisation: str) -> None:

@@ -12,10 +12,11 @@ from kilowatch.accounts.identity import Caller, require_right
 from kilowatch.accounts.mail import Mail
 from kilowatch.accounts.organisation import REGION_MAX, region_faults
 from kilowatch.accounts.people import email_faults
+from kilowatch.accounts.postage import Postage
 from kilowatch.accounts.rights import RIGHTS, Role, may_appoint
 from kilowatch.accounts.routes.people import Email, Strict
 from kilowatch.accounts.store import audit, invitations, members, organisations
-from kilowatch.errors import Problem
+from kilowatch.errors import EngineUnavailable, Problem
 from kilowatch.postgres.engine import Connection
 from kilowatch.postgres.page import LIMIT_DEFAULT, LIMIT_MAX
 
@@ -85,11 +86,11 @@ class MemberChanges(Strict):
     region: str | None = Field(None, max_length=REGION_MAX)
 
 
-def make_member_routes(access: Access, mail: Mail) -> APIRouter:
+def make_member_routes(access: Access, mail: Mail, postage: Postage) -> APIRouter:
     """The routes of members and of invitations."""
     routes = APIRouter(tags=["organisations"])
     _add_members(routes, access)
-    _add_invitations(routes, access, mail)
+    _add_invitations(routes, access, mail, postage)
     return routes
 
 
@@ -178,7 +179,7 @@ def _add_removal(routes: APIRouter, access: Access) -> None:
         await access.announce(organisation_id, "keys")
 
 
-def _add_invitations(routes: APIRouter, access: Access, mail: Mail) -> None:
+def _add_invitations(routes: APIRouter, access: Access, mail: Mail, postage: Postage) -> None:
     @routes.post("/organisations/{organisation_id}/members", status_code=201)
     async def invite(
         organisation_id: uuid.UUID,
@@ -186,7 +187,7 @@ def _add_invitations(routes: APIRouter, access: Access, mail: Mail) -> None:
         caller: Annotated[Caller, Depends(access.may("invitations", "create", there=True))],
     ) -> Invitation:
         """Invites somebody by mail; they become a member when they accept, which they can while whoever
-        invited them could still do so. Inviting again renews."""
+        invited them could still do so. Inviting again renews. At most 50 an hour go out."""
         email = _checked(wanted.email)
         inviter = _require_above(caller, wanted.role)
         async with access.database.scope(caller.sight) as connection:
@@ -198,6 +199,7 @@ def _add_invitations(routes: APIRouter, access: Access, mail: Mail) -> None:
             open_one = await invitations.find_invitation(connection, email=email)
             if open_one is not None:
                 _require_above(caller, open_one.role)
+            postage.take_invitation(organisation_id)
             made = await invitations.invite(
                 connection,
                 organisation_id,
@@ -208,7 +210,11 @@ def _add_invitations(routes: APIRouter, access: Access, mail: Mail) -> None:
             )
             await audit.record_by(connection, caller, "invitation.sent", made.id, email=email, role=made.role)
         words = _INVITED.format(name=organisation.name, role=made.role, days=invitations.INVITATION_DAYS)
-        await mail.send(email, f"Your invitation to {organisation.name}", words)
+        try:
+            await mail.send(email, f"Your invitation to {organisation.name}", words)
+        except EngineUnavailable:
+            postage.give_back_invitation(organisation_id)
+            raise
         return Invitation.model_validate(made)
 
     @routes.get("/organisations/{organisation_id}/invitations")
