@@ -20,7 +20,8 @@ from kilowatch.accounts.store.users import disable
 from kilowatch.postgres.engine import Database
 from kilowatch.postgres.schema import metadata
 from kilowatch.server.app import Parts
-from tests.server.conftest import House, Member
+from kilowatch.stream.client import Client
+from tests.server.conftest import House, Member, open_house
 from tests.server.persons import PASSWORD, TOKENS, Person, join, list_all, make_person, make_staff
 
 API = "/api/v1/organisations"
@@ -239,6 +240,21 @@ async def test_an_organisation_sends_so_many_invitations_an_hour(
     assert [one["email"] for one in listed] == [ben.email]
     assert len(list(read_letters(tmp_path / "mail"))) == INVITATIONS_MOST
     assert (await invite(http, ben, str(ben.home), ada.email, "viewer")).status_code == 201
+
+
+async def test_an_invitation_stands_when_its_mail_cannot_be_sent(
+    parts: Parts, stream: Client, ada: Person, ben: Person
+) -> None:
+    parts.mail = None
+    async with open_house(parts, stream) as house, httpx.AsyncClient(base_url=house.url) as http:
+        for _ in range(2):
+            unsent = await invite(http, ada, str(ada.home), ben.email, "viewer")
+            assert (unsent.status_code, unsent.json()["code"]) == (503, "mail_unsent")
+            assert "stands" in unsent.json()["detail"]
+            assert "nothing was changed" not in unsent.json()["detail"]
+        (offered,) = (await http.get("/api/v1/invitations", headers=ben.headers)).json()["items"]
+        joined = await http.post(f"/api/v1/invitations/{offered['id']}/accept", headers=ben.headers)
+        assert joined.status_code == 200
 
 
 async def end(how: str, http: httpx.AsyncClient, by: Person, member: Person, organisation: str) -> None:

@@ -224,13 +224,18 @@ async def test_a_code_that_could_not_be_sent_is_asked_for_again_at_once(
         somebody = Somebody(http, letters)
         told: dict[str, Any] = {"email": somebody.email, "password": PASSWORD, "name": "Ada"}
         for _ in range(7):
-            assert (await somebody.post("signup", **told)).status_code == 503
+            unsent = await somebody.post("signup", **told)
+            assert (unsent.status_code, unsent.json()["code"]) == (503, "mail_unsent")
+        assert "sign up again" in unsent.json()["detail"]
+        assert "nothing was changed" not in unsent.json()["detail"]
+        assert int(unsent.headers["Retry-After"]) > 0
         flaky.working = True
         await somebody.sign_up()
         flaky.working = False
         for _ in range(7):
             assert (await somebody.post("forgot-password", email=somebody.email)).status_code == 202
-            assert (await somebody.post("signup", **told)).status_code == 503
+            known = await somebody.post("signup", **told)
+            assert {**known.json(), "instance": ""} == {**unsent.json(), "instance": ""}
         await until(lambda: flaky.refused == 7 + 7 + 7)
         flaky.working = True
         await somebody.forget()

@@ -19,7 +19,7 @@ from kilowatch.accounts import letters
 from kilowatch.accounts.access_token import LIFE_S, AccessTokens
 from kilowatch.accounts.gate import Gate
 from kilowatch.accounts.letters import Letter
-from kilowatch.accounts.mail import Mail
+from kilowatch.accounts.mail import Mail, mail_unsent
 from kilowatch.accounts.password import hash_password, is_password, password_faults
 from kilowatch.accounts.postage import NOTICE, Postage
 from kilowatch.accounts.second_factor import Offered
@@ -34,6 +34,8 @@ log = structlog.get_logger()
 
 EMAIL = re.compile(r"[^\s@<>\"(),:;\\\[\]]{1,64}@[^\s@<>\"(),:;\\\[\]]{1,189}")
 REFRESH_PREFIX = "kwr_"
+SIGNED_UP = "The sign-up stands, but nothing is on its way to its address: sign up again in a moment."
+"""Said for every address, so it tells nothing of any."""
 NO_PASSWORD = "!"  # noqa: S105 - stands where a hash would, and no password has it
 OpenHousehold = Callable[[Connection, uuid.UUID, str, str], Awaitable[object]]
 """Makes an organisation (id, slug, name) with its default home."""
@@ -67,8 +69,7 @@ class People:
         address that is known, its owner is told instead; the answer is the same.
 
         Raises:
-            Problem: 422 with all that is wrong.
-            EngineUnavailable: if the mail cannot be sent.
+            Problem: 422 with all that is wrong; 503 `mail_unsent`.
         """
         email = email.strip().lower()
         faults = email_faults(email) + name_faults(name) + password_faults(password, email, name)
@@ -90,8 +91,13 @@ class People:
         else:
             newest = known.password_hash if same else password_hash
             letter = await self._sign_up_again(known, name, newest)
-        if letter is not None:
+        if letter is None:
+            return
+        try:
             await self._send(letter)
+        except EngineUnavailable as error:
+            log.warning("mail.unsent", reason=str(error))
+            raise mail_unsent(SIGNED_UP) from error
 
     async def _sign_up_again(self, known: users.User, name: str, password_hash: str) -> Letter | None:
         """Takes a further sign-up for an address that nobody has shown to be theirs; what to write to it. The

@@ -4,12 +4,13 @@ import uuid
 from datetime import datetime
 from typing import Annotated
 
+import structlog
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from kilowatch.accounts.access import Access
 from kilowatch.accounts.identity import Caller, require_right
-from kilowatch.accounts.mail import Mail
+from kilowatch.accounts.mail import Mail, mail_unsent
 from kilowatch.accounts.organisation import REGION_MAX, region_faults
 from kilowatch.accounts.people import email_faults
 from kilowatch.accounts.postage import Postage
@@ -19,6 +20,8 @@ from kilowatch.accounts.store import audit, invitations, members, organisations
 from kilowatch.errors import EngineUnavailable, Problem
 from kilowatch.postgres.engine import Connection
 from kilowatch.postgres.page import LIMIT_DEFAULT, LIMIT_MAX
+
+log = structlog.get_logger()
 
 Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX)]
 PRINTED = r"^[^\x00]+$"
@@ -212,9 +215,10 @@ def _add_invitations(routes: APIRouter, access: Access, mail: Mail, postage: Pos
         words = _INVITED.format(name=organisation.name, role=made.role, days=invitations.INVITATION_DAYS)
         try:
             await mail.send(email, f"Your invitation to {organisation.name}", words)
-        except EngineUnavailable:
+        except EngineUnavailable as error:
             postage.give_back_invitation(organisation_id)
-            raise
+            log.warning("mail.unsent", reason=str(error))
+            raise mail_unsent(_STANDS.format(email=email)) from error
         return Invitation.model_validate(made)
 
     @routes.get("/organisations/{organisation_id}/invitations")
@@ -279,6 +283,7 @@ def _checked(email: str) -> str:
     return email
 
 
+_STANDS = "The invitation stands, but {email} does not know of it: invite them again in a moment."
 _INVITED = """Hello,
 
 you are invited to {name} on Kilowatch, as {role}.
