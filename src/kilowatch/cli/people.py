@@ -8,7 +8,7 @@ from typing import Any
 from kilowatch.accounts.password import hash_password, password_faults
 from kilowatch.accounts.people import email_faults
 from kilowatch.accounts.rights import Role
-from kilowatch.accounts.store import audit, invitations, members, users
+from kilowatch.accounts.store import audit, invitations, members, second_factors, users
 from kilowatch.accounts.store.organisations import Organisation
 from kilowatch.cli.instance import Addresses
 from kilowatch.cli.registry import ACTOR, announce, opened, organisation_of, run_with
@@ -142,6 +142,30 @@ def shut_out(settings: Settings, email: str, *, enable: bool) -> dict[str, Any]:
         for place in places[:1]:  # any word of changed keys makes every process look at all of them
             await announce(addresses, place.id, "keys")
         return {"id": str(user.id), "email": user.email, "disabled": not enable}
+
+    return run_with(settings, change)
+
+
+def second_factor_of(settings: Settings, email: str, *, off: bool) -> dict[str, Any]:
+    """Whether somebody is asked for a second factor; with `off` never again for the one they have. Whoever
+    runs the instance has made sure that it is them who ask.
+
+    Raises:
+        StartRefused: if there is no such user.
+    """
+
+    async def change(addresses: Addresses) -> dict[str, Any]:
+        async with opened(addresses.app_url) as database:
+            user = await _user_of(database, email)
+            async with database.person(user.id) as connection:
+                on = await second_factors.has_second_factor(connection, user.id)
+                if on and off:
+                    await second_factors.remove_second_factor(connection, user.id)
+                    await audit.record(
+                        connection, "second_factor.switched_off", actor=ACTOR, user_id=user.id,
+                        subject=user.id,
+                    )  # fmt: skip
+        return {"id": str(user.id), "email": user.email, "second_factor": on and not off}
 
     return run_with(settings, change)
 
