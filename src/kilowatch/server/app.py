@@ -209,7 +209,7 @@ def create_app(parts: Parts) -> Application:
     app.include_router(health.make_routes(parts.probes))
     if parts.page is not None:
         _add_page(app, parts.page, parts.demo_key)
-    add_problem_handlers(app)
+    add_problem_handlers(app, credentials.identify)
     app.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM_BYTES, compresslevel=GZIP_LEVEL)
     app.add_middleware(BodyLimit, most=BODY_BYTES)
     app.add_middleware(Turnstile, limits=limits)

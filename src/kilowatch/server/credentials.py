@@ -26,6 +26,7 @@ from kilowatch.accounts.routes.browser import (
 )
 from kilowatch.errors import Problem
 from kilowatch.server.limits import Limits
+from kilowatch.server.openapi import OPEN_PATHS
 
 KEY_LIFE_S = 30 * DAY_S
 """How long a browser keeps an API key."""
@@ -80,6 +81,16 @@ class Credentials:
             if problem.status == 401 and header is not None:
                 self._limits.count_stranger(connection)
             raise
+
+    async def identify(self, request: Request) -> None:
+        """Refuses whoever asks for what needs credentials and has none that are valid.
+
+        Raises:
+            Problem: see `find_caller`.
+            EngineUnavailable: if PostgreSQL cannot be asked.
+        """
+        if request.scope["path"] not in OPEN_PATHS:
+            await self.find_caller(request)
 
     async def anybody(self, request: Request) -> Caller:
         """A caller with valid credentials, whatever they may do."""
