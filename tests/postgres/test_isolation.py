@@ -100,8 +100,8 @@ async def owned(database: Database, organisation: Organisation, other_organisati
 
 # Rows of tables in which other rooms than the stores below write.
 FURTHER = (
-    "INSERT INTO kilowatch.invitations (id, organisation_id, email, role, expires_at)"
-    " VALUES (:user, :owner, 'x@example.org', 'viewer', now())",
+    "INSERT INTO kilowatch.invitations (id, organisation_id, email, role, invited_by, expires_at)"
+    " VALUES (:user, :owner, 'x@example.org', 'viewer', :user, now())",
     "INSERT INTO kilowatch.site_assignments (organisation_id, user_id, site_id)"
     " VALUES (:owner, :user, :site)",
     "INSERT INTO kilowatch.device_assignments (organisation_id, user_id, device_no)"
@@ -148,9 +148,12 @@ ATTEMPTS: dict[str, Attempt] = {
     ),
     "assignments.withdraw_site": lambda c, o: assignments.withdraw_site(c, o.owner.id, o.user_id, o.site_id),
     "invitations.find_invitation": lambda c, _: invitations.find_invitation(c, email="x@example.org"),
-    "invitations.invite": lambda c, o: invitations.invite(c, o.owner.id, "me@example.org", "admin"),
+    "invitations.invite": lambda c, o: invitations.invite(
+        c, o.owner.id, "me@example.org", "admin", invited_by=o.myself
+    ),
     "invitations.list_invitations": lambda c, _: invitations.list_invitations(c),
     "invitations.list_own_invitations": lambda c, _: invitations.list_own_invitations(c),
+    "invitations.withdraw_beyond": lambda c, o: invitations.withdraw_beyond(c, o.user_id, None),
     "invitations.use_invitation": lambda c, o: invitations.use_invitation(c, o.user_id),
     "members.change_member": lambda c, o: members.change_member(c, o.owner.id, o.user_id, role="viewer"),
     "members.count_admin_places": lambda c, o: members.count_admin_places(c, o.user_id),
@@ -159,6 +162,7 @@ ATTEMPTS: dict[str, Attempt] = {
     "members.list_members": lambda c, _: members.list_members(c),
     "members.remove_member": lambda c, o: members.remove_member(c, o.owner.id, o.user_id),
     "organisations.delete_organisation": lambda c, o: organisations.delete_organisation(c, o.owner.id),
+    "organisations.is_there": lambda c, o: organisations.is_there(c, o.owner.id),
     "organisations.lock_organisation": lambda c, o: organisations.lock_organisation(c, o.owner.id),
     "organisations.update_organisation": lambda c, o: organisations.update_organisation(
         c, o.owner.id, {"name": "Mine"}
@@ -175,6 +179,8 @@ ATTEMPTS: dict[str, Attempt] = {
     "api_keys.find_key_owners": lambda c, o: api_keys.find_key_owners(c, [o.key_no]),
     "organisations.get_organisation": lambda c, o: organisations.get_organisation(c, o.owner.id),
     "users.get_user": lambda c, o: users.get_user(c, o.user_id),
+    "users.drop_code": lambda c, o: users.drop_code(c, o.user_id, "verify", "123456"),
+    "users.has_young_code": lambda c, o: users.has_young_code(c, o.user_id, "verify"),
     "users.drop_codes": lambda c, o: users.drop_codes(c, o.user_id),
     "users.verify_user": lambda c, o: users.verify_user(c, o.user_id),
     "users.has_code": lambda c, o: users.has_code(c, o.user_id, "verify"),

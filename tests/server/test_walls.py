@@ -123,7 +123,9 @@ async def owned(house: House, member: Member, database: Database) -> Belongings:
     staff = await make_staff(database, place)
     customer = staff["customer"].user_id
     async with database.scope(place) as connection:
-        invited = await invite(connection, place, f"{word}@example.org", "viewer")
+        invited = await invite(
+            connection, place, f"{word}@example.org", "viewer", invited_by=staff["admin"].user_id
+        )
         await assign_device(connection, place, customer, device["id"])
         await assign_site(connection, place, customer, uuid.UUID(site))
     return Belongings(

@@ -5,15 +5,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 
-from kilowatch.clock import to_datetime
+from kilowatch.clock import MICROSECONDS, to_datetime
 from kilowatch.postgres.engine import Connection, Database
 from kilowatch.telemetry.metric import ENERGY
 from kilowatch.telemetry.store import device_sources
 from kilowatch.worker.registry import DeviceFact, SeriesFacts
 
 DEVICES_AT_ONCE = 20_000
+DAY_US = 24 * 3600 * MICROSECONDS
 
 RETENTION = text(
     "SELECT d.device_no, o.retention_raw_days, o.retention_daily_days FROM kilowatch.devices d"
@@ -205,3 +206,41 @@ async def note_erased(database: Database, vanished: Sequence[VanishedSeries]) ->
         for statement, settled in ((ERASED, False), (SETTLED, True)):
             numbers = [one.series_no for one in vanished if one.is_settled == settled]
             await connection.execute(statement, {"series": numbers})
+
+
+SESSIONS_KEPT_DAYS = 30
+"""So long it can be told that a refresh token was of a session that is over."""
+OFFERS_KEPT_DAYS = 1
+"""Codes and invitations that have run out."""
+PORTION = 1000
+
+
+def _forget(table: str, key: str, ended: str) -> TextClause:
+    """Forgets some rows that ended before a moment. The condition stands twice, since a row may be renewed
+    between the two."""
+    return text(
+        f"DELETE FROM kilowatch.{table} WHERE {ended} < :before AND ({key}) IN"  # noqa: S608 - names of ours
+        f" (SELECT {key} FROM kilowatch.{table} WHERE {ended} < :before LIMIT :most)"
+    )
+
+
+OVER = (
+    (_forget("sessions", "id", "least(ended_at, expires_at)"), SESSIONS_KEPT_DAYS),
+    (_forget("user_codes", "user_id, purpose", "expires_at"), OFFERS_KEPT_DAYS),
+    (_forget("invitations", "id", "expires_at"), OFFERS_KEPT_DAYS),
+)
+
+
+async def forget_what_is_over(database: Database, now_us: int, portion: int = PORTION) -> int:
+    """Forgets sessions (with their refresh tokens), codes and invitations that ended some while ago, a
+    portion each transaction; how many they were."""
+    count = 0
+    for statement, kept_days in OVER:
+        before = to_datetime(now_us - kept_days * DAY_US)
+        gone = portion
+        while gone == portion:
+            async with database.unscoped() as connection:
+                done = await connection.execute(statement, {"before": before, "most": portion})
+            gone = done.rowcount
+            count += gone
+    return count
