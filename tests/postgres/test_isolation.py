@@ -16,7 +16,6 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-import kilowatch.control.store as control
 import kilowatch.sites.store as sites
 import kilowatch.telemetry.store as telemetry
 from kilowatch.accounts.identity import Caller
@@ -34,6 +33,7 @@ from kilowatch.accounts.store import (
 )
 from kilowatch.accounts.store.organisations import Organisation
 from kilowatch.control.command import Answer, NewCommand
+from kilowatch.control.store import commands, sending, turns
 from kilowatch.errors import Problem
 from kilowatch.ids import new_id
 from kilowatch.observe.request import ORIGIN, RequestOrigin
@@ -81,7 +81,7 @@ async def owned(database: Database, organisation: Organisation, other_organisati
         (kept,) = (await telemetry.list_dead_letters(connection)).items
         await telemetry.remember_response(connection, organisation.id, key.key_no, "request", b"f", {})
         command = NewCommand(new_id(), device.id, "set_state", {"state": "off"}, NOW, 60, "K", "key:1", None)
-        await control.create_commands(
+        await commands.create_commands(
             connection, organisation.id, [command], [audit.new_line("thing.made", actor="nobody")]
         )
     user_id, session_id, token = new_id(), new_id(), f"kwr_{new_id()}"
@@ -126,7 +126,7 @@ async def create_command(connection: Connection, owned: Owned) -> Any:
     """What becomes of one command; a refusal is raised, as it is to whoever asks."""
     line = audit.new_line("command.created", actor="nobody", organisation_id=owned.me)
     command = NewCommand(new_id(), owned.device, "toggle", {}, NOW, 60, None, "nobody", owned.myself)
-    (answer,) = await control.create_commands(connection, owned.owner.id, [command], [line])
+    (answer,) = await commands.create_commands(connection, owned.owner.id, [command], [line])
     if isinstance(answer, Problem):
         raise answer
     return answer
@@ -232,15 +232,20 @@ ATTEMPTS: dict[str, Attempt] = {
     "audit.record_lines": lambda c, o: audit.record_lines(
         c, [audit.new_line("thing.mine", actor="nobody", organisation_id=o.owner.id)]
     ),
-    "control.cancel_command": lambda c, o: control.cancel_command(c, o.command_id, LATER),
-    "control.create_commands": create_command,
-    "control.deliver": lambda c, _: control.deliver(c, NOW, 10),
-    "control.get_command": lambda c, o: control.get_command(c, o.command_id),
-    "control.list_commands": lambda c, _: control.list_commands(c),
-    "control.next_due": lambda c, _: control.next_due(c),
-    "control.settle": lambda c, o: control.settle(
+    "commands.cancel_command": lambda c, o: commands.cancel_command(c, o.command_id, LATER),
+    "commands.create_commands": create_command,
+    "sending.deliver": lambda c, _: sending.deliver(c, NOW, 10),
+    "commands.get_command": lambda c, o: commands.get_command(c, o.command_id),
+    "commands.list_commands": lambda c, _: commands.list_commands(c),
+    "sending.next_due": lambda c, _: sending.next_due(c),
+    "sending.settle": lambda c, o: sending.settle(
         c, [Answer(o.owner.slug, o.device, o.command_id, True, None)], LATER, 10
     ),
+    "turns.end_commands": lambda c, o: turns.end_commands(
+        c, "cancel", LATER, "c.id = :id", {"id": o.command_id}
+    ),
+    "turns.lock_devices": lambda c, o: turns.lock_devices(c, [o.device_no]),
+    "turns.pass_turns": lambda c, o: turns.pass_turns(c, [o.device_no], LATER),
     "telemetry.change_metric": lambda c, o: telemetry.change_metric(c, o.owner.id, Metric("power", "kW")),
     "telemetry.count_dead_letters": lambda c, o: telemetry.count_dead_letters(c, o.device, NOW),
     "telemetry.define_metrics": lambda c, o: telemetry.define_metrics(c, o.owner.id, [Metric("mine")]),
@@ -263,8 +268,8 @@ ATTEMPTS: dict[str, Attempt] = {
     ),
 }
 ROOMS = (
-    api_keys, assignments, audit, device_tokens, invitations, members, organisations, second_factors,
-    sessions, users,
+    api_keys, assignments, audit, commands, device_tokens, invitations, members, organisations,
+    second_factors, sending, sessions, turns, users,
 )  # fmt: skip
 # Made to look before organisation or person is known; each needs the hash, the exact slug, the address or the
 # secret that keys were derived from.
@@ -289,7 +294,7 @@ def store_functions(*rooms: ModuleType) -> set[str]:
 
 
 def test_every_store_function_has_its_attempt() -> None:
-    assert store_functions(*ROOMS, control, sites, telemetry) == set(ATTEMPTS) | LOOK_UPS
+    assert store_functions(*ROOMS, sites, telemetry) == set(ATTEMPTS) | LOOK_UPS
 
 
 async def rows_of(worker: Database, owner: uuid.UUID) -> dict[str, list[str]]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from kilowatch.accounts.rights import Role
 from kilowatch.accounts.store.assignments import assign_device
 from kilowatch.clock import SystemClock, to_datetime
-from kilowatch.control.store import deliver
+from kilowatch.control.store.sending import deliver
 from kilowatch.postgres.engine import Database
 from kilowatch.server.app import Parts
 from tests.server.conftest import House, Member

@@ -18,9 +18,10 @@ from sqlalchemy import text
 from kilowatch.accounts.store.audit import new_line
 from kilowatch.accounts.store.organisations import Organisation
 from kilowatch.clock import Clock, DrivenClock, SystemClock, to_datetime
-from kilowatch.control.command import Command, NewCommand
+from kilowatch.control.command import Answer, Command, NewCommand
 from kilowatch.control.lifecycle import ENDS
-from kilowatch.control.store import Stored, create_commands, deliver, list_commands
+from kilowatch.control.store.commands import Stored, create_commands, list_commands
+from kilowatch.control.store.sending import deliver, settle
 from kilowatch.ids import new_id
 from kilowatch.observe import metrics
 from kilowatch.postgres.engine import Database
@@ -347,7 +348,7 @@ async def test_what_is_no_answer_to_ones_own_command_changes_nothing(place: Plac
                 await stranger.publish(topic, payload, qos=1)
             unknown = {"id": str(new_id()), "ok": True}
             await stranger.publish(topic, msgspec.json.encode(unknown), qos=0)
-        await until(lambda: _holds(counted() == (before[0] + 6, before[1] + 2)), "all are counted")
+        await until(lambda: _holds(counted()[:2] == (before[0] + 6, before[1] + 2)), "all are counted")
         assert {one.status for one in await place.commands()} == {"processing"}
         mute.manner = "prompt"
         (done,) = await place.ended([mine])
@@ -357,15 +358,35 @@ async def test_what_is_no_answer_to_ones_own_command_changes_nothing(place: Plac
             again = {"id": str(mine.id), "ok": False, "detail": "after all"}
             topic = f"{place.organisation.slug}/devices/D1/commands/ack"
             await late.publish(topic, msgspec.json.encode(again), qos=1)
-        await until(lambda: _holds(counted() == (before[0], before[1] + 1)), "the late answer is counted")
+        await until(lambda: _holds(counted() == (*before[:2], before[2] + 1)), "the late answer is counted")
         assert (await place.commands("D1"))[0] == done
 
 
-def counted() -> tuple[float, float]:
-    """Answers that changed nothing: unreadable ones, and those to no command."""
-    value = metrics.WORKERS_OWN.get_sample_value
+async def test_who_answers_for_another_in_the_same_breath_changes_nothing(place: Place) -> None:
+    """Whatever comes first, the device's own word counts, and of two words of its own the first."""
+    (mine,) = await place.store("D1", "set_state", state="off")
+    now = to_datetime(SystemClock().now_us())
+    slug = place.organisation.slug
+    own = [Answer(slug, "D1", mine.id, True, "yes"), Answer(slug, "D1", mine.id, False, "no")]
+    forged = [
+        Answer(slug, "D2", mine.id, False, "forged"),
+        Answer("elsewhere", "D1", mine.id, False, "forged"),
+    ]
+    async with place.worker_database.unscoped() as connection:
+        unsent = await settle(connection, own, now, 10)
+        assert (unsent.ended, unsent.late) == ([], 2), "it was not sent yet"
+        assert [one.command.id for one in await deliver(connection, now, 1000)] == [mine.id]
+        settled = await settle(connection, [*forged, *own], now, 10)
+    assert [(one.id, one.status, one.detail) for one in settled.ended] == [(mine.id, "succeeded", "yes")]
+    assert (settled.late, settled.unknown) == (1, 2)
+    assert await place.state("D1") == "off"
+
+
+def counted() -> tuple[float, ...]:
+    """Answers that changed nothing: unreadable ones, those to no command, and late ones."""
     name = "kilowatch_command_answers_refused_total"
-    return value(name, {"reason": "unreadable"}) or 0.0, value(name, {"reason": "unmatched"}) or 0.0
+    value = metrics.WORKERS_OWN.get_sample_value
+    return tuple(value(name, {"reason": reason}) or 0.0 for reason in ("unreadable", "unknown", "late"))
 
 
 async def test_an_answer_waits_for_whoever_takes_it_even_past_the_expiry(place: Place) -> None:

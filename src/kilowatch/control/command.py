@@ -9,12 +9,11 @@ import re
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 
-from kilowatch.clock import rfc3339, to_us
 from kilowatch.control.lifecycle import Status
 from kilowatch.errors import Fault
 from kilowatch.ids import DEVICE_ID
@@ -194,4 +193,5 @@ def _is_number(value: object) -> bool:
 
 
 def _shown(moment: datetime) -> str:
-    return rfc3339(to_us(moment))
+    """As the API shows times."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from kilowatch.accounts.store.audit import NewLine
 from kilowatch.control.command import NewCommand
-from kilowatch.control.store import Stored, create_commands
+from kilowatch.control.store.commands import Stored, create_commands
 from kilowatch.postgres.engine import Database
 
 MOST_TOGETHER = 500

@@ -12,7 +12,6 @@ from kilowatch.accounts.access import Access
 from kilowatch.accounts.identity import Caller
 from kilowatch.accounts.store.audit import new_line, record_by
 from kilowatch.clock import Clock, to_datetime
-from kilowatch.control import store
 from kilowatch.control.command import (
     COMMAND_NAME,
     EXPIRES_MAX_S,
@@ -23,6 +22,7 @@ from kilowatch.control.command import (
 )
 from kilowatch.control.gather import Gatherer
 from kilowatch.control.lifecycle import Status
+from kilowatch.control.store import commands as store
 from kilowatch.errors import Problem
 from kilowatch.ids import DEVICE_ID, new_id
 from kilowatch.postgres.page import LIMIT_DEFAULT, LIMIT_MAX

@@ -76,7 +76,7 @@ COMMAND_SECONDS = _histogram(
 )
 COMMAND_ANSWERS_REFUSED = _counter(
     "command_answers_refused",
-    "Answers of devices that changed nothing: unreadable, or to no command of theirs that waits for one.",
+    "Answers of devices that changed nothing: unreadable, to no command of theirs, or late.",
     "reason",
     registry=WORKERS_OWN,
 )

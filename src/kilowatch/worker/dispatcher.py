@@ -15,7 +15,7 @@ import structlog
 
 from kilowatch.clock import MICROSECONDS, Clock, to_datetime, to_us
 from kilowatch.control.command import Answer, read_answer
-from kilowatch.control.store import Delivery, Settled, deliver, next_due, settle
+from kilowatch.control.store.sending import Delivery, Settled, deliver, next_due, settle
 from kilowatch.errors import EngineUnavailable
 from kilowatch.observe import metrics
 from kilowatch.postgres.engine import Database
@@ -201,6 +201,7 @@ def _count(settled: Settled, deliveries: Sequence[Delivery]) -> None:
         metrics.COMMANDS_ENDED.labels(command.status).inc()
         if command.ended_at is not None and command.status in ("succeeded", "failed"):
             metrics.COMMAND_SECONDS.observe((command.ended_at - command.created_at).total_seconds())
-    if settled.unmatched:
-        metrics.COMMAND_ANSWERS_REFUSED.labels("unmatched").inc(settled.unmatched)
-        log.info("command_answers_unmatched", answers=settled.unmatched)
+    metrics.COMMAND_ANSWERS_REFUSED.labels("late").inc(settled.late)
+    if settled.unknown:
+        metrics.COMMAND_ANSWERS_REFUSED.labels("unknown").inc(settled.unknown)
+        log.info("command_answers_unknown", answers=settled.unknown)
