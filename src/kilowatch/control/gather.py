@@ -6,7 +6,7 @@ other's affair. While one transaction runs, whatever else comes waits for the ne
 
 import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from kilowatch.accounts.store.audit import NewLine
@@ -27,8 +27,10 @@ class _Wish:
 class Gatherer:
     """Belongs to one event loop."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, wake: Callable[[], Awaitable[None]]) -> None:
+        """wake: says to whoever sends commands that some wait."""
         self._database = database
+        self._wake = wake
         self._waiting: dict[uuid.UUID, list[_Wish]] = {}
         self._running: dict[uuid.UUID, asyncio.Task[None]] = {}
 
@@ -46,10 +48,12 @@ class Gatherer:
         return await wish.answer
 
     async def _run(self, organisation_id: uuid.UUID) -> None:
-        while wishes := self._waiting.pop(organisation_id, []):
-            for start in range(0, len(wishes), MOST_TOGETHER):
-                await self._store(organisation_id, wishes[start : start + MOST_TOGETHER])
-        del self._running[organisation_id]
+        try:
+            while wishes := self._waiting.pop(organisation_id, []):
+                for start in range(0, len(wishes), MOST_TOGETHER):
+                    await self._store(organisation_id, wishes[start : start + MOST_TOGETHER])
+        finally:
+            del self._running[organisation_id]
 
     async def _store(self, organisation_id: uuid.UUID, wishes: list[_Wish]) -> None:
         answers: Sequence[Stored | Exception]
@@ -60,6 +64,8 @@ class Gatherer:
                 )
         except Exception as error:
             answers = [error] * len(wishes)
+        if any(isinstance(answer, Stored) and not answer.earlier for answer in answers):
+            await self._wake()
         for wish, answer in zip(wishes, answers, strict=True):
             if wish.answer.done():
                 continue  # whoever asked is gone

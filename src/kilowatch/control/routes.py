@@ -98,7 +98,7 @@ def make_routes(access: Access, clock: Clock, wake: Callable[[], Awaitable[None]
 
 
 def _add_asking(routes: APIRouter, access: Access, clock: Clock, wake: Callable[[], Awaitable[None]]) -> None:
-    gatherer = Gatherer(access.database)
+    gatherer = Gatherer(access.database, wake)
 
     @routes.post("/devices/{device_id}/commands", status_code=202, tags=["commands"])
     async def send_command(
@@ -134,7 +134,6 @@ def _add_asking(routes: APIRouter, access: Access, clock: Clock, wake: Callable[
         )
         stored = await gatherer.store(caller.organisation_id, command, line)
         if not stored.earlier:
-            await wake()
             await access.tell(stored.command.event(clock.now_us()))
         return CommandQueued(id=stored.command.id, status="queued")
 
