@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from kilowatch.cli.bench import ingest, live, logins, peers, query
+from kilowatch.cli.bench import control, ingest, live, logins, peers, query
 from kilowatch.cli.bench.instance import Instance, running_instance
 from kilowatch.cli.bench.load import Form
 from kilowatch.clock import SystemClock
@@ -108,6 +108,14 @@ def test_devices_log_in_and_one_is_ended(tmp_path: Path) -> None:
     assert 0 < result["login_ms"]["p50"] <= result["login_ms"]["most"]
     assert result["ended_after_ms"] < 1000
     assert logins.rows_of(result)
+
+
+def test_commands_are_delivered_in_their_order(instance: Instance, bars: Progress) -> None:
+    result = control.run(instance, control.Wish(20, connections=4, seconds=1.5), bars)
+    assert result["accepted"] > 10
+    assert (result["lost"], result["out_of_order"], result["right"]) == (0, 0, True)
+    assert 0 < result["ack_ms"]["p50"] <= result["to_device_ms"]["most"]
+    assert control.rows_of({**result, "load_after": 0.0})
 
 
 def test_a_run_leaves_nothing_behind(tmp_path: Path) -> None:

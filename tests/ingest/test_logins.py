@@ -414,6 +414,35 @@ async def test_a_gateway_publishes_for_the_devices_of_its_organisation(house: Ho
     assert await house.refused(slug, key)
 
 
+async def test_a_gateway_with_control_hears_commands_and_answers_for_its_devices(house: House) -> None:
+    slug, other = house.slug, house.other.organisation.slug
+    key = await make_key(house.database, house.sender.organisation, ("ingest", "control"))
+    heard: list[str] = []
+    listening = await house.inside.subscribe("*.devices.*.commands.ack", lambda topic, _: heard.append(topic))
+    async with house.connect(slug, key) as gateway:
+        for topic in (
+            "#",
+            "+/devices/+/commands",
+            f"{other}/devices/D1/commands",
+            f"{slug}/devices/D1/telemetry",
+        ):
+            (answer,) = await gateway.subscribe(topic)
+            assert answer.is_failure, topic  # type: ignore[union-attr]
+        (answer,) = await gateway.subscribe(f"{slug}/devices/+/commands", qos=1)
+        assert not answer.is_failure  # type: ignore[union-attr]
+        for subject in (f"{other}.devices.D1.commands", f"{slug}.devices.D2.commands"):
+            await house.inside.publish(subject, b"switch")
+        async with asyncio.timeout(10):
+            message = await anext(aiter(gateway.messages))
+        assert str(message.topic) == f"{slug}/devices/D2/commands"
+        for name in (f"{other}/devices/D1", f"{slug}/devices/D2"):
+            await gateway.publish(f"{name}/commands/ack", b"done", qos=0)
+            await gateway.publish(f"{slug}/devices/D1/telemetry", BODY, qos=1)
+        await house.in_log(2)
+    await listening.stop()
+    assert heard == [f"{slug}.devices.D2.commands.ack"]
+
+
 async def test_a_gateway_ends_with_its_key(house: House) -> None:
     soon = to_datetime(SystemClock().now_us()) + timedelta(seconds=2)
     async with house.database.scope(house.sender.organisation.id) as connection:

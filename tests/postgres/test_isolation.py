@@ -32,6 +32,8 @@ from kilowatch.accounts.store import (
     users,
 )
 from kilowatch.accounts.store.organisations import Organisation
+from kilowatch.control.command import Answer, NewCommand
+from kilowatch.control.store import commands, sending, turns
 from kilowatch.errors import Problem
 from kilowatch.ids import new_id
 from kilowatch.observe.request import ORIGIN, RequestOrigin
@@ -61,6 +63,7 @@ class Owned:
     user_id: uuid.UUID
     session_id: uuid.UUID
     token: str
+    command_id: uuid.UUID
 
 
 @pytest.fixture
@@ -77,6 +80,10 @@ async def owned(database: Database, organisation: Organisation, other_organisati
         await telemetry.keep_dead_letters(connection, [letter])
         (kept,) = (await telemetry.list_dead_letters(connection)).items
         await telemetry.remember_response(connection, organisation.id, key.key_no, "request", b"f", {})
+        command = NewCommand(new_id(), device.id, "set_state", {"state": "off"}, NOW, 60, "K", "key:1", None)
+        await commands.create_commands(
+            connection, organisation.id, [command], [audit.new_line("thing.made", actor="nobody")]
+        )
     user_id, session_id, token = new_id(), new_id(), f"kwr_{new_id()}"
     async with database.person(user_id, organisation.id) as connection:
         assert await users.create_user(connection, user_id, f"{user_id.hex}@example.org", "Ada", "hash")
@@ -94,7 +101,7 @@ async def owned(database: Database, organisation: Organisation, other_organisati
             await connection.execute(text(insert), named)
     return Owned(
         other_organisation.id, new_id(), organisation, site.id, device.id, device.device_no, metric.metric_no,
-        key.id, key.key_no, kept.id, user_id, session_id, token,
+        key.id, key.key_no, kept.id, user_id, session_id, token, command.id,
     )  # fmt: skip
 
 
@@ -113,6 +120,17 @@ FURTHER = (
 )
 
 Attempt = Callable[[Connection, Owned], Awaitable[Any]]
+
+
+async def create_command(connection: Connection, owned: Owned) -> Any:
+    """What becomes of one command; a refusal is raised, as it is to whoever asks."""
+    line = audit.new_line("command.created", actor="nobody", organisation_id=owned.me)
+    command = NewCommand(new_id(), owned.device, "toggle", {}, NOW, 60, None, "nobody", owned.myself)
+    (answer,) = await commands.create_commands(connection, owned.owner.id, [command], [line])
+    if isinstance(answer, Problem):
+        raise answer
+    return answer
+
 
 # What a stranger gets: 404 or 422 as a Problem, or an answer without anything of the owner's.
 ATTEMPTS: dict[str, Attempt] = {
@@ -217,6 +235,23 @@ ATTEMPTS: dict[str, Attempt] = {
     "sites.set_state": lambda c, o: sites.set_state(c, o.device, "off"),
     "sites.update_device": lambda c, o: sites.update_device(c, o.device, {"name": "Mine"}),
     "sites.update_site": lambda c, o: sites.update_site(c, o.site_id, {"name": "Mine"}),
+    "audit.record_lines": lambda c, o: audit.record_lines(
+        c, [audit.new_line("thing.mine", actor="nobody", organisation_id=o.owner.id)]
+    ),
+    "commands.cancel_command": lambda c, o: commands.cancel_command(c, o.command_id, LATER),
+    "commands.create_commands": create_command,
+    "sending.deliver": lambda c, _: sending.deliver(c, NOW, 10),
+    "commands.get_command": lambda c, o: commands.get_command(c, o.command_id),
+    "commands.list_commands": lambda c, _: commands.list_commands(c),
+    "sending.next_due": lambda c, _: sending.next_due(c),
+    "sending.settle": lambda c, o: sending.settle(
+        c, [Answer(o.owner.slug, o.device, o.command_id, True, None)], LATER, 10
+    ),
+    "turns.end_commands": lambda c, o: turns.end_commands(
+        c, "cancel", LATER, "c.id = :id", {"id": o.command_id}
+    ),
+    "turns.lock_devices": lambda c, o: turns.lock_devices(c, [o.device_no]),
+    "turns.pass_turns": lambda c, o: turns.pass_turns(c, [o.device_no], LATER),
     "telemetry.change_metric": lambda c, o: telemetry.change_metric(c, o.owner.id, Metric("power", "kW")),
     "telemetry.count_dead_letters": lambda c, o: telemetry.count_dead_letters(c, o.device, NOW),
     "telemetry.define_metrics": lambda c, o: telemetry.define_metrics(c, o.owner.id, [Metric("mine")]),
@@ -239,8 +274,8 @@ ATTEMPTS: dict[str, Attempt] = {
     ),
 }
 ROOMS = (
-    api_keys, assignments, audit, device_tokens, invitations, members, organisations, second_factors,
-    sessions, users,
+    api_keys, assignments, audit, commands, device_tokens, invitations, members, organisations,
+    second_factors, sending, sessions, turns, users,
 )  # fmt: skip
 # Made to look before organisation or person is known; each needs the hash, the exact slug, the address or the
 # secret that keys were derived from.
@@ -298,7 +333,7 @@ async def test_a_stranger_gets_and_changes_nothing(
     before = await rows_of(worker_database, owned.owner.id)
     assert all(before[table.name] for table in metadata.sorted_tables), "the owner has one of everything"
     shown = await answer_to(database, ATTEMPTS[name], owned)
-    ids = (owned.owner.id, owned.site_id, owned.device, owned.key_id, owned.letter_id, owned.user_id)
-    for secret in (*ids, owned.session_id, "unexpected", "True"):
+    ids = (owned.owner.id, owned.site_id, owned.key_id, owned.letter_id, owned.user_id, owned.command_id)
+    for secret in (*ids, owned.device, owned.session_id, "unexpected", "True"):
         assert str(secret) not in shown
     assert await rows_of(worker_database, owned.owner.id) == before

@@ -37,6 +37,7 @@ class Belongings:
     organisation_id: str
     user_id: str
     invitation_id: str
+    command_id: str
 
     def values(self) -> dict[str, str]:
         """What parameters of these names are filled with."""
@@ -49,6 +50,7 @@ class Belongings:
             "organisation_id": self.organisation_id,
             "user_id": self.user_id,
             "invitation_id": self.invitation_id,
+            "command_id": self.command_id,
             "name": self.metric,
             "start": STARTS,
             "end": ENDS,
@@ -57,7 +59,7 @@ class Belongings:
 
     def ids(self) -> tuple[str, ...]:
         """What appears in no answer to a stranger."""
-        own = (self.organisation_id, self.user_id, self.invitation_id)
+        own = (self.organisation_id, self.user_id, self.invitation_id, self.command_id)
         return (self.site_id, self.device_id, self.key_id, self.letter_id, *own)
 
     def bodies(self) -> dict[tuple[str, str], Any]:
@@ -68,6 +70,7 @@ class Belongings:
             ("PATCH", "/api/v1/devices/{device_id}"): {"name": "taken over"},
             ("POST", "/api/v1/devices/{device_id}/state"): {"state": "off"},
             ("POST", "/api/v1/devices/{device_id}/toggle"): {},
+            ("POST", "/api/v1/devices/{device_id}/commands"): {"name": "toggle"},
             ("PUT", "/api/v1/metrics/{name}"): {"unit": "", "kind": "gauge"},
             ("POST", "/api/v1/session"): {"key": "kw_guessed"},
             ("POST", "/api/v1/auth/signup"): {"email": "x@example.org", "password": self.word, "name": "X"},
@@ -113,6 +116,8 @@ async def owned(house: House, member: Member, database: Database) -> Belongings:
         key = (await http.post("/api/v1/api-keys", json={"name": word, "scopes": ["read"]})).json()["id"]
         metric = f"{word}_w"
         await http.put(f"/api/v1/metrics/{metric}", json={"unit": "W", "kind": "gauge"})
+        told = {"name": "show", "arguments": {"text": word}}
+        command = (await http.post(f"/api/v1/devices/{device['id']}/commands", json=told)).json()["id"]
         letter = NewDeadLetter(
             member.organisation.id, device["id"], "http", "conflict", word, {"note": word}, datetime.now(UTC)
         )
@@ -129,7 +134,7 @@ async def owned(house: House, member: Member, database: Database) -> Belongings:
         await assign_device(connection, place, customer, device["id"])
         await assign_site(connection, place, customer, uuid.UUID(site))
     return Belongings(
-        site, device["id"], key, kept["id"], metric, word, str(place), str(customer), str(invited.id)
+        site, device["id"], key, kept["id"], metric, word, str(place), str(customer), str(invited.id), command
     )
 
 
@@ -158,7 +163,7 @@ async def everything(house: House, member: Member) -> dict[str, Any]:
     """All that the owner sees."""
     own = f"organisations/{member.organisation.id}"
     paths = (
-        *("api-keys", "devices", "sites", "metrics", "dead-letters", "readings/latest", "whoami"),
+        *("api-keys", "commands", "devices", "sites", "metrics", "dead-letters", "readings/latest", "whoami"),
         *(own, f"{own}/members", f"{own}/invitations", "audit-log"),
     )
     async with httpx.AsyncClient(base_url=house.url, headers=member.bearer("admin")) as http:
@@ -210,6 +215,7 @@ async def test_a_path_with_the_owners_things_answers_as_if_they_were_not(
         "organisation_id": str(uuid.uuid4()),
         "user_id": str(uuid.uuid4()),
         "invitation_id": str(uuid.uuid4()),
+        "command_id": str(uuid.uuid4()),
     }
     async with httpx.AsyncClient(base_url=house.url, headers=stranger.bearer("admin")) as http:
         for method, path, operation in operations(house.application.app.openapi()):

@@ -13,7 +13,7 @@ from kilowatch.postgres.embedded import write_secrets
 from kilowatch.settings import Settings
 
 SLUG = "demo"
-SENDER_SCOPES = ["ingest", "read", "admin"]
+SENDER_SCOPES = ["ingest", "read", "control", "admin"]
 PAGE_SCOPES = ["read"]
 
 
@@ -35,7 +35,8 @@ async def make_demo_keys(settings: Settings, database: Any) -> str:
     for name, scopes in (("sender", SENDER_SCOPES), ("page", PAGE_SCOPES)):
         secret = known.get(name)
         async with database.scope(organisation_id) as connection:
-            if secret is None or await find_api_key(connection, hash_secret(secret)) is None:
+            found = None if secret is None else await find_api_key(connection, hash_secret(secret))
+            if secret is None or found is None or not set(scopes) <= set(found.scopes):
                 _, secret = await create_api_key(connection, organisation_id, f"demo {name}", scopes)
         wanted[name] = secret
     if wanted != known:

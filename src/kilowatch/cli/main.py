@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from kilowatch.cli.bench.commands import app as bench
+from kilowatch.cli.control_commands import commands
 from kilowatch.cli.options import AsJson, Data, Page
 from kilowatch.cli.registry_commands import organisations, users
 from kilowatch.cli.up import up
@@ -29,6 +30,7 @@ app.add_typer(users, name="user")
 app.add_typer(organisations, name="org")
 devices = typer.Typer(help="Devices.", no_args_is_help=True)
 app.add_typer(devices, name="device")
+app.add_typer(commands, name="command")
 app.add_typer(bench, name="bench")
 app.command()(up)
 
@@ -76,7 +78,7 @@ def worker(
 
 @app.command()
 def jobs(data: Data = None) -> None:
-    """Runs the scheduled jobs: merging, retention, clean-up."""
+    """Runs the scheduled jobs (merging, retention, clean-up), and sends commands to devices."""
     from kilowatch.cli import processes
 
     processes.keep(load_settings(data=data))

@@ -23,6 +23,7 @@ from kilowatch.errors import EngineUnavailable
 from kilowatch.observe.logs import configure_logging
 from kilowatch.settings import Settings, refuse_insecure
 from kilowatch.stream.client import Client
+from kilowatch.stream.commands import CommandWire
 from kilowatch.stream.log import Log
 from kilowatch.stream.mqtt import MqttInbox
 
@@ -79,6 +80,7 @@ async def _ensure_streams(settings: Settings, addresses: Addresses) -> None:
     client = await Client.connect(addresses.mqtt_nats_url, name="migrate")
     try:
         await MqttInbox.ensure(client, max_bytes=INBOX_MAX_BYTES)
+        await CommandWire.ensure(client)
     finally:
         await client.close()
 
@@ -211,7 +213,7 @@ async def _nothing() -> None:
 
 
 def work(settings: Settings, numbers: list[int], *, with_jobs: bool) -> None:
-    """Runs a worker on these partitions, and the scheduled jobs in the same process where wanted."""
+    """Runs a worker on these partitions, and the jobs in the same process where wanted."""
     refuse_insecure(settings)
     from kilowatch.worker import process, upkeep  # noqa: F401 - loaded while a supervisor still prepares
 
@@ -233,7 +235,7 @@ async def _work(settings: Settings, addresses: Addresses, numbers: list[int], *,
 
 
 def keep(settings: Settings) -> None:
-    """Runs the scheduled jobs."""
+    """Runs the scheduled jobs, and sends commands to devices."""
     refuse_insecure(settings)
     configure_logging(settings.log_level)
     run_loop(_keep_alone(settings, find_addresses(settings)))
@@ -245,14 +247,19 @@ async def _keep_alone(settings: Settings, addresses: Addresses) -> None:
 
 async def _keep(settings: Settings, addresses: Addresses, stop: asyncio.Event) -> None:
     from kilowatch.postgres.engine import Database
+    from kilowatch.worker.dispatcher import Dispatcher
     from kilowatch.worker.upkeep import Upkeep, run_jobs
 
     database = Database(addresses.worker_url)
     client = await Client.connect(addresses.nats_url, name="jobs")
     place = find_lake(settings, addresses)
+    clock = SystemClock()
+    jobs = Upkeep(place, addresses.worker_url, database, client, settings, clock)
+    dispatcher = Dispatcher(addresses.worker_url, addresses.mqtt_nats_url, database, client, clock)
     try:
-        jobs = Upkeep(place, addresses.worker_url, database, client, settings, SystemClock())
-        await run_jobs(jobs, stop)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(run_jobs(jobs, stop))
+            tasks.create_task(dispatcher.run(stop))
     finally:
         await client.close()
         await database.close()

@@ -1,7 +1,7 @@
 """Who may log in over MQTT, as what, and until when.
 
 Owns the decision about each login and the end of those whose right has ended. Keeps true that a device
-publishes and hears on its own topics only and a gateway publishes for devices of its organisation only; and
+publishes and hears on its own topics only and a gateway for devices of its organisation only; and
 that within a second of a token's, key's, device's or organisation's end no connection of theirs is left. The
 server is asked which connections there are, so that any process can end what another one let in.
 """
@@ -161,7 +161,11 @@ class MqttLogins:
             if expires_s <= self._clock.now_us() // MICROSECONDS:
                 return None
         name = Name(slug, rights.organisation_id, f"{KEY_MARK}{rights.key_no}")
-        return Grant(str(name), (f"{slug}.devices.*.telemetry",), expires_s=expires_s)
+        publish, subscribe = [f"{slug}.devices.*.telemetry"], []
+        if "control" in rights.scopes:
+            publish.append(f"{slug}.devices.*.commands.ack")
+            subscribe.append(f"{slug}.devices.*.commands")
+        return Grant(str(name), tuple(publish), tuple(subscribe), expires_s)
 
     async def _may_be(self, client_id: str, user: str) -> bool:
         """Whether this login may come as this MQTT client. All devices share the ids of clients, and a second

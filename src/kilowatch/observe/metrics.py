@@ -66,6 +66,21 @@ DEAD_LETTERS = _counter(
 )
 SHIFTS_BROKEN = _counter("shifts_broken", "Times that the worker had to start anew.", registry=WORKERS_OWN)
 
+# Commands
+COMMANDS_SENT = _counter(
+    "commands_sent", "Times that a command was sent to its device.", registry=WORKERS_OWN
+)
+COMMANDS_ENDED = _counter("commands_ended", "Commands that ended, by status.", "status", registry=WORKERS_OWN)
+COMMAND_SECONDS = _histogram(
+    "command_seconds", "From a command's place on disk to its device's answer.", registry=WORKERS_OWN
+)
+COMMAND_ANSWERS_REFUSED = _counter(
+    "command_answers_refused",
+    "Answers of devices that changed nothing: unreadable, to no command of theirs, or late.",
+    "reason",
+    registry=WORKERS_OWN,
+)
+
 # Live
 LIVE_CLIENTS = _gauge("live_clients", "WebSocket and SSE clients that are connected.")
 LIVE_LAGGED = _counter("live_lagged", "Times that a client was told that it had lagged.")

@@ -17,6 +17,8 @@ LEASE_SPACE = 0x6B77
 """First half of the lock's number; keeps our locks apart from other programs' in the same database."""
 UPKEEP = 10_000
 """Number of the lease for the lake's upkeep; partitions have their own number."""
+COMMANDS = 10_001
+"""Number of the lease for sending commands to devices."""
 
 
 class Leases:

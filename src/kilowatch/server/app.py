@@ -7,7 +7,7 @@ out only after the change stands, and that this process hears its own changes ev
 import secrets
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -40,6 +40,7 @@ from kilowatch.accounts.routes.people import make_people_routes
 from kilowatch.accounts.routes.second_factor import make_second_factor_routes
 from kilowatch.accounts.second_factor import SecondFactors
 from kilowatch.clock import Clock, SystemClock
+from kilowatch.control.routes import make_routes as make_command_routes
 from kilowatch.errors import EngineUnavailable
 from kilowatch.postgres.engine import Database
 from kilowatch.server import health, simulation
@@ -60,6 +61,7 @@ from kilowatch.telemetry.query import Lake
 from kilowatch.telemetry.routes import make_routes as make_telemetry_routes
 from kilowatch.wire.figures import FIGURES_SUBJECT
 from kilowatch.wire.live import (
+    COMMANDS_SUBJECT,
     EVENTS_SUBJECT,
     REGISTRY_SUBJECT,
     VALUES_SUBJECT,
@@ -201,6 +203,7 @@ def create_app(parts: Parts) -> Application:
     api.include_router(make_audit_routes(access))
     api.include_router(credentials.make_routes())
     api.include_router(make_site_routes(access, parts.clock))
+    api.include_router(make_command_routes(access, parts.clock, _waker(parts)))
     api.include_router(simulation.make_routes(access, parts.lake, parts.simulator_key))
     api.include_router(make_device_token_routes(access))
     api.include_router(make_telemetry_routes(access, parts.lake, parts.clock))
@@ -294,6 +297,15 @@ def _teller(parts: Parts, hub: Hub) -> Callable[[LiveEvent], Awaitable[None]]:
             log.warning("live.event_untold", topic=event.topic, reason=str(error))
 
     return tell
+
+
+def _waker(parts: Parts) -> Callable[[], Awaitable[None]]:
+    async def wake() -> None:
+        if parts.stream is not None:
+            with suppress(EngineUnavailable):  # whoever sends commands looks by itself now and then
+                await parts.stream.publish(COMMANDS_SUBJECT, b"")
+
+    return wake
 
 
 def _add_page(app: FastAPI, folder: Path, demo_key: str | None) -> None:

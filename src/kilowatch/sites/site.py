@@ -61,7 +61,7 @@ def region_faults(region: str | None, regions: Sequence[str]) -> list[Fault]:
 
 def metadata_faults(values: Mapping[str, Any]) -> list[Fault]:
     """What is wrong with free metadata."""
-    if "metadata" not in values or _is_metadata(values["metadata"]):
+    if "metadata" not in values or is_object(values["metadata"], METADATA_MAX_BYTES, METADATA_MAX_DEPTH):
         return []
     detail = (
         f"metadata is a JSON object of at most {METADATA_MAX_BYTES} bytes without NUL characters,"
@@ -70,8 +70,9 @@ def metadata_faults(values: Mapping[str, Any]) -> list[Fault]:
     return [Fault("bad_metadata", detail, pointer="/metadata")]
 
 
-def _is_metadata(value: object) -> bool:
-    if not isinstance(value, dict) or _is_deeper(value, METADATA_MAX_DEPTH):
+def is_object(value: object, most_bytes: int, deepest: int) -> bool:
+    """Whether this is a JSON object that PostgreSQL can keep, of at most so many bytes and levels."""
+    if not isinstance(value, dict) or _is_deeper(value, deepest):
         return False
     try:
         # Unlike this one, msgspec's encoder would quietly make null of NaN, which jsonb does not take.
@@ -79,7 +80,7 @@ def _is_metadata(value: object) -> bool:
     except (TypeError, ValueError):
         return False
     # A backslash that is a text's own is written as two, and what follows them is no escape.
-    return len(encoded) <= METADATA_MAX_BYTES and b"\\u0000" not in encoded.replace(b"\\\\", b"")
+    return len(encoded) <= most_bytes and b"\\u0000" not in encoded.replace(b"\\\\", b"")
 
 
 def _is_deeper(value: object, deepest: int) -> bool:

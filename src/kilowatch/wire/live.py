@@ -16,6 +16,8 @@ from kilowatch.wire.frame import Frame
 VALUES_SUBJECT = "live.values"
 EVENTS_SUBJECT = "live.events"
 REGISTRY_SUBJECT = "registry.changed"
+COMMANDS_SUBJECT = "commands.stored"
+"""An empty word here says that commands wait to be sent; without it they are found a moment later."""
 PLACES_PER_READING = 16
 """Up to this many table places per reading, a table finds the newest readings faster than sorting does."""
 

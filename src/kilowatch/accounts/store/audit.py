@@ -5,7 +5,7 @@ but the owner of the tables can change or remove one. Secrets never come here.
 """
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -18,6 +18,8 @@ from kilowatch.postgres.engine import Connection
 from kilowatch.postgres.page import LIMIT_DEFAULT, Page, check_limit, make_page, read_cursor
 
 TEXT_MAX = 254
+NewLine = dict[str, Any]
+"""A line to be written, by column; `new_line` makes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,22 +82,40 @@ async def record(
 ) -> None:
     """Writes a line, in the transaction of what it tells. With an organisation it is told there; without, to
     `user_id` and to the organisations whose member they are. Sender and request are those of the task."""
-    origin = ORIGIN.get()
-    # Inline: a line that its writer may not read (nobody's, of no organisation) cannot be returned.
-    await connection.execute(
-        insert(audit_log)
-        .inline()
-        .values(
-            organisation_id=organisation_id,
-            user_id=user_id,
-            actor=actor,
-            action=action,
-            subject=None if subject is None else str(subject)[:TEXT_MAX],
-            detail=dict(detail or {}),
-            address=origin.address,
-            request_id=origin.request_id,
-        )
+    line = new_line(
+        action, actor=actor, organisation_id=organisation_id, user_id=user_id, subject=subject, detail=detail
     )
+    await record_lines(connection, [line])
+
+
+def new_line(
+    action: str,
+    *,
+    actor: str,
+    organisation_id: uuid.UUID | None = None,
+    user_id: uuid.UUID | None = None,
+    subject: object = None,
+    detail: Mapping[str, Any] | None = None,
+) -> NewLine:
+    """A line for `record_lines`, with sender and request of the task that calls this."""
+    origin = ORIGIN.get()
+    return {
+        "organisation_id": organisation_id,
+        "user_id": user_id,
+        "actor": actor,
+        "action": action,
+        "subject": None if subject is None else str(subject)[:TEXT_MAX],
+        "detail": dict(detail or {}),
+        "address": origin.address,
+        "request_id": origin.request_id,
+    }
+
+
+async def record_lines(connection: Connection, lines: Sequence[NewLine]) -> None:
+    """Writes lines of one or of several requests, in the transaction of what they tell."""
+    # Inline: a line that its writer may not read (nobody's, of no organisation) cannot be returned.
+    if lines:
+        await connection.execute(insert(audit_log).inline(), list(lines))
 
 
 async def has_signed_in(connection: Connection, user_id: uuid.UUID, address: str) -> bool:

@@ -161,6 +161,26 @@ def logins(
     _report("MQTT logins", lambda: bench.measure(wish, folder), bench.rows_of, as_json)
 
 
+@app.command("commands")
+def control(
+    devices: Annotated[int, typer.Option(min=1, max=15_000, help="How many devices are told.")] = 1000,
+    connections: Annotated[int, typer.Option(min=1, max=1000, help="Connections that send.")] = 64,
+    seconds: Seconds = 20.0,
+    rate: Annotated[
+        float, typer.Option(min=0, help="Commands per second; 0 for as many as are taken.")
+    ] = 0.0,
+    folder: Folder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Sends commands to devices that answer at once: rates and times; exit code 1 if one is lost."""
+    from kilowatch.cli.bench import control as bench
+
+    wish = bench.Wish(devices, connections, seconds, rate)
+    result = _report("Commands", lambda: bench.measure(wish, folder), bench.rows_of, as_json)
+    if not result["right"]:
+        raise typer.Exit(1)
+
+
 @app.command()
 def idle(
     seconds: Seconds = 30.0,

@@ -119,14 +119,14 @@ class Instance:
             said = done.stderr.strip() or done.stdout
             raise BenchFailed(f"{module} {' '.join(arguments)} failed: {said}") from None
 
-    def create_key(self, organisation: str = ORGANISATION) -> str:
+    def create_key(self, organisation: str = ORGANISATION, scopes: str = "ingest,read,admin") -> str:
         """A new API key that may do all that a load needs."""
         wish = (
             "--organisation",
             organisation,
             "--create",
             "--scopes",
-            "ingest,read,admin",
+            scopes,
             "--auto-register",
         )
         return str(self.tool("key", "create", *wish)["key"])

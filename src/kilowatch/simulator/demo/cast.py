@@ -1,7 +1,8 @@
 """The three devices of the demo: who they are and what they report. Pure, but for opening the packaged files.
 
 Between them they report energy in each of the ways that meters do: the house as energy per hour, the plant as
-a running register, the grid point as power alone.
+a running register, the grid point as power alone. Told something, the house does it at once, the plant after
+a moment, and the grid point refuses.
 """
 
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from kilowatch.simulator.demo.recording import (
     read_house,
     read_plant,
 )
+from kilowatch.simulator.pretend.device import Manner
 
 Floats = npt.NDArray[np.float64]
 
@@ -43,12 +45,14 @@ class Role:
         loop: what it reports at each step.
         live: the metrics that it also reports between steps, with the share by which each may stray.
         digits: decimals of each metric's values.
+        manner: how it answers commands.
     """
 
     fields: dict[str, Any]
     loop: Loop
     live: dict[str, float]
     digits: dict[str, int]
+    manner: Manner = "prompt"
 
     @property
     def id(self) -> str:
@@ -118,7 +122,7 @@ def _plant() -> Role:
         whole_weeks(recording, 52, {"energy": source["energy_kwh"]}),
     )
     digits = {"power": 0, "power_factor": 4, "co2_interval": 2, "energy": 4}
-    return Role(fields, loop, {"power": 0.015, "power_factor": 0.004, "energy": 0.0}, digits)
+    return Role(fields, loop, {"power": 0.015, "power_factor": 0.004, "energy": 0.0}, digits, "slow")
 
 
 def _grid() -> Role:
@@ -147,7 +151,7 @@ def _grid() -> Role:
     loop = Loop(recording.first_us, recording.step_us, whole_weeks(recording, 16, columns), {})
     digits = {"power": 0, "temperature": 2, "wind_speed": 2, "wind_direction": 0, "irradiance": 1}
     live = {"power": 0.01, "temperature": 0.0, "wind_speed": 0.08, "irradiance": 0.02}
-    return Role(fields, loop, live, digits | {"humidity": 1, "pressure": 1})
+    return Role(fields, loop, live, digits | {"humidity": 1, "pressure": 1}, "refusing")
 
 
 def value_shown(metric: str, value: float, digits: dict[str, int]) -> float | str:

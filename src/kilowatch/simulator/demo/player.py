@@ -2,8 +2,9 @@
 
 Owns the order of things: the devices exist and are named before their first reading; what the instance does
 not have yet is filled in, oldest first; then each row of a recording is sent at its moment, and a reading in
-between every 1.5 s. Keeps true that a second start adds only what is missing: the instance is asked for each
-device's newest reading, and since every value is a function of its moment, sending one twice changes nothing.
+between every 1.5 s. Commands are answered, by each device in its manner. Keeps true that a second start adds
+only what is missing: the instance is asked for each device's newest reading, and since every value is a
+function of its moment, sending one twice changes nothing.
 """
 
 import asyncio
@@ -22,6 +23,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from kilowatch.clock import Clock, SystemClock, rfc3339, to_us
 from kilowatch.simulator.demo.cast import SITE, Role, load_cast, stray, value_shown
+from kilowatch.simulator.pretend.device import PretendDevice
+from kilowatch.simulator.pretend.wire import answer_all, subscribe
 
 BATCH_READINGS = 5000
 LIVE_S = 1.5
@@ -68,7 +71,7 @@ async def play_demo(
 
     Args:
         base_url: address of the instance, such as `http://127.0.0.1:8000`.
-        key: an API key of the organisation with the scopes `ingest`, `read` and `admin`.
+        key: an API key of the organisation with the scopes `ingest`, `read`, `control` and `admin`.
         organisation: slug of the organisation, which begins the MQTT topics and is the login of its gateways.
 
     Raises:
@@ -80,11 +83,18 @@ async def play_demo(
     async with httpx.AsyncClient(base_url=f"{base_url}/api/v1", headers=headers, timeout=60.0) as http:
         await set_stage(http, roles)
         sent_until = await fill_history(http, roles, clock, Console())
+    meters = {role.id: PretendDevice(role.manner) for role in roles}
     topics = {role.id: f"{organisation}/devices/{role.id}/telemetry" for role in roles}
     while True:
         with suppress(aiomqtt.MqttError):
             async with aiomqtt.Client(mqtt_host, mqtt_port, username=organisation, password=key) as mqtt:
-                await go_live(mqtt, topics, roles, sent_until, clock)
+                await subscribe(mqtt, organisation, meters)
+                answering = asyncio.create_task(answer_all(mqtt, meters))
+                try:
+                    await go_live(mqtt, topics, roles, sent_until, clock)
+                finally:
+                    answering.cancel()
+                    await asyncio.gather(answering, return_exceptions=True)
         await asyncio.sleep(RECONNECT_S)
 
 
