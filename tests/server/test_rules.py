@@ -123,8 +123,8 @@ async def test_a_customer_sees_no_rule(database: Database, member: Member) -> No
 
 @pytest.fixture
 async def stored(database: Database, member: Member, lake_writer: LakeWriter) -> int:
-    """Two days of minutes of D1 in Berlin: 50 W, but 150 W for ten minutes at noon and for an hour late on the
-    second day; D2 has only the first hour. Returns D1's series."""
+    """Two days of minutes of D1 in Berlin: 50 W, but 150 W for ten minutes at noon and for an hour late on
+    the second day; D2 has only the first hour. Returns D1's series."""
     organisation_id = member.organisation.id
     async with database.scope(organisation_id) as connection:
         site = await create_site(connection, organisation_id, "home", "Berlin", ZONE)

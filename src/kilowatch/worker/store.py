@@ -2,16 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import text
+from sqlalchemy import RowMapping, text
 
+from kilowatch.alerts.voices import SEVERITIES
 from kilowatch.clock import to_datetime
 from kilowatch.postgres.engine import Connection, Database
+from kilowatch.rules.derive import KINDS as METER_KINDS
+from kilowatch.rules.rule import INPUTS
+from kilowatch.rules.watch import OPERATORS
 from kilowatch.telemetry.metric import ENERGY
 from kilowatch.telemetry.store import device_sources
 from kilowatch.worker.registry import DeviceFact, SeriesFacts
+from kilowatch.worker.watch_rows import UNITS, WATCH, WatchRows
 
 DEVICES_AT_ONCE = 20_000
 
@@ -205,3 +212,128 @@ async def note_erased(database: Database, vanished: Sequence[VanishedSeries]) ->
         for statement, settled in ((ERASED, False), (SETTLED, True)):
             numbers = [one.series_no for one in vanished if one.is_settled == settled]
             await connection.execute(statement, {"series": numbers})
+
+
+# One row for each watch: an active rule on one series, or (silence of a device as a whole) on one device.
+# Columns come as bytes, many rows at once: a million watches would be half a minute as rows of objects.
+WATCHES = text("""
+    WITH wanted AS (
+        SELECT * FROM kilowatch.rules r
+        WHERE r.status = 'active'
+            AND (CAST(:organisation_id AS uuid) IS NULL OR r.organisation_id = :organisation_id)
+            AND (CAST(:rule_ids AS uuid[]) IS NULL OR r.id = ANY(CAST(:rule_ids AS uuid[])))
+    ), pairs AS (
+        SELECT r.*, d.device_no AS of_device, d.energy_metric_no FROM wanted r
+        JOIN kilowatch.devices d ON d.device_no = r.device_no
+        UNION ALL
+        SELECT r.*, d.device_no, d.energy_metric_no FROM wanted r
+        JOIN kilowatch.devices d ON d.site_id = r.site_id
+        UNION ALL
+        SELECT r.*, d.device_no, d.energy_metric_no FROM wanted r
+        JOIN kilowatch.devices d ON d.organisation_id = r.organisation_id AND d.type = r.device_type
+        UNION ALL
+        SELECT r.*, d.device_no, d.energy_metric_no FROM wanted r
+        JOIN kilowatch.devices d ON d.organisation_id = r.organisation_id
+        WHERE num_nonnulls(r.device_no, r.site_id, r.device_type) = 0
+    ), watches AS (
+        SELECT p.*, s.series_no, s.metric_no, m.kind, m.unit FROM pairs p
+        JOIN kilowatch.series s ON s.device_no = p.of_device
+        JOIN kilowatch.metrics m ON m.metric_no = s.metric_no
+        WHERE CASE WHEN p.metric = :energy THEN s.metric_no = p.energy_metric_no ELSE m.name = p.metric END
+        UNION ALL
+        SELECT p.*, 0, 0, NULL, NULL FROM pairs p WHERE p.metric IS NULL
+    ), numbered AS (
+        SELECT *, (row_number() OVER () - 1) / :at_once AS part FROM watches
+        WHERE of_device % :partitions = ANY(CAST(:numbers AS integer[]))
+    )
+    SELECT count(*) AS count,
+        string_agg(uuid_send(id), ''::bytea) AS rule,
+        string_agg(uuid_send(organisation_id), ''::bytea) AS organisation,
+        string_agg(int4send(series_no), ''::bytea) AS series,
+        string_agg(int4send(of_device), ''::bytea) AS device,
+        string_agg(int4send(metric_no), ''::bytea) AS metric,
+        string_agg(int4send(array_position(CAST(:inputs AS text[]), input) - 1), ''::bytea) AS input,
+        string_agg(int4send(coalesce(array_position(CAST(:operators AS text[]), operator) - 1, 0)), ''::bytea)
+            AS operator,
+        string_agg(float8send(coalesce(threshold, 0)), ''::bytea) AS limit,
+        string_agg(float8send(coalesce(clear_threshold, threshold, 0)), ''::bytea) AS clear,
+        string_agg(int4send(for_s), ''::bytea) AS for_s,
+        string_agg(int4send(cooldown_s), ''::bytea) AS cooldown_s,
+        string_agg(int4send(array_position(CAST(:severities AS text[]), severity) - 1), ''::bytea)
+            AS severity,
+        string_agg(int4send(coalesce(array_position(CAST(:kinds AS text[]), kind) - 1, 0)), ''::bytea)
+            AS kind,
+        string_agg(int4send(coalesce(array_position(CAST(:units AS text[]), unit), 0)), ''::bytea)
+            AS unit,
+        string_agg(int8send((extract(epoch FROM updated_at) * 1000000)::bigint), ''::bytea) AS updated_us
+    FROM numbered GROUP BY part
+""")
+WATCHES_AT_ONCE = 50_000
+WATCH_COLUMNS: dict[str, str] = {
+    **dict.fromkeys(("series", "device", "metric", "input", "operator", "for_s", "cooldown_s"), ">i4"),
+    **dict.fromkeys(("severity", "kind", "unit"), ">i4"),
+    **dict.fromkeys(("limit", "clear"), ">f8"),
+    "updated_us": ">i8",
+}
+
+
+async def load_watches(
+    database: Database,
+    numbers: Sequence[int],
+    partitions: int,
+    organisation_id: UUID | None = None,
+    rule_ids: Sequence[UUID] | None = None,
+) -> WatchRows:
+    """Every watch of the devices of these partitions; those of one organisation or of some rules, where
+    named.
+
+    Raises:
+        EngineUnavailable: if PostgreSQL is away.
+    """
+    given = {
+        "organisation_id": organisation_id,
+        "rule_ids": None if rule_ids is None else list(rule_ids),
+        "energy": ENERGY,
+        "at_once": WATCHES_AT_ONCE,
+        "partitions": partitions,
+        "numbers": list(numbers),
+        "inputs": list(INPUTS),
+        "operators": list(OPERATORS),
+        "severities": list(SEVERITIES),
+        "kinds": list(METER_KINDS),
+        "units": list(UNITS),
+    }
+    async with database.unscoped() as connection:
+        found = await connection.stream(WATCHES, given)
+        parts = [_as_watches(row) async for row in found.mappings()]
+    return np.concatenate(parts) if parts else np.empty(0, WATCH)
+
+
+def _as_watches(columns: RowMapping) -> WatchRows:
+    rows = np.empty(columns["count"], WATCH)
+    for name, form in WATCH_COLUMNS.items():
+        rows[name] = np.frombuffer(columns[name], form)
+    for name in ("rule", "organisation"):
+        halves = np.frombuffer(columns[name], ">u8").reshape(-1, 2)
+        rows[f"{name}_high"], rows[f"{name}_low"] = halves[:, 0], halves[:, 1]
+    return rows
+
+
+RECENT = text(
+    "SELECT id, updated_at FROM kilowatch.rules"
+    " WHERE updated_at > now() - make_interval(secs => :recent_s) LIMIT :most"
+)
+
+
+async def list_recent_rules(database: Database, recent_s: float, most: int) -> dict[UUID, datetime]:
+    """The rules that were changed in the last seconds, of any status, and when; at most so many."""
+    async with database.unscoped() as connection:
+        found = await connection.execute(RECENT, {"recent_s": recent_s, "most": most})
+        return {row.id: row.updated_at for row in found}
+
+
+async def name_metrics(database: Database, metric_nos: Sequence[int]) -> dict[int, str]:
+    """The names of metrics by their numbers."""
+    async with database.unscoped() as connection:
+        found = await connection.execute(METRIC_NAMES, {"metrics": list(metric_nos)})
+        return {row.metric_no: row.name for row in found}
