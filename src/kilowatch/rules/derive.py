@@ -4,7 +4,7 @@ minutes and quarter hours. Pure.
 A rate is the difference to the reading before per minute, told at the later reading; none over a gap of more
 than an hour. Energy is told once for each whole bucket of UTC, at its end, with the first reading at or after
 that; only if at least nine tenths of it are known. It is made as the device's canonical energy is: power by
-trapezoids over at most `POWER_GAP_US`, amounts per interval and differences of counters over at most 36
+trapezoids over at most an hour, amounts per interval and differences of counters over at most 36
 hours, spread evenly. Where the canonical series looks ahead (at a counter that is reset, dips or is swapped)
 or is mended later by late readings, this one cannot: a counter that falls, and an amount below zero, count
 nothing.
@@ -31,7 +31,7 @@ Mask = npt.NDArray[np.bool_]
 
 MINUTE_US = 60 * MICROSECONDS
 RATE_GAP_US = 60 * MINUTE_US
-POWER_GAP_US = 15 * MINUTE_US
+POWER_GAP_US = 60 * MINUTE_US
 METERED_GAP_US = 36 * 60 * MINUTE_US
 KNOWN_PART = 0.9
 BUCKET_US = {"energy_1m": MINUTE_US, "energy_15m": 15 * MINUTE_US}

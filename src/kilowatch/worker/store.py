@@ -217,34 +217,39 @@ async def note_erased(database: Database, vanished: Sequence[VanishedSeries]) ->
 # One row for each watch: an active rule on one series, or (silence of a device as a whole) on one device.
 # Columns come as bytes, many rows at once: a million watches would be half a minute as rows of objects.
 WATCHES = text("""
-    WITH wanted AS (
+    WITH wanted AS NOT MATERIALIZED (
         SELECT * FROM kilowatch.rules r
         WHERE r.status = 'active'
             AND (CAST(:organisation_id AS uuid) IS NULL OR r.organisation_id = :organisation_id)
             AND (CAST(:rule_ids AS uuid[]) IS NULL OR r.id = ANY(CAST(:rule_ids AS uuid[])))
-    ), pairs AS (
-        SELECT r.*, d.device_no AS of_device, d.energy_metric_no FROM wanted r
+    ), pairs AS NOT MATERIALIZED (
+        SELECT r.id, r.metric, d.device_no AS of_device, d.energy_metric_no FROM wanted r
         JOIN kilowatch.devices d ON d.device_no = r.device_no
+        WHERE r.device_no IS NOT NULL
         UNION ALL
-        SELECT r.*, d.device_no, d.energy_metric_no FROM wanted r
-        JOIN kilowatch.devices d ON d.site_id = r.site_id
+        SELECT r.id, r.metric, d.device_no, d.energy_metric_no FROM wanted r
+        JOIN kilowatch.devices d ON d.organisation_id = r.organisation_id AND d.site_id = r.site_id
+        WHERE r.site_id IS NOT NULL
         UNION ALL
-        SELECT r.*, d.device_no, d.energy_metric_no FROM wanted r
+        SELECT r.id, r.metric, d.device_no, d.energy_metric_no FROM wanted r
         JOIN kilowatch.devices d ON d.organisation_id = r.organisation_id AND d.type = r.device_type
+        WHERE r.device_type IS NOT NULL
         UNION ALL
-        SELECT r.*, d.device_no, d.energy_metric_no FROM wanted r
+        SELECT r.id, r.metric, d.device_no, d.energy_metric_no FROM wanted r
         JOIN kilowatch.devices d ON d.organisation_id = r.organisation_id
         WHERE num_nonnulls(r.device_no, r.site_id, r.device_type) = 0
     ), watches AS (
-        SELECT p.*, s.series_no, s.metric_no, m.kind, m.unit FROM pairs p
+        SELECT p.id, p.of_device, s.series_no, s.metric_no, m.kind, m.unit FROM pairs p
         JOIN kilowatch.series s ON s.device_no = p.of_device
         JOIN kilowatch.metrics m ON m.metric_no = s.metric_no
         WHERE CASE WHEN p.metric = :energy THEN s.metric_no = p.energy_metric_no ELSE m.name = p.metric END
         UNION ALL
-        SELECT p.*, 0, 0, NULL, NULL FROM pairs p WHERE p.metric IS NULL
+        SELECT p.id, p.of_device, 0, 0, NULL, NULL FROM pairs p WHERE p.metric IS NULL
     ), numbered AS (
-        SELECT *, (row_number() OVER () - 1) / :at_once AS part FROM watches
-        WHERE of_device % :partitions = ANY(CAST(:numbers AS integer[]))
+        SELECT r.*, w.of_device, w.series_no, w.metric_no, w.kind, w.unit,
+            (row_number() OVER () - 1) / :at_once AS part
+        FROM watches w JOIN wanted r ON r.id = w.id
+        WHERE w.of_device % :partitions = ANY(CAST(:numbers AS integer[]))
     )
     SELECT count(*) AS count,
         string_agg(uuid_send(id), ''::bytea) AS rule,
@@ -269,6 +274,8 @@ WATCHES = text("""
     FROM numbered GROUP BY part
 """)
 WATCHES_AT_ONCE = 50_000
+FOR_MANY = text("SELECT set_config('enable_nestloop', 'off', true), set_config('work_mem', '64MB', true)")
+"""Where rules were made a moment ago, PostgreSQL may take them for few, and go through devices one by one."""
 WATCH_COLUMNS: dict[str, str] = {
     **dict.fromkeys(("series", "device", "metric", "input", "operator", "for_s", "cooldown_s"), ">i4"),
     **dict.fromkeys(("severity", "kind", "unit"), ">i4"),
@@ -304,6 +311,8 @@ async def load_watches(
         "units": list(UNITS),
     }
     async with database.unscoped() as connection:
+        if rule_ids is None:
+            await connection.execute(FOR_MANY)
         found = await connection.stream(WATCHES, given)
         parts = [_as_watches(row) async for row in found.mappings()]
     return np.concatenate(parts) if parts else np.empty(0, WATCH)
