@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from kilowatch.cli.bench import ingest, live, logins, peers, query
+from kilowatch.cli.bench import ingest, live, logins, peers, query, rules
 from kilowatch.cli.bench.instance import Instance, running_instance
 from kilowatch.cli.bench.load import Form
 from kilowatch.clock import SystemClock
@@ -108,6 +108,16 @@ def test_devices_log_in_and_one_is_ended(tmp_path: Path) -> None:
     assert 0 < result["login_ms"]["p50"] <= result["login_ms"]["most"]
     assert result["ended_after_ms"] < 1000
     assert logins.rows_of(result)
+
+
+def test_rules_are_at_work_while_they_are_measured(tmp_path: Path) -> None:
+    asked = ("--rules", "40", "--devices", "40", "--rate", "500", "--seconds", "3")
+    code, result = kw_bench("rules", *asked, folder=tmp_path)
+    assert code == 0, result
+    assert result["rules"] == 40
+    assert result["raised"] > 0
+    assert 0 < result["looking_s"] < 3
+    assert rules.rows_of(result)
 
 
 def test_a_run_leaves_nothing_behind(tmp_path: Path) -> None:

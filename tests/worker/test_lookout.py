@@ -72,6 +72,7 @@ async def looking(
     newest: dict[int, int] | None = None,
     numbers: Sequence[int] = (0,),
     partitions: int = 1,
+    is_behind: bool = False,
 ) -> AsyncIterator[tuple[Lookout, Taken]]:
     """A lookout at work, without a worker around it."""
     database = Database(house.worker_url)
@@ -80,7 +81,7 @@ async def looking(
         newest_us[series] = ts_us
     taken = Taken(house.client, known)
     lookout = Lookout(Sources(database, house.reader, house.clock, numbers, partitions), taken)
-    await lookout.begin(lambda: newest_us)
+    await lookout.begin(lambda: newest_us, lambda: is_behind)
     task = asyncio.create_task(lookout.run())
     try:
         yield lookout, taken
@@ -386,6 +387,43 @@ async def test_silence_is_told_at_its_time_and_over_with_the_next_reading(house:
         assert again.raises[0].key.rule_id == whole.id
 
 
+async def test_nobody_is_silent_while_we_do_not_listen(house: House) -> None:
+    await house.add(["D1", "D2"], ["power"])
+    await rule_of(house, device_id="D1", input="no_data", operator=None, threshold=None, for_s=60)
+    for is_behind in (True, False):
+        async with looking(house, is_behind=is_behind) as (lookout, taken):
+            house.clock.advance(3600)
+            # With each reading, of whomever, silence is looked at too.
+            await show(house, lookout, seconds("D2", [1.0]))
+        assert len(taken.raises) == (0 if is_behind else 1)
+
+
+async def test_rules_that_cannot_be_read_stop_no_reading(
+    house: House, monkeypatch: pytest.MonkeyPatch, events: list[LiveEvent]
+) -> None:
+    await house.add(["D1"], ["power"])
+    await rule_of(house)
+    with monkeypatch.context() as broken:
+
+        async def fail(*_: object, **__: object) -> None:
+            raise ValueError("a fault")
+
+        broken.setattr("kilowatch.worker.lookout.load_watches", fail)
+        working = house.working()
+        await working.__aenter__()
+        await house.send(seconds("D1", [150.0] * 3))
+        await house.settled()
+    second = iter(range(10, 3600))
+
+    async def told() -> bool:
+        await house.send(seconds("D1", [150.0], start_us=START_US + next(second) * SECOND_US))
+        return bool(events)
+
+    await until(told, "rules at work", 10.0)
+    await working.__aexit__(None, None, None)
+    assert events[0].data["status"] == "open"
+
+
 async def test_rates_and_energy_are_watched(house: House) -> None:
     await house.add(["D1"], ["power"])
     async with house.database.scope(house.organisation.id) as connection:
@@ -402,7 +440,7 @@ async def test_rates_and_energy_are_watched(house: House) -> None:
     assert (clear_rate.value, clear_rate.ts_us - START_US) == (0.0, 65 * SECOND_US)
     assert energy.key.rule_id == hungry.id
     assert isinstance(energy, Finding)
-    assert (energy.metric, energy.limit, energy.excess_w) == ("power", 1.5, None)
+    assert (energy.metric, energy.limit, energy.excess_w) == ("energy_wh", 1.5, None)
     assert energy.ts_us - START_US == 120 * SECOND_US
     assert clear_energy.ts_us - START_US == 180 * SECOND_US
 

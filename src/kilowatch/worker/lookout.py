@@ -32,7 +32,12 @@ from kilowatch.worker.alarms import Alarms
 from kilowatch.worker.blocking import to_the_end
 from kilowatch.worker.reports import Reports
 from kilowatch.worker.rulebook import Book
-from kilowatch.worker.store import list_recent_rules, load_watches, name_metrics
+from kilowatch.worker.store import (
+    list_recent_rules,
+    list_with_energy_rules,
+    load_watches,
+    name_metrics,
+)
 from kilowatch.worker.watch_rows import WATCH, WatchRows, rows_of
 
 log = structlog.get_logger()
@@ -76,6 +81,7 @@ class Lookout:
     alarms: Alarms
     book: Book = field(default_factory=lambda: Book(np.empty(0, WATCH), {}))
     _newest_us: Callable[[], Ints] = field(default=lambda: np.empty(0, np.int64))
+    _is_behind: Callable[[], bool] = field(default=lambda: False)
     _frames: list[Frame] = field(default_factory=list)
     _heard_us: int = 0
     _given: int = 0
@@ -83,6 +89,7 @@ class Lookout:
     _arrived: asyncio.Event = field(default_factory=asyncio.Event)
     _progress: asyncio.Condition = field(default_factory=asyncio.Condition)
     _stale: set[uuid.UUID] = field(default_factory=set)
+    _learnt: set[uuid.UUID] = field(default_factory=set)
     _everything: bool = False
     _told: asyncio.Event = field(default_factory=asyncio.Event)
     _recent: dict[uuid.UUID, datetime] = field(default_factory=dict)
@@ -108,18 +115,26 @@ class Lookout:
             self._told.set()
 
     def note_learnt(self, organisations: Iterable[uuid.UUID]) -> None:
-        """Has the watches of these read again: it is known by now what their devices' energy is made from."""
-        self._stale.update(organisations)
+        """Has the watches on energy of these read again: it is known by now what energy is made from."""
+        self._learnt.update(organisations)
         self._told.set()
 
-    async def begin(self, newest_us: Callable[[], Ints]) -> None:
-        """Reads the rules and how they stand; call it before the first readings. `newest_us` says the newest
-        stored time of each series.
+    async def begin(self, newest_us: Callable[[], Ints], is_behind: Callable[[], bool]) -> None:
+        """Reads the rules and how they stand; call it before the first readings. Where they cannot be read
+        now, work begins without.
 
-        Raises:
-            EngineUnavailable: if PostgreSQL or the lake is away.
+        newest_us: the newest stored time of each series; is_behind: whether readings are held back now.
         """
-        sources, self._newest_us = self.sources, newest_us
+        self._newest_us, self._is_behind = newest_us, is_behind
+        try:
+            await self._load()
+        except Exception as error:
+            log.exception("rules could not be read; they are read again later", error=repr(error))
+            self._everything = True
+            self._told.set()
+
+    async def _load(self) -> None:
+        sources = self.sources
         self._recent = await list_recent_rules(sources.database, RECENT_S, MOST_RECENT)
         rows = await load_watches(sources.database, sources.numbers, sources.partitions)
         book = await self._make_book(rows, None)
@@ -206,7 +221,7 @@ class Lookout:
 
     def _listen(self, reports: Reports, now_us: int) -> None:
         at_s = time.monotonic()
-        if at_s - self._silence_s > STALL_S:
+        if self._is_behind() or at_s - self._silence_s > STALL_S:
             self.book.silence.listen(now_us)
         self._silence_s = at_s
         turn = self.book.silence.turn(now_us)
@@ -235,6 +250,9 @@ class Lookout:
         sources = self.sources
         recent = await list_recent_rules(sources.database, RECENT_S, MOST_RECENT)
         changed = [rule for rule, at in recent.items() if self._recent.get(rule) != at]
+        learnt, self._learnt = self._learnt, set()
+        if learnt:
+            self._stale.update(await list_with_energy_rules(sources.database, list(learnt)))
         stale, self._stale = self._stale, set()
         aged = time.monotonic() - self._loaded_s > RELOAD_S
         many = len(recent) >= MOST_RECENT and bool(changed)

@@ -10,8 +10,9 @@ import numpy as np
 
 from kilowatch.alerts.finding import Clearing, Finding, Key
 from kilowatch.alerts.voices import SEVERITIES
-from kilowatch.rules.rule import Input
+from kilowatch.rules.rule import ENERGY_INPUTS, Input
 from kilowatch.rules.watch import OPERATORS, Changes
+from kilowatch.telemetry.metric import ENERGY
 from kilowatch.worker.silence import Silence, Turn
 from kilowatch.worker.watch_rows import WatchRows, uuid_of
 
@@ -37,7 +38,7 @@ class Reports:
             if not is_raise:
                 self.clearings.append(Clearing(key, ts_us, value))
                 continue
-            name = names.get(int(row["metric"]))
+            name = ENERGY if which in ENERGY_INPUTS else names.get(int(row["metric"]))
             limit = float(row["limit"])
             above_w = None
             if which == "value" and name == "power" and row["operator"] in ABOVE:

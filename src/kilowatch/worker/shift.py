@@ -142,7 +142,7 @@ class Shift:
             Unsettled: if a batch failed; the suspects say which.
         """
         await self._begin()
-        await self.lookout.begin(lambda: self._settlement.newest_us)
+        await self.lookout.begin(lambda: self._settlement.newest_us, lambda: not self._room.is_set())
         self._display = Display(self.places.client)
         self._sightings = Sightings(self.places.database)
         try:

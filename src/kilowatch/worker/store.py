@@ -246,10 +246,13 @@ WATCHES = text("""
         UNION ALL
         SELECT p.id, p.of_device, 0, 0, NULL, NULL FROM pairs p WHERE p.metric IS NULL
     ), numbered AS (
-        SELECT r.*, w.of_device, w.series_no, w.metric_no, w.kind, w.unit,
-            (row_number() OVER () - 1) / :at_once AS part
-        FROM watches w JOIN wanted r ON r.id = w.id
-        WHERE w.of_device % :partitions = ANY(CAST(:numbers AS integer[]))
+        SELECT *, (row_number() OVER () - 1) / :at_once AS part
+        FROM (
+            SELECT r.*, w.of_device, w.series_no, w.metric_no, w.kind, w.unit
+            FROM watches w JOIN wanted r ON r.id = w.id
+            WHERE w.of_device % :partitions = ANY(CAST(:numbers AS integer[]))
+            LIMIT :most
+        ) kept
     )
     SELECT count(*) AS count,
         string_agg(uuid_send(id), ''::bytea) AS rule,
@@ -274,6 +277,8 @@ WATCHES = text("""
     FROM numbered GROUP BY part
 """)
 WATCHES_AT_ONCE = 50_000
+WATCHES_MOST = 4_000_000
+"""Beyond so many, rules on many devices each are too many for a worker's memory; the rest is left out."""
 FOR_MANY = text("SELECT set_config('enable_nestloop', 'off', true), set_config('work_mem', '64MB', true)")
 """Where rules were made a moment ago, PostgreSQL may take them for few, and go through devices one by one."""
 WATCH_COLUMNS: dict[str, str] = {
@@ -302,6 +307,7 @@ async def load_watches(
         "rule_ids": None if rule_ids is None else list(rule_ids),
         "energy": ENERGY,
         "at_once": WATCHES_AT_ONCE,
+        "most": WATCHES_MOST,
         "partitions": partitions,
         "numbers": list(numbers),
         "inputs": list(INPUTS),
@@ -326,6 +332,19 @@ def _as_watches(columns: RowMapping) -> WatchRows:
         halves = np.frombuffer(columns[name], ">u8").reshape(-1, 2)
         rows[f"{name}_high"], rows[f"{name}_low"] = halves[:, 0], halves[:, 1]
     return rows
+
+
+WITH_ENERGY = text(
+    "SELECT DISTINCT organisation_id FROM kilowatch.rules"
+    " WHERE organisation_id = ANY(CAST(:organisations AS uuid[])) AND metric = :energy AND status = 'active'"
+)
+
+
+async def list_with_energy_rules(database: Database, organisations: Sequence[UUID]) -> list[UUID]:
+    """Those of the organisations that have rules on energy."""
+    async with database.unscoped() as connection:
+        given = {"organisations": list(organisations), "energy": ENERGY}
+        return list((await connection.execute(WITH_ENERGY, given)).scalars())
 
 
 RECENT = text(
