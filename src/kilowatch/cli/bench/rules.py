@@ -23,8 +23,11 @@ from kilowatch.cli.bench.instance import BenchFailed, Instance, running_instance
 from kilowatch.cli.bench.load import device_name
 from kilowatch.cli.bench.order import Order
 from kilowatch.cli.bench.report import Row, progress_bars, shares, spread
+from kilowatch.clock import rfc3339
 
 AT_ONCE = 16
+PAGE = 1000
+BATCHES_PER_S = 80
 TAKEN_WITHIN_S = 30.0
 FIGURE = re.compile(r"^kilowatch_(lookout_seconds|findings)_total\{([^}]*)\} (\S+)$", re.MULTILINE)
 LIMITS = (
@@ -57,15 +60,16 @@ def measure(wish: Wish, folder: Path | None = None) -> dict[str, Any]:
         starting = bars.add_task("starting an instance", total=None, said="")
         with running_instance(place, settings=NO_LIMITS) as instance:
             bars.update(starting, description=f"making {wish.rules:,} rules")
-            load = ingest.Wish("json", wish.devices, seconds=wish.seconds, pace=wish.rate, batch=1250)
+            batch = max(10, round(wish.rate / BATCHES_PER_S))
+            load = ingest.Wish("json", wish.devices, seconds=wish.seconds, pace=wish.rate, batch=batch)
             key = instance.create_key()
             order = Order(ingest.target_of(instance, load, key), load.shape(), wish.seconds, wish.rate)
+            began = time.monotonic()
+            asyncio.run(make_rules(instance, key, wish, order.shape.start_us))
+            made_in_s = time.monotonic() - began
             with Client(order) as client:
                 client.wait_until_ready()
                 instance.wait_until_stored()
-                began = time.monotonic()
-                asyncio.run(make_rules(instance, key, wish))
-                made_in_s = time.monotonic() - began
                 bars.update(starting, description="loading", total=wish.seconds)
                 result = _load(instance, client)
     return {
@@ -77,8 +81,9 @@ def measure(wish: Wish, folder: Path | None = None) -> dict[str, Any]:
     }
 
 
-async def make_rules(instance: Instance, key: str, wish: Wish) -> None:
-    """The rules, one device after the other; then waits until the last one is at work."""
+async def make_rules(instance: Instance, key: str, wish: Wish, before_us: int) -> None:
+    """Devices, by readings from before the load, and the rules, one device after the other; then waits until
+    the last one is at work."""
     headers = {"Authorization": f"Bearer {key}"}
     turn = asyncio.Semaphore(AT_ONCE)
     async with httpx.AsyncClient(base_url=instance.url, headers=headers, timeout=60.0) as http:
@@ -90,6 +95,13 @@ async def make_rules(instance: Instance, key: str, wish: Wish) -> None:
             if answer.status_code != 201:
                 raise BenchFailed(f"a rule was refused: {answer.text[:300]}")
 
+        ts = rfc3339(before_us - 60_000_000)
+        for first in range(0, wish.devices, PAGE):
+            some = range(first, min(first + PAGE, wish.devices))
+            readings = [{"device": device_name(one), "ts": ts, "metrics": {"power": 0.0}} for one in some]
+            answer = await http.post("/api/v1/readings", json=readings)
+            if answer.status_code != 202:
+                raise BenchFailed(f"the devices were not registered: {answer.text[:300]}")
         names = [device_name(number % wish.devices) for number in range(wish.rules)]
         await asyncio.gather(
             *(make(number, name, **LIMITS[number % len(LIMITS)]) for number, name in enumerate(names))
