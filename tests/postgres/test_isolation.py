@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+import kilowatch.rules.store as rules
 import kilowatch.sites.store as sites
 import kilowatch.telemetry.store as telemetry
 from kilowatch.accounts.identity import Caller
@@ -44,6 +45,7 @@ from kilowatch.telemetry.metric import Metric
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 LATER = datetime(2100, 1, 1, tzinfo=UTC)
+RULE = {"name": "High", "metric": "power", "operator": ">", "threshold": 1.0}
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Owned:
     key_id: uuid.UUID
     key_no: int
     letter_id: uuid.UUID
+    rule_id: uuid.UUID
     user_id: uuid.UUID
     session_id: uuid.UUID
     token: str
@@ -76,6 +79,7 @@ async def owned(database: Database, organisation: Organisation, other_organisati
         await telemetry.device_sources(connection, [device.device_no])
         await device_tokens.make_device_token(connection, device.id)
         key, _ = await api_keys.create_api_key(connection, organisation.id, "K", ["admin", "ingest"])
+        rule = await rules.create_rule(connection, organisation.id, RULE | {"device_id": device.id})
         letter = NewDeadLetter(organisation.id, device.id, "http", "conflict", "", {}, NOW, f"{key.id}")
         await telemetry.keep_dead_letters(connection, [letter])
         (kept,) = (await telemetry.list_dead_letters(connection)).items
@@ -101,7 +105,7 @@ async def owned(database: Database, organisation: Organisation, other_organisati
             await connection.execute(text(insert), named)
     return Owned(
         other_organisation.id, new_id(), organisation, site.id, device.id, device.device_no, metric.metric_no,
-        key.id, key.key_no, kept.id, user_id, session_id, token, command.id,
+        key.id, key.key_no, kept.id, rule.id, user_id, session_id, token, command.id,
     )  # fmt: skip
 
 
@@ -217,6 +221,17 @@ ATTEMPTS: dict[str, Attempt] = {
     "device_tokens.find_good_keys": lambda c, o: device_tokens.find_good_keys(c, [o.key_no]),
     "device_tokens.find_good_tokens": lambda c, o: device_tokens.find_good_tokens(c, [o.device]),
     "device_tokens.make_device_token": lambda c, o: device_tokens.make_device_token(c, o.device),
+    "rules.archive_rule": lambda c, o: rules.archive_rule(c, o.rule_id),
+    "rules.check_rule": lambda c, o: rules.check_rule(
+        c, o.owner.id, {**rules.DEFAULTS, **RULE, "site_id": o.site_id}
+    ),
+    "rules.create_rule": lambda c, o: rules.create_rule(c, o.owner.id, RULE),
+    "rules.get_rule": lambda c, o: rules.get_rule(c, o.rule_id),
+    "rules.list_rules": lambda c, _: rules.list_rules(c),
+    "rules.list_watched": lambda c, o: rules.list_watched(
+        c, o.owner.id, {**rules.DEFAULTS, "device_no": o.device_no}, 10
+    ),
+    "rules.update_rule": lambda c, o: rules.update_rule(c, o.rule_id, {"name": "Mine"}),
     "sites.create_device": lambda c, o: sites.create_device(c, o.me, "D1", o.site_id),
     "sites.create_organisation_with_home": lambda c, o: sites.create_organisation_with_home(
         c, o.owner.id, "mine", "Mine"
@@ -300,7 +315,7 @@ def store_functions(*rooms: ModuleType) -> set[str]:
 
 
 def test_every_store_function_has_its_attempt() -> None:
-    assert store_functions(*ROOMS, sites, telemetry) == set(ATTEMPTS) | LOOK_UPS
+    assert store_functions(*ROOMS, rules, sites, telemetry) == set(ATTEMPTS) | LOOK_UPS
 
 
 async def rows_of(worker: Database, owner: uuid.UUID) -> dict[str, list[str]]:
@@ -334,6 +349,6 @@ async def test_a_stranger_gets_and_changes_nothing(
     assert all(before[table.name] for table in metadata.sorted_tables), "the owner has one of everything"
     shown = await answer_to(database, ATTEMPTS[name], owned)
     ids = (owned.owner.id, owned.site_id, owned.key_id, owned.letter_id, owned.user_id, owned.command_id)
-    for secret in (*ids, owned.device, owned.session_id, "unexpected", "True"):
+    for secret in (*ids, owned.device, owned.rule_id, owned.session_id, "unexpected", "True"):
         assert str(secret) not in shown
     assert await rows_of(worker_database, owned.owner.id) == before

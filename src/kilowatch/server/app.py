@@ -43,6 +43,7 @@ from kilowatch.clock import Clock, SystemClock
 from kilowatch.control.routes import make_routes as make_command_routes
 from kilowatch.errors import EngineUnavailable
 from kilowatch.postgres.engine import Database
+from kilowatch.rules.routes import make_routes as make_rule_routes
 from kilowatch.server import health, simulation
 from kilowatch.server.body_limit import BodyLimit
 from kilowatch.server.credentials import KEY_LIFE_S, Credentials, is_loopback
@@ -207,6 +208,7 @@ def create_app(parts: Parts) -> Application:
     api.include_router(simulation.make_routes(access, parts.lake, parts.simulator_key))
     api.include_router(make_device_token_routes(access))
     api.include_router(make_telemetry_routes(access, parts.lake, parts.clock))
+    api.include_router(make_rule_routes(access, parts.lake, parts.clock))
     api.include_router(connections.make_routes(hub, credentials))
     app.include_router(api)
     app.include_router(health.make_routes(parts.probes))
