@@ -8,10 +8,12 @@ import inspect
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -32,6 +34,9 @@ from kilowatch.accounts.store import (
     users,
 )
 from kilowatch.accounts.store.organisations import Organisation
+from kilowatch.alerts.finding import Clearing, Finding, Key
+from kilowatch.alerts.store import alerts, detectors, raising, windows
+from kilowatch.clock import to_us
 from kilowatch.errors import Problem
 from kilowatch.ids import new_id
 from kilowatch.observe.request import ORIGIN, RequestOrigin
@@ -61,6 +66,17 @@ class Owned:
     user_id: uuid.UUID
     session_id: uuid.UUID
     token: str
+    alert_id: uuid.UUID
+    window_id: uuid.UUID
+
+    @property
+    def key(self) -> Key:
+        """What the owner's alert is about."""
+        return Key(self.owner.id, "spike", self.device_no)
+
+    def finding(self, ts_us: int) -> Finding:
+        """The owner's breach, as it stood then."""
+        return Finding(self.key, "low", to_us(NOW), ts_us)
 
 
 @pytest.fixture
@@ -77,6 +93,14 @@ async def owned(database: Database, organisation: Organisation, other_organisati
         await telemetry.keep_dead_letters(connection, [letter])
         (kept,) = (await telemetry.list_dead_letters(connection)).items
         await telemetry.remember_response(connection, organisation.id, key.key_no, "request", b"f", {})
+        breach = Finding(Key(organisation.id, "spike", device.device_no), "low", to_us(NOW), to_us(NOW))
+        (alert_id,) = (await raising.raise_alerts(connection, [breach], to_us(NOW), Decimal(1))).opened
+        await alerts.add_comment(connection, alert_id, "nobody", NOW, "secret-comment")
+        window = await windows.create_window(
+            connection, organisation.id, "nobody", NOW, starts_at=LATER, ends_at=LATER + timedelta(days=1)
+        )
+        await detectors.set_detector(connection, organisation.id, site.id, "spike", {"is_on": False})
+        await detectors.keep_pauses(connection, np.array([device.device_no]), np.array([1]))
     user_id, session_id, token = new_id(), new_id(), f"kwr_{new_id()}"
     async with database.person(user_id, organisation.id) as connection:
         assert await users.create_user(connection, user_id, f"{user_id.hex}@example.org", "Ada", "hash")
@@ -94,7 +118,7 @@ async def owned(database: Database, organisation: Organisation, other_organisati
             await connection.execute(text(insert), named)
     return Owned(
         other_organisation.id, new_id(), organisation, site.id, device.id, device.device_no, metric.metric_no,
-        key.id, key.key_no, kept.id, user_id, session_id, token,
+        key.id, key.key_no, kept.id, user_id, session_id, token, alert_id, window.id,
     )  # fmt: skip
 
 
@@ -211,6 +235,41 @@ ATTEMPTS: dict[str, Attempt] = {
     "sites.set_state": lambda c, o: sites.set_state(c, o.device, "off"),
     "sites.update_device": lambda c, o: sites.update_device(c, o.device, {"name": "Mine"}),
     "sites.update_site": lambda c, o: sites.update_site(c, o.site_id, {"name": "Mine"}),
+    "alerts.acknowledge_alert": lambda c, o: alerts.acknowledge_alert(c, o.alert_id, "me", NOW),
+    "alerts.add_comment": lambda c, o: alerts.add_comment(c, o.alert_id, "me", NOW, "mine"),
+    "alerts.count_alerts": lambda c, _: alerts.count_alerts(c, alerts.Wanted()),
+    "alerts.find_alerts": lambda c, o: alerts.find_alerts(c, [o.alert_id]),
+    "alerts.get_alert": lambda c, o: alerts.get_alert(c, o.alert_id),
+    "alerts.lift_alert": lambda c, o: alerts.lift_alert(c, o.alert_id),
+    "alerts.list_alerts": lambda c, _: alerts.list_alerts(c, alerts.Wanted()),
+    "alerts.list_comments": lambda c, o: alerts.list_comments(c, o.alert_id),
+    "alerts.resolve_alert": lambda c, o: alerts.resolve_alert(c, o.alert_id, "me", NOW),
+    "alerts.suppress_alert": lambda c, o: alerts.suppress_alert(c, o.alert_id, "me", NOW, None),
+    "raising.clear_alerts": lambda c, o: raising.clear_alerts(
+        c, [Clearing(o.key, to_us(LATER))], to_us(LATER)
+    ),
+    "raising.lift_alerts": lambda c, _: raising.lift_alerts(c, to_us(LATER)),
+    "raising.list_living": lambda c, _: raising.list_living(c, ["spike"]),
+    "raising.raise_alerts": lambda c, o: raising.raise_alerts(
+        c, [o.finding(to_us(LATER))], to_us(LATER), Decimal(1)
+    ),
+    "windows.apply_window": lambda c, o: windows.apply_window(c, o.window_id, LATER),
+    "windows.create_window": lambda c, o: windows.create_window(
+        c, o.me, "me", NOW, starts_at=NOW, ends_at=LATER, device=o.device
+    ),
+    "windows.delete_window": lambda c, o: windows.delete_window(c, o.window_id, NOW),
+    "windows.get_window": lambda c, o: windows.get_window(c, o.window_id),
+    "windows.list_windows": lambda c, _: windows.list_windows(c),
+    "windows.update_window": lambda c, o: windows.update_window(c, o.window_id, {"reason": "mine"}, NOW),
+    "detectors.keep_pauses": lambda c, o: detectors.keep_pauses(c, np.array([o.device_no]), np.array([7])),
+    "detectors.keep_profiles": lambda c, o: detectors.keep_profiles(
+        c, np.array([o.device_no]), np.zeros((1, 24)), np.zeros((1, 24)), 0
+    ),
+    "detectors.list_profiles": lambda c, _: detectors.list_profiles(c, 1, [0]),
+    "detectors.list_settings": lambda c, _: detectors.list_settings(c),
+    "detectors.set_detector": lambda c, o: detectors.set_detector(
+        c, o.owner.id, None, "spike", {"is_on": True}
+    ),
     "telemetry.change_metric": lambda c, o: telemetry.change_metric(c, o.owner.id, Metric("power", "kW")),
     "telemetry.count_dead_letters": lambda c, o: telemetry.count_dead_letters(c, o.device, NOW),
     "telemetry.define_metrics": lambda c, o: telemetry.define_metrics(c, o.owner.id, [Metric("mine")]),
@@ -233,6 +292,7 @@ ATTEMPTS: dict[str, Attempt] = {
     ),
 }
 ROOMS = (
+    alerts, raising, windows, detectors,
     api_keys, assignments, audit, device_tokens, invitations, members, organisations, second_factors,
     sessions, users,
 )  # fmt: skip
@@ -293,6 +353,7 @@ async def test_a_stranger_gets_and_changes_nothing(
     assert all(before[table.name] for table in metadata.sorted_tables), "the owner has one of everything"
     shown = await answer_to(database, ATTEMPTS[name], owned)
     ids = (owned.owner.id, owned.site_id, owned.device, owned.key_id, owned.letter_id, owned.user_id)
+    ids += (owned.alert_id, owned.window_id, "secret-comment", f"device_no={owned.device_no}")
     for secret in (*ids, owned.session_id, "unexpected", "True"):
         assert str(secret) not in shown
     assert await rows_of(worker_database, owned.owner.id) == before

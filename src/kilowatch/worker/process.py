@@ -80,7 +80,7 @@ class Worker:
                 )
 
                 def note(_subject: str, message: bytes) -> None:
-                    if RegistryChange.decode(message).kind not in ("keys", "arrivals"):
+                    if RegistryChange.decode(message).kind not in ("keys", "arrivals", "detectors"):
                         shift.forget_devices()
 
                 changed = await places.client.subscribe(REGISTRY_SUBJECT, note)
