@@ -36,7 +36,13 @@ class Home:
         self, since_s: int = 0, ts_s: int | None = None, *, key: Key | None = None, **more: Any
     ) -> Finding:
         ts_us = NOW_US + (since_s if ts_s is None else ts_s) * MICROSECONDS
-        given = {"severity": "medium", "value": 2000.0, "limit": 500.0, "excess_w": 1500.0, "metric": "power"}
+        given: dict[str, Any] = {
+            "severity": "medium",
+            "value": 2000.0,
+            "limit": 500.0,
+            "excess_w": 1500.0,
+            "metric": "power",
+        }
         return Finding(
             key or self.key(), since_us=NOW_US + since_s * MICROSECONDS, ts_us=ts_us, **given | more
         )

@@ -38,7 +38,13 @@ async def breach(worker: Database, member: Member, device: str = "D1", **more: A
     now_us = SystemClock().now_us()
     kind = more.pop("kind", "phantom_load")
     key = more.pop("key", None) or Key(member.organisation.id, kind, member.devices[device])
-    given = {"severity": "medium", "metric": "power", "value": 40.0, "limit": 5.0, "excess_w": 35.0}
+    given: dict[str, Any] = {
+        "severity": "medium",
+        "metric": "power",
+        "value": 40.0,
+        "limit": 5.0,
+        "excess_w": 35.0,
+    }
     finding = Finding(key, since_us=now_us - 5 * MINUTE_US, ts_us=now_us, **given | more)
     async with worker.unscoped() as connection:
         assert (await raise_alerts(connection, [finding], now_us, Decimal("0.30"))).opened

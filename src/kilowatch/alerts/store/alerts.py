@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, func, insert, literal, select, tuple_, update
+from sqlalchemy import ARRAY, Select, Uuid, and_, func, insert, literal, select, tuple_, update
 
 from kilowatch.alerts.alert import COMMENT_MAX, Alert, Comment, Counts, is_text
 from kilowatch.alerts.lifecycle import step
@@ -72,7 +72,8 @@ async def list_alerts(
 
 async def find_alerts(connection: Connection, alert_ids: Sequence[uuid.UUID]) -> list[Alert]:
     """Those of these that are there, in the order of their raising."""
-    query = SHOWN.where(alerts.c.id.in_(list(alert_ids))).order_by(alerts.c.raised_at, alerts.c.id)
+    these = func.any(literal(list(alert_ids), ARRAY(Uuid)))
+    query = SHOWN.where(alerts.c.id == these).order_by(alerts.c.raised_at, alerts.c.id)
     return [Alert(**row) for row in (await connection.execute(query)).mappings()]
 
 
