@@ -31,6 +31,7 @@ from kilowatch.worker.display import Display
 from kilowatch.worker.ledger import Outcome, Span, ledger_table, values_per_row
 from kilowatch.worker.letters import Origin, buried_letters, unsettled_letters, write_letters
 from kilowatch.worker.numbering import in_slots, unknown_devices
+from kilowatch.worker.patrol import Patrol
 from kilowatch.worker.registry import Registry
 from kilowatch.worker.repair import plan_repair
 from kilowatch.worker.repeats import REPEAT, no_contest, sort_readings
@@ -114,6 +115,7 @@ class Shift:
     pace: Pace
     gap_max_us: int
     suspects: Suspects
+    patrol: Patrol | None = None
     registry: Registry = field(default_factory=Registry)
     _arrived: deque[Arrival] = field(default_factory=deque)
     _rows: int = 0
@@ -144,6 +146,9 @@ class Shift:
         try:
             async with asyncio.TaskGroup() as tasks:
                 beside = [tasks.create_task(self._display.run()), tasks.create_task(self._sightings.run())]
+                if self.patrol is not None:
+                    beside += [tasks.create_task(self.patrol.run())]
+                    beside += [tasks.create_task(self.patrol.alarms.run())]
                 fetchers = [tasks.create_task(self._fetch(number, stop)) for number in self.numbers]
                 await self._settle_until(fetchers)
                 for task in beside:
@@ -230,6 +235,8 @@ class Shift:
         for one in arrivals:
             if len(one.frame):
                 self._display.add(one.frame)
+                if self.patrol is not None:
+                    self.patrol.add(one.frame)
 
     async def _settle_until(self, fetchers: Sequence[asyncio.Task[None]]) -> None:
         """Commits what arrives until every fetcher is done and nothing is left."""

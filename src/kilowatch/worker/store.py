@@ -1,7 +1,9 @@
 """What the worker and its upkeep ask of PostgreSQL, over all organisations."""
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -205,3 +207,42 @@ async def note_erased(database: Database, vanished: Sequence[VanishedSeries]) ->
         for statement, settled in ((ERASED, False), (SETTLED, True)):
             numbers = [one.series_no for one in vanished if one.is_settled == settled]
             await connection.execute(statement, {"series": numbers})
+
+
+# Columns as arrays, so that no object is made for each device.
+GROUND = text("""
+    SELECT array_agg(d.device_no) AS device, array_agg(d.site_id) AS site, array_agg(d.type) AS type,
+        array_agg(coalesce(d.room, '')) AS room, array_agg(coalesce(d.idle_threshold_w, 'NaN')) AS idle_w,
+        array_agg(d.state <> 'on') AS is_off, array_agg(d.status IN ('active', 'error')) AS is_watched,
+        array_agg(coalesce(g.device_no, 0)) AS gateway, array_agg(coalesce(e.series_no, 0)) AS energy_series,
+        array_agg(coalesce(CAST(extract(epoch FROM seen.last_seen) * 1000000 AS bigint), 0)) AS last_seen_us,
+        array_agg(coalesce(p.pause_us, 0)) AS pause_us
+    FROM kilowatch.devices d
+    LEFT JOIN kilowatch.devices g ON g.organisation_id = d.organisation_id AND g.id = d.metadata ->> 'gateway'
+    LEFT JOIN kilowatch.metrics m ON m.organisation_id = d.organisation_id AND m.name = :energy
+    LEFT JOIN kilowatch.series e ON e.device_no = d.device_no AND e.metric_no = m.metric_no
+    LEFT JOIN kilowatch.device_sightings seen ON seen.device_no = d.device_no
+    LEFT JOIN kilowatch.device_profiles p ON p.device_no = d.device_no
+    WHERE d.device_no % :partitions = ANY(CAST(:numbers AS integer[]))
+""")
+SITES = text("SELECT organisation_id, id, time_zone, kind FROM kilowatch.sites ORDER BY id")
+POWERS = text("SELECT metric_no, unit FROM kilowatch.metrics WHERE name = 'power' AND kind = 'gauge'")
+
+
+@dataclass(frozen=True, slots=True)
+class GroundRows:
+    """What detectors need to know of devices and sites. devices: columns by name; sites: (organisation, site,
+    zone, kind); powers: metric number -> unit."""
+
+    devices: dict[str, list[Any]]
+    sites: list[tuple[uuid.UUID, uuid.UUID, str, str]]
+    powers: dict[int, str]
+
+
+async def read_ground(connection: Connection, partitions: int, numbers: Sequence[int]) -> GroundRows:
+    """The devices of these partitions, and all sites and metrics of power."""
+    asked = {"energy": ENERGY, "partitions": partitions, "numbers": list(numbers)}
+    columns = (await connection.execute(GROUND, asked)).mappings().one()
+    sites = [tuple(row) for row in await connection.execute(SITES)]
+    powers = {row.metric_no: row.unit for row in await connection.execute(POWERS)}
+    return GroundRows({name: column or [] for name, column in columns.items()}, sites, powers)
