@@ -89,6 +89,7 @@ class Patrol:
         finally:
             for one in heard:
                 await one.stop()
+            await self._try(self.keep_pauses)
 
     async def _begin(self) -> None:
         """Waits until the facts are there."""

@@ -69,6 +69,12 @@ class Lookers:
                     self.states.since_us[place] = self.states.raised_us[place] = alert.since_us
                     self.states.is_raised[place] = True
 
+    def seen_us(self, device: int) -> int:
+        """The newest sample of a device that was looked at."""
+        place = int(np.searchsorted(self.watches.series, device))
+        is_watched = place < len(self.watches) and self.watches.series[place] == device
+        return int(self.states.seen_us[place]) if is_watched else NEVER_US
+
     def look(self, device: Ints, ts_us: Ints, value: Floats) -> Changes:
         """Samples sorted by device and time, without NaN."""
         return evaluate(self.watches, self.states, device.astype(np.int32), ts_us, value)
@@ -159,10 +165,10 @@ class SampleDetectors:
         self.ground.switch(device, is_off, now_us)
         if is_off or not 0 < device < len(self.ground):
             return []
-        one = np.array([device], np.int64)
-        _, clearings = self._found(
-            self._phantom.look(one, np.array([now_us]), np.array([-np.inf])), self._phantom
-        )
+        # The device's clock may be ahead of ours, and what is not newer than its readings is not looked at.
+        ts_us = max(now_us, self._phantom.seen_us(device) + 1)
+        one, well = np.array([device], np.int64), np.array([-np.inf])
+        _, clearings = self._found(self._phantom.look(one, np.array([ts_us]), well), self._phantom)
         return clearings
 
     def _look_for_phantoms(self, device: Ints, ts_us: Ints, power_w: Floats) -> Found:

@@ -35,6 +35,7 @@ Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 DRAWN_DOWN = 32
+NOTED_US = 10 * MICROSECONDS
 BURST_US = MICROSECONDS
 """Readings that come closer together than this say nothing about pauses."""
 
@@ -81,6 +82,8 @@ class Silence:
     pause_us: Ints = field(default_factory=lambda: np.zeros(1, np.int64))
     _silent: Mask = field(default_factory=lambda: np.zeros(1, np.bool_))
     _told: dict[Key, Told] = field(default_factory=dict)
+    _silent_since_us: Ints = field(default_factory=lambda: np.zeros(1, np.int64))
+    """When those that are silent were last heard of; until they are again they stay so."""
     _members: Mask = field(default_factory=lambda: np.zeros(1, np.bool_))
     _is_settled: bool = False
     """Whether what was told follows from what is silent; not so after a new roll or a restart."""
@@ -92,6 +95,7 @@ class Silence:
         self.roll, self._is_settled = roll, False
         self._silent = np.append(self._silent, np.zeros(more, np.bool_))
         self._members = np.append(self._members, np.zeros(more, np.bool_))
+        self._silent_since_us = np.append(self._silent_since_us, np.zeros(more, np.int64))
         for mine, known in (("last_seen_us", last_seen_us), ("pause_us", pause_us)):
             column = np.append(getattr(self, mine), np.zeros(more, np.int64))
             heard = column[: len(known)]
@@ -112,10 +116,14 @@ class Silence:
                 about |= self.roll.gateway == key.device_no
             else:
                 about = self.roll.site == places.get(key.site_id, -1)
-            members = about & quiet[:width] & self.roll.is_watched
+            # Of the device itself nothing was heard since; when it was last, is noted every few seconds only.
+            unheard = (np.arange(width) == key.device_no) & (self.last_seen_us[:width] > 0)
+            unheard &= self.last_seen_us[:width] <= alert.since_us + NOTED_US
+            members = ((about & quiet[:width]) | unheard) & self.roll.is_watched
             own = key.device_no is not None and key.device_no < width
             if members.any() or (own and self.last_seen_us[key.device_no] > 0):
                 self._silent[:width] |= members
+                self._silent_since_us[:width][members] = self.last_seen_us[:width][members]
                 self._told[key] = Told(max(int(members.sum()), 1), alert.since_us)
         self._is_settled = False
 
@@ -134,7 +142,7 @@ class Silence:
         width = len(self.roll)
         seen, patience = self.last_seen_us[:width], self._patience()[:width]
         known = self.roll.is_watched & (seen > 0)
-        lasts = self._silent[:width] & (now_us - seen > patience)
+        lasts = self._silent[:width] & (seen <= self._silent_since_us[:width])
         silent = known & (find_silent(seen, patience, now_us, self.started_us) | lasts)
         if not silent.any() and not self._told:
             return [], []
@@ -147,6 +155,7 @@ class Silence:
         if self._is_settled and np.array_equal(silent, before[0]) and np.array_equal(members, before[1]):
             return [], []
         self._silent[:width], self._members[:width], self._is_settled = silent, members, True
+        self._silent_since_us[:width] = seen
         wanted: dict[Key, Told] = {}
         for some in group_silent(np.flatnonzero(members), group):
             if len(some) > 1 or silent[some[0]]:
