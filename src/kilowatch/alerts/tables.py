@@ -74,6 +74,7 @@ alerts = Table(
     ),
     CheckConstraint("devices >= 1", name="devices"),
     Index("ix_alerts_key", "key", unique=True, postgresql_where=text("status <> 'resolved'")),
+    Index("ix_alerts_key_by_hand", "key", postgresql_where=text("how = 'by_hand'")),
     Index("ix_alerts_organisation_id_raised_at", "organisation_id", "raised_at", "id"),
     Index("ix_alerts_organisation_id_device_no", "organisation_id", "device_no"),
     Index("ix_alerts_organisation_id_site_id", "organisation_id", "site_id"),

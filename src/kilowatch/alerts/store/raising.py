@@ -103,22 +103,30 @@ RENEW = text(
 # The silence of a gateway or site explains that of its children, whichever was told first; what is raised
 # while it lasts is suppressed whatever its kind.
 BY_PARENT = text("""
-    WITH found AS (
-        SELECT DISTINCT ON (child.id) child.id, parent.id AS parent_id
-        FROM kilowatch.alerts child
-        JOIN kilowatch.devices d
-            ON d.organisation_id = child.organisation_id AND d.device_no = child.device_no
-        LEFT JOIN kilowatch.devices gateway
-            ON gateway.organisation_id = d.organisation_id AND gateway.id = d.metadata ->> 'gateway'
-        JOIN kilowatch.alerts parent ON parent.organisation_id = child.organisation_id
-            AND parent.kind = 'offline' AND parent.status <> 'resolved' AND parent.id <> child.id
-            AND (parent.device_no = gateway.device_no
-                OR (parent.device_no IS NULL AND parent.site_id = d.site_id))
-        WHERE child.status = 'open' AND child.organisation_id = ANY(CAST(:organisations AS uuid[]))
-            AND (child.id = ANY(CAST(:opened AS uuid[])) OR (
-                parent.id = ANY(CAST(:opened AS uuid[])) AND child.kind IN ('offline', 'zero_consumption')
-            ))
-        ORDER BY child.id, parent.device_no NULLS LAST
+    WITH parent AS MATERIALIZED (
+        SELECT id, organisation_id, device_no, site_id, id = ANY(CAST(:opened AS uuid[])) AS is_new
+        FROM kilowatch.alerts
+        WHERE organisation_id = ANY(CAST(:organisations AS uuid[])) AND kind = 'offline'
+            AND status <> 'resolved'
+    ), child AS MATERIALIZED (
+        SELECT a.id, a.organisation_id, d.site_id, g.device_no AS gateway_no,
+            a.id = ANY(CAST(:opened AS uuid[])) AS is_new,
+            a.kind IN ('offline', 'zero_consumption') AS is_silence
+        FROM kilowatch.alerts a
+        JOIN kilowatch.devices d ON d.organisation_id = a.organisation_id AND d.device_no = a.device_no
+        LEFT JOIN kilowatch.devices g
+            ON g.organisation_id = d.organisation_id AND g.id = d.metadata ->> 'gateway'
+        WHERE a.organisation_id = ANY(CAST(:organisations AS uuid[])) AND a.status = 'open'
+    ), found AS (
+        SELECT DISTINCT ON (id) id, parent_id FROM (
+            SELECT c.id, p.id AS parent_id, 1 AS nearness FROM child c
+            JOIN parent p ON p.organisation_id = c.organisation_id AND p.device_no = c.gateway_no
+            WHERE p.id <> c.id AND (c.is_new OR (p.is_new AND c.is_silence))
+            UNION ALL
+            SELECT c.id, p.id, 2 FROM child c
+            JOIN parent p ON p.organisation_id = c.organisation_id AND p.site_id = c.site_id
+            WHERE p.device_no IS NULL AND (c.is_new OR (p.is_new AND c.is_silence))
+        ) pairs ORDER BY id, nearness, parent_id
     ), locked AS MATERIALIZED (
         SELECT a.id FROM kilowatch.alerts a WHERE a.id IN (SELECT id FROM found) ORDER BY a.key FOR UPDATE
     )

@@ -68,6 +68,7 @@ CREATE TABLE kilowatch.alerts (
     CONSTRAINT ck_alerts_devices CHECK (devices >= 1)
 );
 CREATE UNIQUE INDEX ix_alerts_key ON kilowatch.alerts (key) WHERE status <> 'resolved';
+CREATE INDEX ix_alerts_key_by_hand ON kilowatch.alerts (key) WHERE how = 'by_hand';
 CREATE INDEX ix_alerts_organisation_id_raised_at ON kilowatch.alerts (organisation_id, raised_at, id);
 CREATE INDEX ix_alerts_organisation_id_device_no ON kilowatch.alerts (organisation_id, device_no);
 CREATE INDEX ix_alerts_organisation_id_site_id ON kilowatch.alerts (organisation_id, site_id);
