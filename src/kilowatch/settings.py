@@ -7,6 +7,7 @@ is refused at start with all problems at once. Holds values only: nothing here o
 import ipaddress
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import unquote, urlsplit
@@ -87,6 +88,13 @@ class Settings(BaseSettings):
         10,
         ge=1,
         description="Wrong passwords and codes per account and address in 15 minutes, then it waits.",
+    )
+    price_per_kwh: Decimal = Field(
+        Decimal("0.30"),
+        ge=0,
+        le=1_000_000,
+        allow_inf_nan=False,
+        description="What a kWh costs at sites that say nothing of it, in the site's currency.",
     )
 
     # Who may ask, and how often

@@ -8,10 +8,12 @@ import inspect
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -33,6 +35,9 @@ from kilowatch.accounts.store import (
     users,
 )
 from kilowatch.accounts.store.organisations import Organisation
+from kilowatch.alerts.finding import Clearing, Finding, Key
+from kilowatch.alerts.store import alerts, detectors, raising, windows
+from kilowatch.clock import to_us
 from kilowatch.control.command import Answer, NewCommand
 from kilowatch.control.store import commands, sending, turns
 from kilowatch.errors import Problem
@@ -67,6 +72,17 @@ class Owned:
     session_id: uuid.UUID
     token: str
     command_id: uuid.UUID
+    alert_id: uuid.UUID
+    window_id: uuid.UUID
+
+    @property
+    def key(self) -> Key:
+        """What the owner's alert is about."""
+        return Key(self.owner.id, "spike", self.device_no)
+
+    def finding(self, ts_us: int) -> Finding:
+        """The owner's breach, as it stood then."""
+        return Finding(self.key, "low", to_us(NOW), ts_us)
 
 
 @pytest.fixture
@@ -88,6 +104,14 @@ async def owned(database: Database, organisation: Organisation, other_organisati
         await commands.create_commands(
             connection, organisation.id, [command], [audit.new_line("thing.made", actor="nobody")]
         )
+        breach = Finding(Key(organisation.id, "spike", device.device_no), "low", to_us(NOW), to_us(NOW))
+        (alert_id,) = (await raising.raise_alerts(connection, [breach], to_us(NOW), Decimal(1))).opened
+        await alerts.add_comment(connection, alert_id, "nobody", NOW, "secret-comment")
+        window = await windows.create_window(
+            connection, organisation.id, "nobody", NOW, starts_at=LATER, ends_at=LATER + timedelta(days=1)
+        )
+        await detectors.set_detector(connection, organisation.id, site.id, "spike", {"is_on": False})
+        await detectors.keep_pauses(connection, np.array([device.device_no]), np.array([1]))
     user_id, session_id, token = new_id(), new_id(), f"kwr_{new_id()}"
     async with database.person(user_id, organisation.id) as connection:
         assert await users.create_user(connection, user_id, f"{user_id.hex}@example.org", "Ada", "hash")
@@ -105,7 +129,7 @@ async def owned(database: Database, organisation: Organisation, other_organisati
             await connection.execute(text(insert), named)
     return Owned(
         other_organisation.id, new_id(), organisation, site.id, device.id, device.device_no, metric.metric_no,
-        key.id, key.key_no, kept.id, rule.id, user_id, session_id, token, command.id,
+        key.id, key.key_no, kept.id, rule.id, user_id, session_id, token, command.id, alert_id, window.id,
     )  # fmt: skip
 
 
@@ -267,6 +291,41 @@ ATTEMPTS: dict[str, Attempt] = {
     ),
     "turns.lock_devices": lambda c, o: turns.lock_devices(c, [o.device_no]),
     "turns.pass_turns": lambda c, o: turns.pass_turns(c, [o.device_no], LATER),
+    "alerts.acknowledge_alert": lambda c, o: alerts.acknowledge_alert(c, o.alert_id, "me", NOW),
+    "alerts.add_comment": lambda c, o: alerts.add_comment(c, o.alert_id, "me", NOW, "mine"),
+    "alerts.count_alerts": lambda c, _: alerts.count_alerts(c, alerts.Wanted()),
+    "alerts.find_alerts": lambda c, o: alerts.find_alerts(c, [o.alert_id]),
+    "alerts.get_alert": lambda c, o: alerts.get_alert(c, o.alert_id),
+    "alerts.lift_alert": lambda c, o: alerts.lift_alert(c, o.alert_id),
+    "alerts.list_alerts": lambda c, _: alerts.list_alerts(c, alerts.Wanted()),
+    "alerts.list_comments": lambda c, o: alerts.list_comments(c, o.alert_id),
+    "alerts.resolve_alert": lambda c, o: alerts.resolve_alert(c, o.alert_id, "me", NOW),
+    "alerts.suppress_alert": lambda c, o: alerts.suppress_alert(c, o.alert_id, "me", NOW, None),
+    "raising.clear_alerts": lambda c, o: raising.clear_alerts(
+        c, [Clearing(o.key, to_us(LATER))], to_us(LATER)
+    ),
+    "raising.lift_alerts": lambda c, _: raising.lift_alerts(c, to_us(LATER)),
+    "raising.list_living": lambda c, _: raising.list_living(c, ["spike"]),
+    "raising.raise_alerts": lambda c, o: raising.raise_alerts(
+        c, [o.finding(to_us(LATER))], to_us(LATER), Decimal(1)
+    ),
+    "windows.apply_window": lambda c, o: windows.apply_window(c, o.window_id, LATER),
+    "windows.create_window": lambda c, o: windows.create_window(
+        c, o.me, "me", NOW, starts_at=NOW, ends_at=LATER, device=o.device
+    ),
+    "windows.delete_window": lambda c, o: windows.delete_window(c, o.window_id, NOW),
+    "windows.get_window": lambda c, o: windows.get_window(c, o.window_id),
+    "windows.list_windows": lambda c, _: windows.list_windows(c),
+    "windows.update_window": lambda c, o: windows.update_window(c, o.window_id, {"reason": "mine"}, NOW),
+    "detectors.keep_pauses": lambda c, o: detectors.keep_pauses(c, np.array([o.device_no]), np.array([7])),
+    "detectors.keep_profiles": lambda c, o: detectors.keep_profiles(
+        c, np.array([o.device_no]), np.zeros((1, 24)), np.zeros((1, 24)), 0
+    ),
+    "detectors.list_profiles": lambda c, _: detectors.list_profiles(c, 1, [0]),
+    "detectors.list_settings": lambda c, _: detectors.list_settings(c),
+    "detectors.set_detector": lambda c, o: detectors.set_detector(
+        c, o.owner.id, None, "spike", {"is_on": True}
+    ),
     "telemetry.change_metric": lambda c, o: telemetry.change_metric(c, o.owner.id, Metric("power", "kW")),
     "telemetry.count_dead_letters": lambda c, o: telemetry.count_dead_letters(c, o.device, NOW),
     "telemetry.define_metrics": lambda c, o: telemetry.define_metrics(c, o.owner.id, [Metric("mine")]),
@@ -289,8 +348,8 @@ ATTEMPTS: dict[str, Attempt] = {
     ),
 }
 ROOMS = (
-    api_keys, assignments, audit, commands, device_tokens, invitations, members, organisations,
-    second_factors, sending, sessions, turns, users,
+    alerts, api_keys, assignments, audit, commands, detectors, device_tokens, invitations, members,
+    organisations, raising, second_factors, sending, sessions, turns, users, windows,
 )  # fmt: skip
 # Made to look before organisation or person is known; each needs the hash, the exact slug, the address or the
 # secret that keys were derived from.
@@ -349,6 +408,7 @@ async def test_a_stranger_gets_and_changes_nothing(
     assert all(before[table.name] for table in metadata.sorted_tables), "the owner has one of everything"
     shown = await answer_to(database, ATTEMPTS[name], owned)
     ids = (owned.owner.id, owned.site_id, owned.key_id, owned.letter_id, owned.user_id, owned.command_id)
-    for secret in (*ids, owned.device, owned.rule_id, owned.session_id, "unexpected", "True"):
+    told = (owned.alert_id, owned.window_id, "secret-comment", f"device_no={owned.device_no}")
+    for secret in (*ids, *told, owned.device, owned.rule_id, owned.session_id, "unexpected", "True"):
         assert str(secret) not in shown
     assert await rows_of(worker_database, owned.owner.id) == before

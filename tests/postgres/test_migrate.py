@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import CheckConstraint
 
 import kilowatch.accounts.tables
+import kilowatch.alerts.tables
 import kilowatch.control.tables
 import kilowatch.rules.tables
 import kilowatch.sites.tables

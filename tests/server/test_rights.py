@@ -42,6 +42,7 @@ def request_of(method: str, path: str, organisation: uuid.UUID) -> dict[str, Any
         ("organisation_id", str(organisation)),
         ("device_id", "never-was"),
         ("name", "energy_wh"),  # which nobody can define
+        ("kind", "no-detector"),
     ):
         path = path.replace(f"{{{name}}}", value)
     while "{" in path:

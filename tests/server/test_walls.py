@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import httpx
@@ -12,7 +13,12 @@ import pytest
 
 from kilowatch.accounts.store.assignments import assign_device, assign_site
 from kilowatch.accounts.store.invitations import invite
+from kilowatch.alerts.finding import Finding, Key
+from kilowatch.alerts.store.raising import raise_alerts
+from kilowatch.alerts.store.windows import create_window
+from kilowatch.clock import to_us
 from kilowatch.postgres.engine import Database
+from kilowatch.sites.store import get_device
 from kilowatch.telemetry.dead_letter import NewDeadLetter
 from kilowatch.telemetry.store import keep_dead_letters
 from tests.server.conftest import House, Member
@@ -40,6 +46,8 @@ class Belongings:
     user_id: str
     invitation_id: str
     command_id: str
+    alert_id: str
+    window_id: str
 
     def values(self) -> dict[str, str]:
         """What parameters of these names are filled with."""
@@ -54,6 +62,9 @@ class Belongings:
             "user_id": self.user_id,
             "invitation_id": self.invitation_id,
             "command_id": self.command_id,
+            "alert_id": self.alert_id,
+            "window_id": self.window_id,
+            "kind": "spike",
             "name": self.metric,
             "start": STARTS,
             "end": ENDS,
@@ -63,7 +74,8 @@ class Belongings:
     def ids(self) -> tuple[str, ...]:
         """What appears in no answer to a stranger."""
         own = (self.organisation_id, self.user_id, self.invitation_id, self.command_id)
-        return (self.site_id, self.device_id, self.key_id, self.letter_id, self.rule_id, *own)
+        watching = (self.rule_id, self.alert_id, self.window_id)
+        return (self.site_id, self.device_id, self.key_id, self.letter_id, *watching, *own)
 
     def bodies(self) -> dict[tuple[str, str], Any]:
         """What a stranger sends to reach the owner's things, by method and path."""
@@ -113,6 +125,17 @@ class Belongings:
             ("POST", "/api/v1/sites/demo"): {"time_zone": "UTC"},
             ("POST", "/api/v1/sites"): {"kind": "home", "name": "Mine"},
             ("PATCH", "/api/v1/sites/{site_id}"): {"name": "taken over"},
+            ("POST", "/api/v1/alerts/{alert_id}/acknowledge"): {"comment": "mine"},
+            ("POST", "/api/v1/alerts/{alert_id}/resolve"): {"comment": "mine"},
+            ("POST", "/api/v1/alerts/{alert_id}/suppress"): {"comment": "mine"},
+            ("POST", "/api/v1/alerts/{alert_id}/comment"): {"comment": "mine"},
+            ("POST", "/api/v1/maintenance-windows"): {
+                "device_id": self.device_id,
+                "starts_at": STARTS,
+                "ends_at": ENDS,
+            },
+            ("PATCH", "/api/v1/maintenance-windows/{window_id}"): {"reason": "mine"},
+            ("PATCH", "/api/v1/detectors/{kind}"): {"is_on": False},
         }
 
 
@@ -147,6 +170,11 @@ async def owned(house: House, member: Member, database: Database) -> Belongings:
         )
         await assign_device(connection, place, customer, device["id"])
         await assign_site(connection, place, customer, uuid.UUID(site))
+        about = Key(place, "spike", (await get_device(connection, device["id"])).device_no)
+        breach = Finding(about, "low", to_us(datetime.now(UTC)), to_us(datetime.now(UTC)))
+        (alert,) = (await raise_alerts(connection, [breach], breach.ts_us, Decimal(1))).opened
+        span = {"starts_at": datetime(2100, 1, 1, tzinfo=UTC), "ends_at": datetime(2101, 1, 1, tzinfo=UTC)}
+        window = await create_window(connection, place, "nobody", datetime.now(UTC), reason=word, **span)
     return Belongings(
         site,
         device["id"],
@@ -159,6 +187,8 @@ async def owned(house: House, member: Member, database: Database) -> Belongings:
         str(customer),
         str(invited.id),
         command,
+        str(alert),
+        str(window.id),
     )
 
 
@@ -188,11 +218,13 @@ async def everything(house: House, member: Member) -> dict[str, Any]:
     own = f"organisations/{member.organisation.id}"
     paths = (
         *("api-keys", "commands", "devices", "sites", "metrics", "dead-letters", "rules", "readings/latest"),
-        "whoami",
+        *("alerts", "maintenance-windows", "detectors", "whoami"),
         *(own, f"{own}/members", f"{own}/invitations", "audit-log"),
     )
     async with httpx.AsyncClient(base_url=house.url, headers=member.bearer("admin")) as http:
         seen = {path: (await http.get(f"/api/v1/{path}")).json() for path in paths}
+        for one in seen["alerts"]["items"]:
+            del one["description"]  # says how long it has lasted
         for one in seen[f"{own}/members"]["items"]:
             path = f"{own}/members/{one['user_id']}/assignments"
             seen[path] = (await http.get(f"/api/v1/{path}")).json()
@@ -242,11 +274,13 @@ async def test_a_path_with_the_owners_things_answers_as_if_they_were_not(
         "user_id": str(uuid.uuid4()),
         "invitation_id": str(uuid.uuid4()),
         "command_id": str(uuid.uuid4()),
+        "alert_id": str(uuid.uuid4()),
+        "window_id": str(uuid.uuid4()),
     }
     async with httpx.AsyncClient(base_url=house.url, headers=stranger.bearer("admin")) as http:
         for method, path, operation in operations(house.application.app.openapi()):
             places = [one["name"] for one in operation.get("parameters", []) if one["in"] == "path"]
-            if not places or places == ["name"]:
+            if not places or places in (["name"], ["kind"]):
                 continue
             body = owned.bodies().get((method, path))
             answers = []

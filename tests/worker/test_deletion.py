@@ -14,7 +14,7 @@ from kilowatch.lake.writing import LakeWriter
 from kilowatch.sites.store import delete_device, delete_site, get_device
 from kilowatch.telemetry.metric import ENERGY
 from kilowatch.wire.live import REGISTRY_SUBJECT, RegistryChange
-from kilowatch.worker.store import list_vanished
+from kilowatch.worker.store.registry import list_vanished
 from kilowatch.worker.upkeep import SETTLED_S, Upkeep, erase_all
 from tests.lake.rows import samples
 from tests.worker.house import BASE_US, SECOND_US, House, Reading, make_organisation, until

@@ -5,6 +5,7 @@ import itertools
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from kilowatch.alerts.finding import Clearing, Finding
+from kilowatch.alerts.store.raising import LivingAlert
 from kilowatch.lake.reading import LakeReader
 from kilowatch.postgres.engine import Database
 from kilowatch.rules.backtest import Subject, backtest
@@ -50,8 +52,9 @@ class Taken(Alarms):
     known: Sequence[Finding] = ()
     told: list[Finding | Clearing] = field(default_factory=list)
 
-    async def living(self) -> Sequence[Finding]:
-        return self.known
+    async def living(self, kinds: Sequence[str] = ("rule",)) -> list[LivingAlert]:
+        assert list(kinds) == ["rule"]
+        return [LivingAlert(one.key, one.since_us, one.ts_us) for one in self.known]
 
     async def take(self, findings: Sequence[Finding], clearings: Sequence[Clearing]) -> None:
         self.told += [*findings, *clearings]
@@ -79,7 +82,7 @@ async def looking(
     newest_us = np.full(1000, np.iinfo(np.int64).min)
     for series, ts_us in (newest or {}).items():
         newest_us[series] = ts_us
-    taken = Taken(house.client, known)
+    taken = Taken(database, house.client, house.clock, Decimal("0.30"), known=known)
     lookout = Lookout(Sources(database, house.reader, house.clock, numbers, partitions), taken)
     await lookout.begin(lambda: newest_us, lambda: is_behind)
     task = asyncio.create_task(lookout.run())

@@ -11,7 +11,7 @@ from kilowatch.ids import hash_secret, new_id
 from kilowatch.lake.reading import LakeReader
 from kilowatch.postgres.engine import Connection
 from kilowatch.postgres.lease import UPKEEP, Leases
-from kilowatch.worker.store import forget_what_is_over
+from kilowatch.worker.store.registry import forget_what_is_over
 from kilowatch.worker.upkeep import DAY_US, Upkeep, run_jobs
 from tests.worker.house import BASE_US, House, until
 

@@ -74,6 +74,14 @@ RIGHTS = {
         Right("rules", "delete", _STAFF, "admin"),
         Right("dead_letters", "read", _HOUSE, "read"),
         Right("dead_letters", "delete", _STAFF, "admin"),
+        Right("alerts", "read", _ALL, "read"),
+        Right("alerts", "change", _STAFF, "control"),
+        Right("maintenance_windows", "read", _HOUSE, "read"),
+        Right("maintenance_windows", "create", _STAFF, "control"),
+        Right("maintenance_windows", "change", _STAFF, "control"),
+        Right("maintenance_windows", "delete", _STAFF, "control"),
+        Right("detectors", "read", _HOUSE, "read"),
+        Right("detectors", "change", _STAFF, "control"),
     )
 }
 """By resource and verb. An operator invites, changes and removes only members of a role below their own."""

@@ -22,10 +22,18 @@ class Key:
     site_id: uuid.UUID | None = None
     rule_id: uuid.UUID | None = None
 
+    @property
+    def id(self) -> uuid.UUID:
+        """The key as one value, the same wherever it is made."""
+        return uuid.uuid5(NAMESPACE, self._text())
+
     def alert_id(self, since_us: int) -> uuid.UUID:
         """The id of the alert about a breach that began at this time, epoch microseconds UTC."""
-        parts = (self.organisation_id, self.kind, self.device_no, self.site_id, self.rule_id, since_us)
-        return uuid.uuid5(NAMESPACE, " ".join(map(str, parts)))
+        return uuid.uuid5(NAMESPACE, f"{self._text()} {since_us}")
+
+    def _text(self) -> str:
+        parts = (self.organisation_id, self.kind, self.device_no, self.site_id, self.rule_id)
+        return " ".join(map(str, parts))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ machine; so a test can compare the committed page with this one.
 
 import json
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -22,7 +23,13 @@ from kilowatch.server.app import build_document
 from kilowatch.settings import Settings
 
 MIB = 1024 * 1024
-KINDS: dict[type, str] = {int: "whole number", float: "number", Path: "folder", str: "text"}
+KINDS: dict[type, str] = {
+    int: "whole number",
+    float: "number",
+    Decimal: "number",
+    Path: "folder",
+    str: "text",
+}
 BOUNDS = {"ge": "from", "gt": "above", "le": "to", "lt": "below"}
 SUFFIXES = {"counter": "_total"}
 """What Prometheus adds to the name of such a figure."""

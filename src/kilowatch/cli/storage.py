@@ -19,7 +19,7 @@ from kilowatch.lake.upkeep import TableWeight, rows_per_series, weigh
 from kilowatch.postgres.engine import Database
 from kilowatch.settings import Settings
 from kilowatch.stream.client import Client
-from kilowatch.worker.store import OwnedSeries, list_owned_series
+from kilowatch.worker.store.registry import OwnedSeries, list_owned_series
 from kilowatch.worker.upkeep import Upkeep
 
 TURN_WITHIN_S, TURN_EVERY_S = 60.0, 0.5

@@ -35,7 +35,7 @@ from kilowatch.telemetry.ledger import (
     repeated_faults,
     tier_faults,
 )
-from kilowatch.worker.store import OwnedSeries, list_owned_series
+from kilowatch.worker.store.registry import OwnedSeries, list_owned_series
 
 EVERYTHING = Span()
 DAY_US = 86_400 * MICROSECONDS

@@ -39,6 +39,10 @@ from kilowatch.accounts.routes.organisations import make_organisation_routes
 from kilowatch.accounts.routes.people import make_people_routes
 from kilowatch.accounts.routes.second_factor import make_second_factor_routes
 from kilowatch.accounts.second_factor import SecondFactors
+from kilowatch.alerts.notices import Notices
+from kilowatch.alerts.routes.alerts import make_alert_routes
+from kilowatch.alerts.routes.detectors import make_detector_routes
+from kilowatch.alerts.routes.windows import make_window_routes
 from kilowatch.clock import Clock, SystemClock
 from kilowatch.control.routes import make_routes as make_command_routes
 from kilowatch.errors import EngineUnavailable
@@ -92,6 +96,8 @@ class Parts:
     """Makes and reads the access tokens of people; without it with a key of this process alone."""
     mail: Mail | None = None
     """Where mail to people goes; without it whoever would need it is told that it cannot be had."""
+    notices: Notices = field(default_factory=Notices)
+    """Who stops telling people of alerts that are looked after."""
     session_days: int = 30
     clock: Clock = field(default_factory=SystemClock)
     probes: Mapping[str, health.Probe] = field(default_factory=dict)
@@ -209,6 +215,9 @@ def create_app(parts: Parts) -> Application:
     api.include_router(make_device_token_routes(access))
     api.include_router(make_telemetry_routes(access, parts.lake, parts.clock))
     api.include_router(make_rule_routes(access, parts.lake, parts.clock))
+    api.include_router(make_alert_routes(access, parts.clock, parts.notices))
+    api.include_router(make_window_routes(access, parts.clock))
+    api.include_router(make_detector_routes(access))
     api.include_router(connections.make_routes(hub, credentials))
     app.include_router(api)
     app.include_router(health.make_routes(parts.probes))

@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query
@@ -20,6 +21,8 @@ from kilowatch.wire.live import LiveEvent
 SiteKind = Literal["home", "plant", "microgrid", "area"]
 DeviceStatus = Literal["active", "inactive", "maintenance", "error"]
 DeviceState = Literal["on", "off", "standby"]
+Voice = Literal["plain", "oracle"]
+PRICE = "What a kWh costs, in the site's currency; without it the instance's own price counts."
 PRINTABLE = r"^[^\x00]*$"
 REGION = "One of the organisation's regions, if it has any; else any name."
 Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX)]
@@ -52,6 +55,8 @@ class Site(BaseModel):
     region: str | None
     icon: str | None
     metadata: dict[str, Any]
+    price_per_kwh: Decimal | None = Field(description=PRICE)
+    voice: Voice = Field(description="How alerts of the site speak.")
     created_at: datetime
 
 
@@ -74,6 +79,8 @@ class SiteWanted(Strict):
     region: str | None = Field(None, description=REGION)
     icon: str | None = None
     metadata: dict[str, Any] = Field(default_factory=dict)
+    price_per_kwh: Decimal | None = Field(None, description=PRICE)
+    voice: Voice = "plain"
 
 
 class SiteChanges(Strict):
@@ -86,6 +93,8 @@ class SiteChanges(Strict):
     region: str | None = Field(None, description=REGION)
     icon: str | None = None
     metadata: dict[str, Any] = Field(default_factory=dict)
+    price_per_kwh: Decimal | None = Field(None, description=PRICE)
+    voice: Voice = "plain"
 
 
 class Device(BaseModel):

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from kilowatch.errors import Fault
@@ -17,11 +18,16 @@ SITE_KINDS = ("home", "plant", "microgrid", "area")
 METADATA_MAX_BYTES = 16_384
 METADATA_MAX_DEPTH = 32
 LABELS = {"icon": 64, "region": 100}
+VOICES = ("plain", "oracle")
+PRICE_MOST = Decimal(1_000_000)
+PRICE_DIGITS = 6
+"""Digits after the point of a price."""
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """time_zone: IANA name; currency: ISO 4217 code."""
+    """time_zone: IANA name; currency: ISO 4217 code; price_per_kwh: in that currency, None for the instance's
+    own; voice: how its alerts speak."""
 
     id: uuid.UUID
     organisation_id: uuid.UUID
@@ -34,6 +40,8 @@ class Site:
     icon: str | None
     metadata: dict[str, Any]
     demo_key_no: int | None
+    price_per_kwh: Decimal | None
+    voice: str
 
 
 def site_faults(values: Mapping[str, Any]) -> list[Fault]:
@@ -47,7 +55,18 @@ def site_faults(values: Mapping[str, Any]) -> list[Fault]:
     if "currency" in values and values["currency"] not in CURRENCIES:
         detail = "currency is a code of ISO 4217, such as EUR."
         faults.append(Fault("bad_currency", detail, pointer="/currency"))
+    if "voice" in values and values["voice"] not in VOICES:
+        faults.append(Fault("bad_voice", f"voice is one of {', '.join(VOICES)}.", pointer="/voice"))
+    if values.get("price_per_kwh") is not None and not _is_price(values["price_per_kwh"]):
+        detail = f"price_per_kwh is 0 to {PRICE_MOST}, with at most {PRICE_DIGITS} digits after the point."
+        faults.append(Fault("bad_price", detail, pointer="/price_per_kwh"))
     return faults + metadata_faults(values) + label_faults(values, LABELS)
+
+
+def _is_price(value: object) -> bool:
+    if not isinstance(value, Decimal) or not value.is_finite() or not 0 <= value <= PRICE_MOST:
+        return False
+    return value == value.quantize(Decimal(1).scaleb(-PRICE_DIGITS))
 
 
 def region_faults(region: str | None, regions: Sequence[str]) -> list[Fault]:

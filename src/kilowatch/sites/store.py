@@ -34,7 +34,9 @@ LAST_SEEN = (
     .label("last_seen")
 )
 DEVICE_COLUMNS = [*(column for column in devices.c if column.name != "token_hash"), LAST_SEEN]
-SITE_CHANGEABLE = frozenset({"kind", "name", "time_zone", "currency", "region", "icon", "metadata"})
+SITE_CHANGEABLE = frozenset(
+    {"kind", "name", "time_zone", "currency", "region", "icon", "metadata", "price_per_kwh", "voice"}
+)
 DEVICE_CHANGEABLE = frozenset(
     {"site_id", "name", "type", "room", "icon", "rated_power_w", "idle_threshold_w"}
     | {"region", "metadata", "status"}
@@ -63,7 +65,7 @@ async def create_site(
     region: str | None = None,
     **more: Any,
 ) -> Site:
-    """A new site; `more` are its icon and metadata.
+    """A new site; `more` are its icon, metadata, price and voice.
 
     Raises:
         Problem: 422 with all that is wrong, or `unknown_region`.

@@ -1,50 +1,169 @@
-"""Where findings go: what begins and ends becomes known here.
+"""Findings and clearings on their way to people: alerts and notices in one transaction, then the live word.
 
-Keeps true: `take` returns once what it was given cannot be lost any more; readings are committed after that.
+Keeps true: nothing that was taken is lost while an engine is away, since it waits here and is written in the
+order in which it happened; one that cannot be written at all stops no other.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import asyncio
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from itertools import islice
 
 import structlog
 
 from kilowatch.alerts.finding import Clearing, Finding, Key
+from kilowatch.alerts.notices import Notices
+from kilowatch.alerts.store.alerts import find_alerts
+from kilowatch.alerts.store.raising import LivingAlert, clear_alerts, lift_alerts, list_living, raise_alerts
+from kilowatch.alerts.telling import Told, events_of, put_in_words
+from kilowatch.clock import Clock
+from kilowatch.errors import EngineUnavailable
+from kilowatch.postgres.engine import Connection, Database
 from kilowatch.stream.client import Client
-from kilowatch.wire.live import EVENTS_SUBJECT, LiveEvent
+from kilowatch.wire.live import EVENTS_SUBJECT
 
 log = structlog.get_logger()
+
+AT_ONCE = 5_000
+"""Most that one transaction writes."""
+AGAIN_S, AGAIN_MOST_S = 0.2, 5.0
+LIFT_EVERY_S = 1.0
+
+Item = Finding | Clearing
 
 
 @dataclass(slots=True)
 class Alarms:
-    """Tells whoever listens live."""
+    """What has been found and is not written yet. `waiting` may outlive the engines that are worked with."""
 
+    database: Database
     client: Client
+    clock: Clock
+    price_per_kwh: Decimal
+    waiting: deque[Item] = field(default_factory=deque)
+    notices: Notices = field(default_factory=Notices)
+    _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def living(self) -> Sequence[Finding]:
-        """What was found and is not over yet, as it is known when work begins."""
-        return ()
-
-    async def take(self, findings: Sequence[Finding], clearings: Sequence[Clearing]) -> None:
-        """Takes what began and what is over.
+    async def living(self, kinds: Sequence[str] = ("rule",)) -> list[LivingAlert]:
+        """The alerts of these kinds that are not over.
 
         Raises:
-            EngineUnavailable: if it cannot be told now.
+            EngineUnavailable: if PostgreSQL is away.
         """
-        for finding in findings:
-            log.info("something was found", kind=finding.key.kind, alert=str(finding.alert_id))
-            data: dict[str, object] = {
-                "id": str(finding.alert_id),
-                "status": "open",
-                "severity": finding.severity,
-            }
-            data |= {"metric": finding.metric, "value": finding.value, "limit": finding.limit}
-            await self._tell(finding.key, finding.ts_us, data)
-        for clearing in clearings:
-            over: dict[str, object] = {"status": "resolved", "value": clearing.value}
-            await self._tell(clearing.key, clearing.ts_us, over)
+        async with self.database.unscoped() as connection:
+            return await list_living(connection, kinds)
 
-    async def _tell(self, key: Key, ts_us: int, data: dict[str, object]) -> None:
-        told = data | {"kind": key.kind, "rule_id": None if key.rule_id is None else str(key.rule_id)}
-        event = LiveEvent(str(key.organisation_id), "alerts", ts_us, "alert", told, key.device_no)
-        await self.client.publish(EVENTS_SUBJECT, event.encode())
+    async def take(self, findings: Sequence[Finding], clearings: Sequence[Clearing]) -> None:
+        """Returns once all of it is written and told; waits for engines that are away. What is cut off
+        meanwhile is written with what is taken next."""
+        self.waiting.extend(in_order(findings, clearings))
+        async with self._writing:
+            pause_s = AGAIN_S
+            while self.waiting:
+                some = list(islice(self.waiting, AT_ONCE))
+                try:
+                    told = await self._write(some)
+                except EngineUnavailable as error:
+                    log.warning("alerts wait for PostgreSQL", waiting=len(self.waiting), reason=str(error))
+                    await asyncio.sleep(pause_s)
+                    pause_s = min(2 * pause_s, AGAIN_MOST_S)
+                    continue
+                for _ in some:
+                    self.waiting.popleft()
+                await self._publish(told)
+
+    async def run(self) -> None:
+        """Opens what is suppressed no longer, until cancelled."""
+        while True:
+            try:
+                await self.lift()
+                await self.take([], [])
+            except EngineUnavailable as error:
+                log.warning("suppressed alerts wait for PostgreSQL", reason=str(error))
+            await asyncio.sleep(LIFT_EVERY_S)
+
+    async def lift(self) -> None:
+        """Opens the alerts whose suppression is over, and tells of them.
+
+        Raises:
+            EngineUnavailable: if PostgreSQL is away.
+        """
+        now_us = self.clock.now_us()
+        async with self.database.unscoped() as connection:
+            alert_ids = await lift_alerts(connection, now_us)
+            told = [put_in_words(alert, now_us) for alert in await find_alerts(connection, alert_ids)]
+            if told:
+                await self.notices.tell(connection, told, now_us)
+        await self._publish(told)
+
+    async def _write(self, items: Sequence[Item]) -> list[Told]:
+        try:
+            async with self.database.unscoped() as connection:
+                return await self._write_rounds(connection, items)
+        except EngineUnavailable:
+            raise
+        except Exception as error:
+            if len(items) == 1:
+                log.exception("a finding cannot be written", key=repr(items[0].key))
+                return []
+            log.warning("findings are written one by one", count=len(items), reason=repr(error))
+        told: list[Told] = []
+        for item in items:
+            told += await self._write([item])
+        return told
+
+    async def _write_rounds(self, connection: Connection, items: Sequence[Item]) -> list[Told]:
+        now_us = self.clock.now_us()
+        telling, over, changed = set(), set(), set()
+        for findings, clearings in rounds(items):
+            raised = await raise_alerts(connection, findings, now_us, self.price_per_kwh)
+            cleared = await clear_alerts(connection, clearings, now_us)
+            telling |= {*raised.opened, *raised.worse}
+            over |= set(cleared)
+            changed |= {*raised.opened, *raised.suppressed, *raised.worse, *raised.better, *cleared}
+        if not changed:
+            return []
+        told = [put_in_words(alert, now_us) for alert in await find_alerts(connection, list(changed))]
+        news = [
+            one for one in told if one.alert.id in telling and one.alert.status in ("open", "acknowledged")
+        ]
+        if news:
+            await self.notices.tell(connection, news, now_us)
+        hushed = [one.alert.id for one in told if one.alert.status == "suppressed"]
+        if over or hushed:
+            await self.notices.settle(connection, [*over, *hushed], now_us)
+        return told
+
+    async def _publish(self, told: Sequence[Told]) -> None:
+        now_us = self.clock.now_us()
+        try:
+            for one in told:
+                for event in events_of(one, now_us):
+                    await self.client.publish(EVENTS_SUBJECT, event.encode())
+        except EngineUnavailable as error:
+            log.warning("alerts are untold to those who listen", reason=str(error))
+
+
+def in_order(findings: Sequence[Finding], clearings: Sequence[Clearing]) -> list[Item]:
+    """All of it as it happened; what begins goes before what ends at the same moment."""
+    items: list[Item] = [*findings, *clearings]
+    return sorted(items, key=lambda item: (item.ts_us, isinstance(item, Clearing)))
+
+
+def rounds(items: Sequence[Item]) -> Iterator[tuple[list[Finding], list[Clearing]]]:
+    """The items cut so that within a round nothing of a key begins after something of it has ended."""
+    findings: list[Finding] = []
+    clearings: list[Clearing] = []
+    ended: set[Key] = set()
+    for item in items:
+        if isinstance(item, Clearing):
+            clearings.append(item)
+            ended.add(item.key)
+            continue
+        if item.key in ended:
+            yield findings, clearings
+            findings, clearings, ended = [], [], set()
+        findings.append(item)
+    yield findings, clearings

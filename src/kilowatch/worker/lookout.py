@@ -32,12 +32,8 @@ from kilowatch.worker.alarms import Alarms
 from kilowatch.worker.blocking import to_the_end
 from kilowatch.worker.reports import Reports
 from kilowatch.worker.rulebook import Book
-from kilowatch.worker.store import (
-    list_recent_rules,
-    list_with_energy_rules,
-    load_watches,
-    name_metrics,
-)
+from kilowatch.worker.store.registry import name_metrics
+from kilowatch.worker.store.watching import list_recent_rules, list_with_energy_rules, load_watches
 from kilowatch.worker.watch_rows import WATCH, WatchRows, rows_of
 
 log = structlog.get_logger()

@@ -5,6 +5,7 @@ first one's death. The lake's upkeep runs beside the work, in one process at a t
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -25,9 +26,10 @@ from kilowatch.stream.client import Client
 from kilowatch.stream.log import PartitionTaken
 from kilowatch.wire.figures import FIGURES_SUBJECT
 from kilowatch.wire.live import REGISTRY_SUBJECT, RegistryChange
-from kilowatch.worker.alarms import Alarms
+from kilowatch.worker.alarms import Alarms, Item
 from kilowatch.worker.blocking import to_the_end, wait_for
 from kilowatch.worker.lookout import Lookout, Sources
+from kilowatch.worker.patrol import Patrol
 from kilowatch.worker.shift import Pace, Places, Shift, Suspects, Unsettled
 
 log = structlog.get_logger()
@@ -55,6 +57,8 @@ class Worker:
     numbers: Sequence[int]
     clock: Clock = field(default_factory=SystemClock)
     suspects: Suspects = field(default_factory=dict)
+    unwritten: deque[Item] = field(default_factory=deque)
+    """Findings that wait for an engine, from one shift to the next."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works shift after shift until `stop` is set."""
@@ -74,6 +78,7 @@ class Worker:
             async with self._places(leases) as places:
                 partitions = self.settings.partitions
                 sources = Sources(places.database, places.reader, places.clock, self.numbers, partitions)
+                alarms = self._alarms(places)
                 shift = Shift(
                     places,
                     self.numbers,
@@ -81,7 +86,8 @@ class Worker:
                     Pace(self.settings.commit_s, self.settings.commit_rows),
                     self.settings.gap_max_s * 1_000_000,
                     self.suspects,
-                    Lookout(sources, Alarms(places.client)),
+                    Lookout(sources, alarms),
+                    self._patrol(places, alarms),
                 )
 
                 def note(_subject: str, message: bytes) -> None:
@@ -95,6 +101,21 @@ class Worker:
                 finally:
                     telling.cancel()
                     await changed.stop()
+
+    def _alarms(self, places: Places) -> Alarms:
+        price = self.settings.price_per_kwh
+        return Alarms(places.database, places.client, self.clock, price, self.unwritten)
+
+    def _patrol(self, places: Places, alarms: Alarms) -> Patrol:
+        return Patrol(
+            places.database,
+            places.client,
+            places.reader,
+            self.clock,
+            alarms,
+            self.numbers,
+            self.settings.partitions,
+        )
 
     async def _take_leases(self, leases: Leases, stop: asyncio.Event) -> bool:
         """Waits until every partition is free; False when told to stop meanwhile."""

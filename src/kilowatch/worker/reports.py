@@ -13,7 +13,7 @@ from kilowatch.alerts.voices import SEVERITIES
 from kilowatch.rules.rule import ENERGY_INPUTS, Input
 from kilowatch.rules.watch import OPERATORS, Changes
 from kilowatch.telemetry.metric import ENERGY
-from kilowatch.worker.silence import Silence, Turn
+from kilowatch.worker.no_data import NoData, Turn
 from kilowatch.worker.watch_rows import WatchRows, uuid_of
 
 ABOVE = tuple(OPERATORS.index(operator) for operator in (">", ">="))
@@ -46,7 +46,7 @@ class Reports:
             severity = SEVERITIES[row["severity"]]
             self.findings.append(Finding(key, severity, since_us, ts_us, name, value, limit, above_w))
 
-    def add_silence(self, silence: Silence, turn: Turn, names: dict[int, str]) -> None:
+    def add_silence(self, silence: NoData, turn: Turn, names: dict[int, str]) -> None:
         """Who has fallen silent, and who has come back."""
         for place in turn.raised.tolist():
             row = silence.rows[place]

@@ -12,12 +12,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from kilowatch.alerts.finding import Finding
 from kilowatch.clock import MICROSECONDS
 from kilowatch.rules.derive import Derivation, Samples
 from kilowatch.rules.rule import ENERGY_INPUTS, INPUTS, Input
 from kilowatch.rules.watch import NEVER_US, Changes, States, Watches, evaluate
-from kilowatch.worker.silence import Silence
+from kilowatch.worker.no_data import NoData
 from kilowatch.worker.watch_rows import (
     SCALES,
     WATCH,
@@ -129,7 +128,7 @@ class Book:
     rows: WatchRows
     names: dict[int, str]
     groups: dict[Input, Group] = field(default_factory=dict)
-    silence: Silence = field(default_factory=lambda: Silence.of(np.empty(0, WATCH)))
+    silence: NoData = field(default_factory=lambda: NoData.of(np.empty(0, WATCH)))
     paths: dict[int, Path] = field(default_factory=dict)
     _links: dict[Input, Link] = field(default_factory=dict)
 
@@ -143,7 +142,7 @@ class Book:
             if which in ENERGY_INPUTS:
                 mine = mine[mine["unit"] > 0]
             if which == "no_data":
-                book.silence = Silence.of(mine)
+                book.silence = NoData.of(mine)
             elif len(mine):
                 book.groups[which] = Group.of(which, mine, highest)
         for metric in np.unique(rows["metric"][rows["series"] > 0]).tolist():
@@ -191,7 +190,7 @@ class Book:
                 evaluate(group.watches, group.states, newest.series, newest.ts_us, newest.value)
                 group.states.seen_us[:] = seen_us
 
-    def restore(self, living: Sequence[Finding]) -> list[bool]:
+    def restore(self, living: Sequence[LivingAlert]) -> list[bool]:
         """Takes what was found before as raised; whether each one's watch is there."""
         if not living:
             return []

@@ -33,12 +33,13 @@ from kilowatch.worker.ledger import Outcome, Span, ledger_table, values_per_row
 from kilowatch.worker.letters import Origin, buried_letters, unsettled_letters, write_letters
 from kilowatch.worker.lookout import Lookout
 from kilowatch.worker.numbering import in_slots, unknown_devices
+from kilowatch.worker.patrol import Patrol
 from kilowatch.worker.registry import Registry
 from kilowatch.worker.repair import plan_repair
 from kilowatch.worker.repeats import REPEAT, no_contest, sort_readings
 from kilowatch.worker.settle import LookUps, Settled, Settlement
 from kilowatch.worker.sightings import Sightings
-from kilowatch.worker.store import learn_devices
+from kilowatch.worker.store.registry import learn_devices
 
 log = structlog.get_logger()
 
@@ -117,6 +118,7 @@ class Shift:
     gap_max_us: int
     suspects: Suspects
     lookout: Lookout
+    patrol: Patrol
     registry: Registry = field(default_factory=Registry)
     _arrived: deque[Arrival] = field(default_factory=deque)
     _rows: int = 0
@@ -147,7 +149,13 @@ class Shift:
         self._sightings = Sightings(self.places.database)
         try:
             async with asyncio.TaskGroup() as tasks:
-                helping = (self._display.run, self._sightings.run, self.lookout.run)
+                helping = (
+                    self._display.run,
+                    self._sightings.run,
+                    self.lookout.run,
+                    self.patrol.run,
+                    self.patrol.alarms.run,
+                )
                 beside = [tasks.create_task(run()) for run in helping]
                 fetchers = [tasks.create_task(self._fetch(number, stop)) for number in self.numbers]
                 await self._settle_until(fetchers)
@@ -160,7 +168,7 @@ class Shift:
 
     def note_change(self, change: RegistryChange) -> None:
         """Has what changed read again."""
-        if change.kind not in ("keys", "rules", "arrivals"):
+        if change.kind not in ("keys", "rules", "arrivals", "detectors"):
             self.registry.forget()
         self.lookout.note_change(change)
 
@@ -238,6 +246,7 @@ class Shift:
             if len(one.frame):
                 self._display.add(one.frame)
                 self.lookout.add(one.frame)
+                self.patrol.add(one.frame)
 
     async def _settle_until(self, fetchers: Sequence[asyncio.Task[None]]) -> None:
         """Commits what arrives until every fetcher is done and nothing is left."""

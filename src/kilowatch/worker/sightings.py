@@ -14,7 +14,7 @@ import structlog
 from kilowatch.errors import EngineUnavailable
 from kilowatch.postgres.engine import Database
 from kilowatch.worker.repeats import NEVER
-from kilowatch.worker.store import note_sightings
+from kilowatch.worker.store.registry import note_sightings
 
 log = structlog.get_logger()
 

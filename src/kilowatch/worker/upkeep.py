@@ -31,7 +31,7 @@ from kilowatch.stream.client import Client
 from kilowatch.stream.log import Log
 from kilowatch.telemetry.store import forget_responses
 from kilowatch.worker.blocking import finish, wait_for
-from kilowatch.worker.store import (
+from kilowatch.worker.store.registry import (
     Retention,
     VanishedSeries,
     forget_what_is_over,

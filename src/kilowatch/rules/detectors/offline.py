@@ -38,10 +38,10 @@ class Turn:
     """Report again."""
 
 
-def patience_us(pause_us: Ints) -> Ints:
+def patience_us(pause_us: Ints, least_us: Ints | int = PATIENCE_LEAST_US) -> Ints:
     """How long each device may be silent, from its usual pause (0: not known)."""
-    asked = np.clip(pause_us * PAUSES, PATIENCE_LEAST_US, PATIENCE_MOST_US)
-    return np.where(pause_us > 0, asked, PATIENCE_UNKNOWN_US)
+    asked = np.clip(pause_us * PAUSES, least_us, PATIENCE_MOST_US)
+    return np.where(pause_us > 0, asked, np.maximum(PATIENCE_UNKNOWN_US, least_us))
 
 
 def find_silent(last_seen_us: Ints, patience: Ints, now_us: int, started_us: int) -> Mask:

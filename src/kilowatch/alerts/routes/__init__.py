@@ -1,0 +1,1 @@
+"""HTTP for alerts, maintenance windows and detectors."""

@@ -1,0 +1,1 @@
+"""What the worker asks of PostgreSQL, over all organisations."""

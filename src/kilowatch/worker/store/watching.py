@@ -1,0 +1,202 @@
+"""What rules and detectors need to know of PostgreSQL, in columns."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from sqlalchemy import RowMapping, text
+
+from kilowatch.alerts.voices import SEVERITIES
+from kilowatch.postgres.engine import Connection, Database
+from kilowatch.rules.derive import KINDS as METER_KINDS
+from kilowatch.rules.rule import INPUTS
+from kilowatch.rules.watch import OPERATORS
+from kilowatch.telemetry.metric import ENERGY
+from kilowatch.worker.watch_rows import UNITS, WATCH, WatchRows
+
+# One row for each watch: an active rule on one series, or (silence of a device as a whole) on one device.
+# Columns come as bytes, many rows at once: a million watches would be half a minute as rows of objects.
+WATCHES = text("""
+    WITH wanted AS NOT MATERIALIZED (
+        SELECT * FROM kilowatch.rules r
+        WHERE r.status = 'active'
+            AND (CAST(:organisation_id AS uuid) IS NULL OR r.organisation_id = :organisation_id)
+            AND (CAST(:rule_ids AS uuid[]) IS NULL OR r.id = ANY(CAST(:rule_ids AS uuid[])))
+    ), pairs AS NOT MATERIALIZED (
+        SELECT r.id, r.metric, d.device_no AS of_device, d.energy_metric_no FROM wanted r
+        JOIN kilowatch.devices d ON d.device_no = r.device_no
+        WHERE r.device_no IS NOT NULL
+        UNION ALL
+        SELECT r.id, r.metric, d.device_no, d.energy_metric_no FROM wanted r
+        JOIN kilowatch.devices d ON d.organisation_id = r.organisation_id AND d.site_id = r.site_id
+        WHERE r.site_id IS NOT NULL
+        UNION ALL
+        SELECT r.id, r.metric, d.device_no, d.energy_metric_no FROM wanted r
+        JOIN kilowatch.devices d ON d.organisation_id = r.organisation_id AND d.type = r.device_type
+        WHERE r.device_type IS NOT NULL
+        UNION ALL
+        SELECT r.id, r.metric, d.device_no, d.energy_metric_no FROM wanted r
+        JOIN kilowatch.devices d ON d.organisation_id = r.organisation_id
+        WHERE num_nonnulls(r.device_no, r.site_id, r.device_type) = 0
+    ), watches AS (
+        SELECT p.id, p.of_device, s.series_no, s.metric_no, m.kind, m.unit FROM pairs p
+        JOIN kilowatch.series s ON s.device_no = p.of_device
+        JOIN kilowatch.metrics m ON m.metric_no = s.metric_no
+        WHERE CASE WHEN p.metric = :energy THEN s.metric_no = p.energy_metric_no ELSE m.name = p.metric END
+        UNION ALL
+        SELECT p.id, p.of_device, 0, 0, NULL, NULL FROM pairs p WHERE p.metric IS NULL
+    ), numbered AS (
+        SELECT *, (row_number() OVER () - 1) / :at_once AS part
+        FROM (
+            SELECT r.*, w.of_device, w.series_no, w.metric_no, w.kind, w.unit
+            FROM watches w JOIN wanted r ON r.id = w.id
+            WHERE w.of_device % :partitions = ANY(CAST(:numbers AS integer[]))
+            LIMIT :most
+        ) kept
+    )
+    SELECT count(*) AS count,
+        string_agg(uuid_send(id), ''::bytea) AS rule,
+        string_agg(uuid_send(organisation_id), ''::bytea) AS organisation,
+        string_agg(int4send(series_no), ''::bytea) AS series,
+        string_agg(int4send(of_device), ''::bytea) AS device,
+        string_agg(int4send(metric_no), ''::bytea) AS metric,
+        string_agg(int4send(array_position(CAST(:inputs AS text[]), input) - 1), ''::bytea) AS input,
+        string_agg(int4send(coalesce(array_position(CAST(:operators AS text[]), operator) - 1, 0)), ''::bytea)
+            AS operator,
+        string_agg(float8send(coalesce(threshold, 0)), ''::bytea) AS limit,
+        string_agg(float8send(coalesce(clear_threshold, threshold, 0)), ''::bytea) AS clear,
+        string_agg(int4send(for_s), ''::bytea) AS for_s,
+        string_agg(int4send(cooldown_s), ''::bytea) AS cooldown_s,
+        string_agg(int4send(array_position(CAST(:severities AS text[]), severity) - 1), ''::bytea)
+            AS severity,
+        string_agg(int4send(coalesce(array_position(CAST(:kinds AS text[]), kind) - 1, 0)), ''::bytea)
+            AS kind,
+        string_agg(int4send(coalesce(array_position(CAST(:units AS text[]), unit), 0)), ''::bytea)
+            AS unit,
+        string_agg(int8send((extract(epoch FROM updated_at) * 1000000)::bigint), ''::bytea) AS updated_us
+    FROM numbered GROUP BY part
+""")
+WATCHES_AT_ONCE = 50_000
+WATCHES_MOST = 4_000_000
+"""Beyond so many, rules on many devices each are too many for a worker's memory; the rest is left out."""
+FOR_MANY = text("SELECT set_config('enable_nestloop', 'off', true), set_config('work_mem', '64MB', true)")
+"""Where rules were made a moment ago, PostgreSQL may take them for few, and go through devices one by one."""
+WATCH_COLUMNS: dict[str, str] = {
+    **dict.fromkeys(("series", "device", "metric", "input", "operator", "for_s", "cooldown_s"), ">i4"),
+    **dict.fromkeys(("severity", "kind", "unit"), ">i4"),
+    **dict.fromkeys(("limit", "clear"), ">f8"),
+    "updated_us": ">i8",
+}
+
+
+async def load_watches(
+    database: Database,
+    numbers: Sequence[int],
+    partitions: int,
+    organisation_id: UUID | None = None,
+    rule_ids: Sequence[UUID] | None = None,
+) -> WatchRows:
+    """Every watch of the devices of these partitions; those of one organisation or of some rules, where
+    named.
+
+    Raises:
+        EngineUnavailable: if PostgreSQL is away.
+    """
+    given = {
+        "organisation_id": organisation_id,
+        "rule_ids": None if rule_ids is None else list(rule_ids),
+        "energy": ENERGY,
+        "at_once": WATCHES_AT_ONCE,
+        "most": WATCHES_MOST,
+        "partitions": partitions,
+        "numbers": list(numbers),
+        "inputs": list(INPUTS),
+        "operators": list(OPERATORS),
+        "severities": list(SEVERITIES),
+        "kinds": list(METER_KINDS),
+        "units": list(UNITS),
+    }
+    async with database.unscoped() as connection:
+        if rule_ids is None:
+            await connection.execute(FOR_MANY)
+        found = await connection.stream(WATCHES, given)
+        parts = [_as_watches(row) async for row in found.mappings()]
+    return np.concatenate(parts) if parts else np.empty(0, WATCH)
+
+
+def _as_watches(columns: RowMapping) -> WatchRows:
+    rows = np.empty(columns["count"], WATCH)
+    for name, form in WATCH_COLUMNS.items():
+        rows[name] = np.frombuffer(columns[name], form)
+    for name in ("rule", "organisation"):
+        halves = np.frombuffer(columns[name], ">u8").reshape(-1, 2)
+        rows[f"{name}_high"], rows[f"{name}_low"] = halves[:, 0], halves[:, 1]
+    return rows
+
+
+WITH_ENERGY = text(
+    "SELECT DISTINCT organisation_id FROM kilowatch.rules"
+    " WHERE organisation_id = ANY(CAST(:organisations AS uuid[])) AND metric = :energy AND status = 'active'"
+)
+
+
+async def list_with_energy_rules(database: Database, organisations: Sequence[UUID]) -> list[UUID]:
+    """Those of the organisations that have rules on energy."""
+    async with database.unscoped() as connection:
+        given = {"organisations": list(organisations), "energy": ENERGY}
+        return list((await connection.execute(WITH_ENERGY, given)).scalars())
+
+
+RECENT = text(
+    "SELECT id, updated_at FROM kilowatch.rules"
+    " WHERE updated_at > now() - make_interval(secs => :recent_s) LIMIT :most"
+)
+
+
+async def list_recent_rules(database: Database, recent_s: float, most: int) -> dict[UUID, datetime]:
+    """The rules that were changed in the last seconds, of any status, and when; at most so many."""
+    async with database.unscoped() as connection:
+        found = await connection.execute(RECENT, {"recent_s": recent_s, "most": most})
+        return {row.id: row.updated_at for row in found}
+
+
+# Columns as arrays, so that no object is made for each device.
+GROUND = text("""
+    SELECT array_agg(d.device_no) AS device, array_agg(d.site_id) AS site, array_agg(d.type) AS type,
+        array_agg(coalesce(d.room, '')) AS room, array_agg(coalesce(d.idle_threshold_w, 'NaN')) AS idle_w,
+        array_agg(d.state <> 'on') AS is_off, array_agg(d.status IN ('active', 'error')) AS is_watched,
+        array_agg(coalesce(g.device_no, 0)) AS gateway, array_agg(coalesce(e.series_no, 0)) AS energy_series,
+        array_agg(coalesce(CAST(extract(epoch FROM seen.last_seen) * 1000000 AS bigint), 0)) AS last_seen_us,
+        array_agg(coalesce(p.pause_us, 0)) AS pause_us
+    FROM kilowatch.devices d
+    LEFT JOIN kilowatch.devices g ON g.organisation_id = d.organisation_id AND g.id = d.metadata ->> 'gateway'
+    LEFT JOIN kilowatch.metrics m ON m.organisation_id = d.organisation_id AND m.name = :energy
+    LEFT JOIN kilowatch.series e ON e.device_no = d.device_no AND e.metric_no = m.metric_no
+    LEFT JOIN kilowatch.device_sightings seen ON seen.device_no = d.device_no
+    LEFT JOIN kilowatch.device_profiles p ON p.device_no = d.device_no
+    WHERE d.device_no % :partitions = ANY(CAST(:numbers AS integer[]))
+""")
+SITES = text("SELECT organisation_id, id, time_zone, kind FROM kilowatch.sites ORDER BY id")
+POWERS = text("SELECT metric_no, unit FROM kilowatch.metrics WHERE name = 'power' AND kind = 'gauge'")
+
+
+@dataclass(frozen=True, slots=True)
+class GroundRows:
+    """What detectors need to know of devices and sites. devices: columns by name; sites: (organisation, site,
+    zone, kind); powers: metric number -> unit."""
+
+    devices: dict[str, list[Any]]
+    sites: list[tuple[UUID, UUID, str, str]]
+    powers: dict[int, str]
+
+
+async def read_ground(connection: Connection, partitions: int, numbers: Sequence[int]) -> GroundRows:
+    """The devices of these partitions, and all sites and metrics of power."""
+    asked = {"energy": ENERGY, "partitions": partitions, "numbers": list(numbers)}
+    columns = (await connection.execute(GROUND, asked)).mappings().one()
+    sites = [tuple(row) for row in await connection.execute(SITES)]
+    powers = {row.metric_no: row.unit for row in await connection.execute(POWERS)}
+    return GroundRows({name: column or [] for name, column in columns.items()}, sites, powers)
