@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from kilowatch.alerts.store.raising import LivingAlert
 from kilowatch.clock import MICROSECONDS
 from kilowatch.rules.derive import Derivation, Samples
 from kilowatch.rules.rule import ENERGY_INPUTS, INPUTS, Input
