@@ -11,7 +11,7 @@ import re
 import secrets
 import uuid
 
-from kilowatch.errors import Fault
+from kilowatch.errors import Fault, Problem
 
 DEVICE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 ORGANISATION_SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -19,6 +19,17 @@ METRIC_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 KEY_PREFIX = "kw_"
 DEVICE_TOKEN_PREFIX = "kwd_"  # noqa: S105 - only what tokens begin with
 NAME_MAX = 200
+
+
+def require_device_id(text: str) -> str:
+    """The id itself; what can be no device's id is not there (PostgreSQL would refuse some of it).
+
+    Raises:
+        Problem: 404 `not_found`.
+    """
+    if not DEVICE_ID.fullmatch(text):
+        raise Problem(404, "not_found", f"There is no device {text[:80]!r}.")
+    return text
 
 
 def new_id() -> uuid.UUID:

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from kilowatch.cli.bench import control, ingest, live, logins, peers, query
+from kilowatch.cli.bench import control, ingest, live, logins, peers, query, rules
 from kilowatch.cli.bench.instance import Instance, running_instance
 from kilowatch.cli.bench.load import Form
 from kilowatch.clock import SystemClock
@@ -116,6 +116,16 @@ def test_commands_are_delivered_in_their_order(instance: Instance, bars: Progres
     assert (result["lost"], result["out_of_order"], result["right"]) == (0, 0, True)
     assert 0 < result["ack_ms"]["p50"] <= result["to_device_ms"]["most"]
     assert control.rows_of({**result, "load_after": 0.0})
+
+
+def test_rules_are_at_work_while_they_are_measured(tmp_path: Path) -> None:
+    asked = ("--rules", "40", "--devices", "40", "--rate", "500", "--seconds", "3")
+    code, result = kw_bench("rules", *asked, folder=tmp_path)
+    assert code == 0, result
+    assert result["rules"] == 40
+    assert result["raised"] > 0
+    assert 0 < result["looking_s"] < 3
+    assert rules.rows_of(result)
 
 
 def test_a_run_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from typing import Any
 
+import pyotp
 import pytest
 
 from tests.cli.conftest import Instance, run_kw
@@ -71,6 +72,47 @@ def test_a_user_is_made_appointed_and_shut_out(running: Instance) -> None:
     assert all(one["disabled"] for one in facts(running, "user", "list", "--organisation", "works"))
     assert facts(running, "user", "disable", "ada@example.org", "--enable")["disabled"] is False
     log_in(running, "ada@example.org", made["password"])
+
+
+def test_a_lost_second_factor_is_taken_away(running: Instance) -> None:
+    made = facts(running, "user", "create", "ida@example.org")
+    password = made["password"]
+    token = log_in(running, "ida@example.org", password)
+    offered = ask(running, "auth/second-factor", {"password": password}, token)
+    code = pyotp.TOTP(offered["secret"]).now()
+    ask(running, "auth/second-factor/confirm", {"code": code}, token)
+    assert facts(running, "user", "second-factor", "ida@example.org")["second_factor"] is True
+    with pytest.raises(urllib.error.HTTPError) as asked:
+        log_in(running, "ida@example.org", password)
+    asked.value.close()
+    assert asked.value.code == 401
+    assert facts(running, "user", "second-factor", "ida@example.org", "--off")["second_factor"] is False
+    token = log_in(running, "ida@example.org", password)
+    lines = ask(running, "audit-log?action=second_factor", token=token)["items"]
+    told = [(line["actor"], line["action"]) for line in lines]
+    assert told == [
+        ("operator", "second_factor.switched_off"),
+        (f"user:{made['id']}", "second_factor.switched_on"),
+    ]
+    assert facts(running, "user", "second-factor", "ida@example.org", "--off")["second_factor"] is False
+    assert len(ask(running, "audit-log?action=second_factor", token=token)["items"]) == 2
+    assert "no user" in refusal(running, "user", "second-factor", "nobody@example.org", "--off")
+
+
+def test_who_is_demoted_takes_their_invitations_along(running: Instance) -> None:
+    facts(running, "org", "create", "quarry")
+    signed_in = {}
+    for name, role in (("gina", "admin"), ("hal", "operator")):
+        made = facts(
+            running, "user", "create", f"{name}@example.org", "--organisation", "quarry", "--role", role
+        )
+        signed_in[name] = log_in(running, f"{name}@example.org", made["password"])
+    places = ask(running, "organisations", token=signed_in["gina"])["items"]
+    path = f"organisations/{next(one['id'] for one in places if one['slug'] == 'quarry')}"
+    ask(running, f"{path}/members", {"email": "friend@example.org", "role": "viewer"}, signed_in["hal"])
+    assert len(ask(running, f"{path}/invitations", token=signed_in["gina"])["items"]) == 1
+    facts(running, "user", "role", "hal@example.org", "viewer", "--organisation", "quarry")
+    assert ask(running, f"{path}/invitations", token=signed_in["gina"])["items"] == []
 
 
 def test_a_password_comes_from_standard_input(running: Instance) -> None:

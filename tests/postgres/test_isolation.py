@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+import kilowatch.rules.store as rules
 import kilowatch.sites.store as sites
 import kilowatch.telemetry.store as telemetry
 from kilowatch.accounts.identity import Caller
@@ -44,6 +45,7 @@ from kilowatch.telemetry.metric import Metric
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 LATER = datetime(2100, 1, 1, tzinfo=UTC)
+RULE = {"name": "High", "metric": "power", "operator": ">", "threshold": 1.0}
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Owned:
     key_id: uuid.UUID
     key_no: int
     letter_id: uuid.UUID
+    rule_id: uuid.UUID
     user_id: uuid.UUID
     session_id: uuid.UUID
     token: str
@@ -76,6 +79,7 @@ async def owned(database: Database, organisation: Organisation, other_organisati
         await telemetry.device_sources(connection, [device.device_no])
         await device_tokens.make_device_token(connection, device.id)
         key, _ = await api_keys.create_api_key(connection, organisation.id, "K", ["admin", "ingest"])
+        rule = await rules.create_rule(connection, organisation.id, RULE | {"device_id": device.id})
         letter = NewDeadLetter(organisation.id, device.id, "http", "conflict", "", {}, NOW, f"{key.id}")
         await telemetry.keep_dead_letters(connection, [letter])
         (kept,) = (await telemetry.list_dead_letters(connection)).items
@@ -101,14 +105,14 @@ async def owned(database: Database, organisation: Organisation, other_organisati
             await connection.execute(text(insert), named)
     return Owned(
         other_organisation.id, new_id(), organisation, site.id, device.id, device.device_no, metric.metric_no,
-        key.id, key.key_no, kept.id, user_id, session_id, token, command.id,
+        key.id, key.key_no, kept.id, rule.id, user_id, session_id, token, command.id,
     )  # fmt: skip
 
 
 # Rows of tables in which other rooms than the stores below write.
 FURTHER = (
-    "INSERT INTO kilowatch.invitations (id, organisation_id, email, role, expires_at)"
-    " VALUES (:user, :owner, 'x@example.org', 'viewer', now())",
+    "INSERT INTO kilowatch.invitations (id, organisation_id, email, role, invited_by, expires_at)"
+    " VALUES (:user, :owner, 'x@example.org', 'viewer', :user, now())",
     "INSERT INTO kilowatch.site_assignments (organisation_id, user_id, site_id)"
     " VALUES (:owner, :user, :site)",
     "INSERT INTO kilowatch.device_assignments (organisation_id, user_id, device_no)"
@@ -166,9 +170,12 @@ ATTEMPTS: dict[str, Attempt] = {
     ),
     "assignments.withdraw_site": lambda c, o: assignments.withdraw_site(c, o.owner.id, o.user_id, o.site_id),
     "invitations.find_invitation": lambda c, _: invitations.find_invitation(c, email="x@example.org"),
-    "invitations.invite": lambda c, o: invitations.invite(c, o.owner.id, "me@example.org", "admin"),
+    "invitations.invite": lambda c, o: invitations.invite(
+        c, o.owner.id, "me@example.org", "admin", invited_by=o.myself
+    ),
     "invitations.list_invitations": lambda c, _: invitations.list_invitations(c),
     "invitations.list_own_invitations": lambda c, _: invitations.list_own_invitations(c),
+    "invitations.withdraw_beyond": lambda c, o: invitations.withdraw_beyond(c, o.user_id, None),
     "invitations.use_invitation": lambda c, o: invitations.use_invitation(c, o.user_id),
     "members.change_member": lambda c, o: members.change_member(c, o.owner.id, o.user_id, role="viewer"),
     "members.count_admin_places": lambda c, o: members.count_admin_places(c, o.user_id),
@@ -177,6 +184,7 @@ ATTEMPTS: dict[str, Attempt] = {
     "members.list_members": lambda c, _: members.list_members(c),
     "members.remove_member": lambda c, o: members.remove_member(c, o.owner.id, o.user_id),
     "organisations.delete_organisation": lambda c, o: organisations.delete_organisation(c, o.owner.id),
+    "organisations.is_there": lambda c, o: organisations.is_there(c, o.owner.id),
     "organisations.lock_organisation": lambda c, o: organisations.lock_organisation(c, o.owner.id),
     "organisations.update_organisation": lambda c, o: organisations.update_organisation(
         c, o.owner.id, {"name": "Mine"}
@@ -193,6 +201,8 @@ ATTEMPTS: dict[str, Attempt] = {
     "api_keys.find_key_owners": lambda c, o: api_keys.find_key_owners(c, [o.key_no]),
     "organisations.get_organisation": lambda c, o: organisations.get_organisation(c, o.owner.id),
     "users.get_user": lambda c, o: users.get_user(c, o.user_id),
+    "users.drop_code": lambda c, o: users.drop_code(c, o.user_id, "verify", "123456"),
+    "users.has_young_code": lambda c, o: users.has_young_code(c, o.user_id, "verify"),
     "users.drop_codes": lambda c, o: users.drop_codes(c, o.user_id),
     "users.verify_user": lambda c, o: users.verify_user(c, o.user_id),
     "users.has_code": lambda c, o: users.has_code(c, o.user_id, "verify"),
@@ -211,6 +221,17 @@ ATTEMPTS: dict[str, Attempt] = {
     "device_tokens.find_good_keys": lambda c, o: device_tokens.find_good_keys(c, [o.key_no]),
     "device_tokens.find_good_tokens": lambda c, o: device_tokens.find_good_tokens(c, [o.device]),
     "device_tokens.make_device_token": lambda c, o: device_tokens.make_device_token(c, o.device),
+    "rules.archive_rule": lambda c, o: rules.archive_rule(c, o.rule_id),
+    "rules.check_rule": lambda c, o: rules.check_rule(
+        c, o.owner.id, {**rules.DEFAULTS, **RULE, "site_id": o.site_id}
+    ),
+    "rules.create_rule": lambda c, o: rules.create_rule(c, o.owner.id, RULE),
+    "rules.get_rule": lambda c, o: rules.get_rule(c, o.rule_id),
+    "rules.list_rules": lambda c, _: rules.list_rules(c),
+    "rules.list_watched": lambda c, o: rules.list_watched(
+        c, o.owner.id, {**rules.DEFAULTS, "device_no": o.device_no}, 10
+    ),
+    "rules.update_rule": lambda c, o: rules.update_rule(c, o.rule_id, {"name": "Mine"}),
     "sites.create_device": lambda c, o: sites.create_device(c, o.me, "D1", o.site_id),
     "sites.create_organisation_with_home": lambda c, o: sites.create_organisation_with_home(
         c, o.owner.id, "mine", "Mine"
@@ -294,7 +315,7 @@ def store_functions(*rooms: ModuleType) -> set[str]:
 
 
 def test_every_store_function_has_its_attempt() -> None:
-    assert store_functions(*ROOMS, sites, telemetry) == set(ATTEMPTS) | LOOK_UPS
+    assert store_functions(*ROOMS, rules, sites, telemetry) == set(ATTEMPTS) | LOOK_UPS
 
 
 async def rows_of(worker: Database, owner: uuid.UUID) -> dict[str, list[str]]:
@@ -328,6 +349,6 @@ async def test_a_stranger_gets_and_changes_nothing(
     assert all(before[table.name] for table in metadata.sorted_tables), "the owner has one of everything"
     shown = await answer_to(database, ATTEMPTS[name], owned)
     ids = (owned.owner.id, owned.site_id, owned.key_id, owned.letter_id, owned.user_id, owned.command_id)
-    for secret in (*ids, owned.device, owned.session_id, "unexpected", "True"):
+    for secret in (*ids, owned.device, owned.rule_id, owned.session_id, "unexpected", "True"):
         assert str(secret) not in shown
     assert await rows_of(worker_database, owned.owner.id) == before

@@ -176,10 +176,10 @@ class House:
         return f"http://127.0.0.1:{self.port}"
 
     @contextlib.asynccontextmanager
-    async def listen(self, member: Member | None, **headers: str) -> AsyncIterator[Listener]:
+    async def listen(self, member: Member | None, query: str = "", **headers: str) -> AsyncIterator[Listener]:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         credentials = member.bearer() if member else {}
-        url = f"ws://127.0.0.1:{self.port}/api/v1/live"
+        url = f"ws://127.0.0.1:{self.port}/api/v1/live{query}"
         async with connect(url, additional_headers=credentials | named, compression=None) as socket_:
             yield Listener(socket_)
 

@@ -261,6 +261,10 @@ async def test_every_route_refuses_strangers_and_lesser_keys_in_one_shape(
                 assert (method, path, response.status_code) == (method, path, status)
                 assert is_problem(response)
                 assert response.headers["www-authenticate"] == "Bearer"
+                if body is not None:  # who is nobody learns nothing of how bodies must be
+                    typed = {"Content-Type": "application/json", **headers}
+                    broken = await http.request(method, url, content=b"{", headers=typed)
+                    assert (method, path, broken.status_code) == (method, path, status)
             asked += 1
             if path in FOR_EVERYBODY:
                 continue

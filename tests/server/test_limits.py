@@ -74,6 +74,42 @@ async def test_without_credentials_or_with_bad_ones_the_address_counts(
         assert set(await ask(http, PERSON + 2, path)) == {200}
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", "/api/v1/openapi.json", b"", 200),
+        ("GET", "/api/v1/no-such-thing", b"", 404),
+        ("PUT", "/api/v1/whoami", b"", 405),
+        ("POST", "/api/v1/sites", b"{", 401),
+        ("POST", "/api/v1/sites", b"{}", 401),
+    ],
+)
+@pytest.mark.parametrize(
+    "junk",
+    [{"Authorization": "Bearer kw_guessed"}, {"Authorization": "x"}, {"Cookie": "kilowatch_session=x"}],
+)
+async def test_junk_in_the_place_of_credentials_counts_always(
+    house: House, member: Member, method: str, path: str, body: bytes, status: int, junk: dict[str, str]
+) -> None:
+    headers = {"Content-Type": "application/json", "Origin": house.url, **junk}
+    async with httpx.AsyncClient(base_url=house.url, headers=headers) as http:
+        statuses = [(await http.request(method, path, content=body)).status_code for _ in range(PERSON + 1)]
+        last = await http.request(method, path, content=body)
+    assert statuses == [status] * PERSON + [429]
+    assert (last.status_code, last.json()["code"]) == (429, "too_many_requests")
+    assert 0 < int(last.headers["retry-after"]) <= 60
+    async with httpx.AsyncClient(base_url=house.url, headers=member.bearer()) as http:
+        assert (await http.get("/api/v1/whoami")).status_code == 200
+
+
+async def test_malformed_bodies_count_for_who_sends_them(house: House, member: Member) -> None:
+    headers = {"Content-Type": "application/json"}
+    async with httpx.AsyncClient(base_url=house.url, headers=headers | member.bearer("admin")) as http:
+        answers = [(await http.post("/api/v1/sites", content=b"{")) for _ in range(KEY + 1)]
+    assert [answer.status_code for answer in answers] == [400] * KEY + [429]
+    assert answers[0].headers["ratelimit-policy"] == f'"key";q={KEY};w=60'
+
+
 async def test_signing_in_counts_by_account_and_address(house: House, http: httpx.AsyncClient) -> None:
     async def log_in(email: str, address: str = "192.0.2.1") -> httpx.Response:
         headers = {"X-Forwarded-For": address}

@@ -11,6 +11,7 @@ import httpx
 import msgspec
 import pytest
 from sqlalchemy import text
+from websockets.exceptions import ConnectionClosed
 
 from kilowatch.accounts.rights import Role
 from kilowatch.accounts.store.members import add_member
@@ -170,6 +171,63 @@ async def test_a_customer_hears_of_what_is_assigned_to_them(
     assert {message["data"].get("device", message["data"].get("of")) for message in told} == {"D2"}
     assert [message["type"] for message in told].count("alert") == 2
     assert {message["type"] for message in told} == {"reading", "alert"}
+
+
+async def status_of(house: House, headers: dict[str, str], path: str, query: dict[str, str]) -> int:
+    """What the answer to a request begins with, since a stream does not end."""
+    async with (
+        httpx.AsyncClient(base_url=house.url, timeout=30) as http,
+        http.stream("GET", path, params={"topics": "*", **query}, headers=headers) as answer,
+    ):
+        return answer.status_code
+
+
+async def refusal_of(house: House, headers: dict[str, str], organisation: str) -> int | None:
+    """The code that a WebSocket is closed with; None when it is served."""
+    async with house.listen(None, f"?organisation={organisation}", **headers) as listener:
+        try:
+            await listener.subscribe("*")
+            await listener.say(type="ping")
+            await listener.hear_until("pong")
+        except ConnectionClosed as closed:
+            return None if closed.rcvd is None else closed.rcvd.code
+        return None
+
+
+@pytest.mark.parametrize("name", ["slug", "id"])
+async def test_a_browser_names_the_organisation_in_the_address(
+    house: House, member: Member, stranger: Member, database: Database, tmp_path: Path, name: str
+) -> None:
+    """A page cannot send `X-Organisation` with a WebSocket or an EventSource."""
+    person, _ = await join(house, tmp_path / "mail", database, member, "viewer")
+    theirs = str(getattr(member.organisation, name))
+    elsewhere = str(getattr(stranger.organisation, name))
+    async with house.listen(None, f"?organisation={theirs}", **person.bearer()) as listener:
+        await listener.subscribe("devices.D1")
+        await until(lambda: any(len(client.topics) for client in house.application.hub._clients))
+        await house.publish(member, "D1", TS, power=7.0)
+        (reading,) = await listener.hear_messages(1)
+    assert reading["data"]["metrics"] == {"power": 7.0}
+    for refused in (elsewhere, "", "no-such-place"):
+        assert await refusal_of(house, person.bearer(), refused) == 4403
+        asked = {"organisation": refused}
+        assert await status_of(house, person.bearer(), "/api/v1/stream", asked) == 403
+    asked = {"organisation": theirs}
+    assert await status_of(house, person.bearer(), "/api/v1/stream", asked) == 200
+    override = person.bearer() | {"X-Organisation": theirs}
+    assert await status_of(house, override, "/api/v1/stream", {"organisation": elsewhere}) == 403
+
+
+async def test_no_other_request_takes_the_organisation_from_the_address(
+    house: House, member: Member, database: Database, tmp_path: Path
+) -> None:
+    person, there = await join(house, tmp_path / "mail", database, member, "viewer")
+    asked = {"organisation": member.organisation.slug}
+    async with httpx.AsyncClient(base_url=house.url) as http:
+        own = await http.get("/api/v1/whoami", params=asked, headers=person.bearer())
+        named = await http.get("/api/v1/whoami", headers=there)
+    assert own.json()["organisation"] != member.organisation.slug
+    assert named.json()["organisation"] == member.organisation.slug
 
 
 async def me_of(house: House, headers: dict[str, str]) -> dict[str, Any]:

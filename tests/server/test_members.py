@@ -34,10 +34,11 @@ def tokens(parts: Parts) -> None:
 
 @dataclass
 class Model:
-    """Who is what, and who is invited to be what."""
+    """Who is what, and who is invited to be what, by whom."""
 
     roles: dict[int, Role] = field(default_factory=lambda: {0: "admin"})
     invited: dict[int, Role] = field(default_factory=dict)
+    makers: dict[int, int] = field(default_factory=dict)
 
     def expect(self, deed: Deed) -> int:
         """The status that a deed gets; it is done to the model when that is a success."""
@@ -53,7 +54,7 @@ class Model:
             return 409
         if whom in self.invited and not may_appoint(self.roles[by], self.invited[whom]):
             return 403
-        self.invited[whom] = role
+        self.invited[whom], self.makers[whom] = role, by
         return 201
 
     def _accept(self, by: int, _: int, __: Role) -> int:
@@ -74,13 +75,22 @@ class Model:
         if role != self.roles[whom] and refusal:
             return refusal
         self.roles[whom] = role
+        self._withdraw(whom)
         return 200
 
     def _remove(self, by: int, whom: int, _: Role) -> int:
         refusal = self._refusal(by, whom, leaving=by == whom)
         if refusal == 0:
             del self.roles[whom]
+            self._withdraw(whom)
         return refusal or 204
+
+    def _withdraw(self, maker: int) -> None:
+        """What somebody may not offer any more is there no more."""
+        own = self.roles.get(maker)
+        for whom, role in list(self.invited.items()):
+            if self.makers[whom] == maker and (own is None or not may_appoint(own, role)):
+                del self.invited[whom]
 
     def _refusal(self, by: int, whom: int, leaving: bool = False) -> int:
         if by not in self.roles:

@@ -2,15 +2,21 @@
 
 import asyncio
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import text
 
-from kilowatch.accounts.mail import read_letters
+from kilowatch.accounts.mail import Mail, read_letters
+from kilowatch.errors import EngineUnavailable
 from kilowatch.ids import new_id
-from tests.server.conftest import House, until
+from kilowatch.postgres.engine import Database
+from kilowatch.server.app import Parts
+from kilowatch.stream.client import Client
+from tests.server.conftest import House, open_house, until
 
 PASSWORD, OTHER = "correct horse battery", "another good pass phrase"
 
@@ -161,14 +167,105 @@ async def test_signing_up_again_with_the_same_password_is_no_contest(
     assert (await somebody.post("login", email=somebody.email, password=PASSWORD)).status_code == 200
 
 
-async def test_a_code_is_lost_after_some_wrong_ones(somebody: Somebody, letters: Path) -> None:
+async def test_a_code_is_lost_after_some_wrong_ones(
+    somebody: Somebody, letters: Path, worker_database: Database
+) -> None:
     await somebody.post("signup", email=somebody.email, password=PASSWORD, name="Ada")
     code = code_in(letters)
     wrong = f"{(int(code) + 1) % 1_000_000:06d}"
     for _ in range(5):
         assert (await somebody.post("verify", email=somebody.email, code=wrong)).status_code == 401
     assert (await somebody.post("verify", email=somebody.email, code=code)).status_code == 401
+    await age_codes(worker_database)
     await somebody.sign_up()
+
+
+async def test_asking_again_at_once_sends_nothing_and_the_code_stays_good(somebody: Somebody) -> None:
+    """Whoever asks for somebody else must not make worthless what is on its way to them."""
+    told: dict[str, Any] = {"email": somebody.email, "password": PASSWORD, "name": "Ada"}
+    answers = [await somebody.post("signup", **told) for _ in range(3)]
+    assert {(one.status_code, one.text) for one in answers} == {(202, answers[0].text)}
+    assert letters_to(somebody) == 1
+    code = code_in(somebody.letters)
+    assert (await somebody.post("verify", email=somebody.email, code=code)).status_code == 200
+    code = await somebody.forget()
+    for _ in range(3):
+        assert (await somebody.post("forgot-password", email=somebody.email)).status_code == 202
+    notices = [await somebody.post("signup", **told) for _ in range(3)]
+    assert {(one.status_code, one.text) for one in notices} == {(202, answers[0].text)}
+    reset = await somebody.post("reset-password", email=somebody.email, code=code, password=OTHER)
+    assert reset.status_code == 204
+    assert letters_to(somebody) == 3  # one of each kind
+
+
+async def test_nobodys_mailbox_is_flooded(somebody: Somebody, worker_database: Database) -> None:
+    told: dict[str, Any] = {"email": somebody.email, "password": PASSWORD, "name": "Ada"}
+    for _ in range(8):
+        assert (await somebody.post("signup", **told)).status_code == 202
+        await age_codes(worker_database)
+    assert letters_to(somebody) == 5
+    code = code_in(somebody.letters)
+    assert (await somebody.post("verify", email=somebody.email, code=code)).status_code == 200
+    for wanted in (6, 7, 8, 9, 10, 10, 10):
+        assert (await somebody.post("forgot-password", email=somebody.email)).status_code == 202
+        await until(lambda wanted=wanted: letters_to(somebody) == wanted)
+        await age_codes(worker_database)
+    code = code_in(somebody.letters)
+    reset = await somebody.post("reset-password", email=somebody.email, code=code, password=OTHER)
+    assert reset.status_code == 204
+    assert letters_to(somebody) == 10
+
+
+async def test_a_code_that_could_not_be_sent_is_asked_for_again_at_once(
+    parts: Parts, stream: Client, letters: Path
+) -> None:
+    parts.mail = flaky = FlakyMail(parts.mail, working=False)
+    async with open_house(parts, stream) as house, httpx.AsyncClient(base_url=house.url) as http:
+        somebody = Somebody(http, letters)
+        told: dict[str, Any] = {"email": somebody.email, "password": PASSWORD, "name": "Ada"}
+        for _ in range(7):
+            unsent = await somebody.post("signup", **told)
+            assert (unsent.status_code, unsent.json()["code"]) == (503, "mail_unsent")
+        assert "sign up again" in unsent.json()["detail"]
+        assert "nothing was changed" not in unsent.json()["detail"]
+        assert int(unsent.headers["Retry-After"]) > 0
+        flaky.working = True
+        await somebody.sign_up()
+        flaky.working = False
+        for _ in range(7):
+            assert (await somebody.post("forgot-password", email=somebody.email)).status_code == 202
+            known = await somebody.post("signup", **told)
+            assert {**known.json(), "instance": ""} == {**unsent.json(), "instance": ""}
+        await until(lambda: flaky.refused == 7 + 7 + 7)
+        flaky.working = True
+        await somebody.forget()
+
+
+def letters_to(somebody: Somebody) -> int:
+    return sum(letter["To"] == somebody.email for letter in read_letters(somebody.letters))
+
+
+async def age_codes(everybody: Database) -> None:
+    """Makes all codes a minute older."""
+    older = "UPDATE kilowatch.user_codes SET expires_at = expires_at - interval '61 s'"
+    async with everybody.unscoped() as connection:
+        await connection.execute(text(older))
+
+
+@dataclass
+class FlakyMail:
+    """A way for letters that is shut at times."""
+
+    way: Mail | None
+    working: bool
+    refused: int = 0
+
+    async def send(self, to: str, subject: str, text: str) -> None:
+        """Sends the letter, or refuses."""
+        if not self.working or self.way is None:
+            self.refused += 1
+            raise EngineUnavailable("no letters now")
+        await self.way.send(to, subject, text)
 
 
 async def test_a_refresh_token_works_once_and_a_second_time_ends_the_session(somebody: Somebody) -> None:

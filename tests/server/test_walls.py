@@ -21,6 +21,7 @@ from tests.server.persons import make_staff
 HEARD_ELSEWHERE = {"stream"}
 """Streams do not end by themselves; tests/server/test_live.py listens to them."""
 STARTS, ENDS = "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"
+RULE = {"name": "High", "metric": "power", "operator": ">", "threshold": 1.0}
 ORGANISATION = "/api/v1/organisations/{organisation_id}"
 
 
@@ -32,6 +33,7 @@ class Belongings:
     device_id: str
     key_id: str
     letter_id: str
+    rule_id: str
     metric: str
     word: str
     organisation_id: str
@@ -47,6 +49,7 @@ class Belongings:
             "device": self.device_id,
             "key_id": self.key_id,
             "letter_id": self.letter_id,
+            "rule_id": self.rule_id,
             "organisation_id": self.organisation_id,
             "user_id": self.user_id,
             "invitation_id": self.invitation_id,
@@ -60,7 +63,7 @@ class Belongings:
     def ids(self) -> tuple[str, ...]:
         """What appears in no answer to a stranger."""
         own = (self.organisation_id, self.user_id, self.invitation_id, self.command_id)
-        return (self.site_id, self.device_id, self.key_id, self.letter_id, *own)
+        return (self.site_id, self.device_id, self.key_id, self.letter_id, self.rule_id, *own)
 
     def bodies(self) -> dict[tuple[str, str], Any]:
         """What a stranger sends to reach the owner's things, by method and path."""
@@ -99,6 +102,14 @@ class Belongings:
             ("PATCH", f"{ORGANISATION}/members/{{user_id}}"): {"role": "customer"},
             ("POST", "/api/v1/meters/{device_id}/assign"): {"user_id": self.user_id},
             ("POST", "/api/v1/sites/{site_id}/assign"): {"user_id": self.user_id},
+            ("POST", "/api/v1/rules"): RULE | {"site_id": self.site_id},
+            ("PATCH", "/api/v1/rules/{rule_id}"): {"name": "taken over"},
+            ("POST", "/api/v1/rules/backtest"): {
+                "rule": RULE | {"device_id": self.device_id},
+                "start": STARTS,
+                "end": ENDS,
+            },
+            ("POST", "/api/v1/rules/{rule_id}/backtest"): {"start": STARTS, "end": ENDS},
             ("POST", "/api/v1/sites/demo"): {"time_zone": "UTC"},
             ("POST", "/api/v1/sites"): {"kind": "home", "name": "Mine"},
             ("PATCH", "/api/v1/sites/{site_id}"): {"name": "taken over"},
@@ -118,6 +129,9 @@ async def owned(house: House, member: Member, database: Database) -> Belongings:
         await http.put(f"/api/v1/metrics/{metric}", json={"unit": "W", "kind": "gauge"})
         told = {"name": "show", "arguments": {"text": word}}
         command = (await http.post(f"/api/v1/devices/{device['id']}/commands", json=told)).json()["id"]
+        rule = (
+            await http.post("/api/v1/rules", json=RULE | {"name": word, "device_id": device["id"]})
+        ).json()
         letter = NewDeadLetter(
             member.organisation.id, device["id"], "http", "conflict", word, {"note": word}, datetime.now(UTC)
         )
@@ -128,11 +142,23 @@ async def owned(house: House, member: Member, database: Database) -> Belongings:
     staff = await make_staff(database, place)
     customer = staff["customer"].user_id
     async with database.scope(place) as connection:
-        invited = await invite(connection, place, f"{word}@example.org", "viewer")
+        invited = await invite(
+            connection, place, f"{word}@example.org", "viewer", invited_by=staff["admin"].user_id
+        )
         await assign_device(connection, place, customer, device["id"])
         await assign_site(connection, place, customer, uuid.UUID(site))
     return Belongings(
-        site, device["id"], key, kept["id"], metric, word, str(place), str(customer), str(invited.id), command
+        site,
+        device["id"],
+        key,
+        kept["id"],
+        rule["id"],
+        metric,
+        word,
+        str(place),
+        str(customer),
+        str(invited.id),
+        command,
     )
 
 
@@ -161,7 +187,8 @@ async def everything(house: House, member: Member) -> dict[str, Any]:
     """All that the owner sees."""
     own = f"organisations/{member.organisation.id}"
     paths = (
-        *("api-keys", "commands", "devices", "sites", "metrics", "dead-letters", "readings/latest", "whoami"),
+        *("api-keys", "commands", "devices", "sites", "metrics", "dead-letters", "rules", "readings/latest"),
+        "whoami",
         *(own, f"{own}/members", f"{own}/invitations", "audit-log"),
     )
     async with httpx.AsyncClient(base_url=house.url, headers=member.bearer("admin")) as http:
@@ -210,6 +237,7 @@ async def test_a_path_with_the_owners_things_answers_as_if_they_were_not(
         "site_id": str(uuid.uuid4()),
         "key_id": str(uuid.uuid4()),
         "letter_id": str(uuid.uuid4()),
+        "rule_id": str(uuid.uuid4()),
         "organisation_id": str(uuid.uuid4()),
         "user_id": str(uuid.uuid4()),
         "invitation_id": str(uuid.uuid4()),

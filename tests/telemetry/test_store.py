@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from kilowatch.accounts.store.api_keys import create_api_key
-from kilowatch.accounts.store.organisations import Organisation
+from kilowatch.accounts.store.organisations import Organisation, delete_organisation
 from kilowatch.errors import Problem
 from kilowatch.ids import new_id
 from kilowatch.postgres.engine import Connection, Database
@@ -33,6 +33,21 @@ async def send(connection: Connection, organisation: Organisation, device_no: in
     known = await store.ensure_metrics(connection, organisation.id, metrics)
     numbers = [known[name].metric_no for name in metrics]
     await store.ensure_series(connection, [device_no] * len(numbers), numbers)
+
+
+async def test_no_metric_is_made_for_an_organisation_that_is_being_deleted(
+    database: Database, organisation: Organisation
+) -> None:
+    async with database.scope(organisation.id) as connection:
+        await delete_organisation(connection, organisation.id)
+        late = asyncio.create_task(define(database, organisation))
+        await asyncio.wait([late], timeout=0.3)
+    assert await late == {}
+
+
+async def define(database: Database, organisation: Organisation) -> dict[str, StoredMetric]:
+    async with database.scope(organisation.id) as connection:
+        return await store.ensure_metrics(connection, organisation.id, ["power"])
 
 
 async def test_known_names_mean_what_the_catalogue_says(

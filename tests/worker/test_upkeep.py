@@ -3,11 +3,15 @@
 import asyncio
 
 import pytest
+from sqlalchemy import text
 
-from kilowatch.clock import MICROSECONDS
+from kilowatch.clock import MICROSECONDS, to_datetime
 from kilowatch.errors import EngineUnavailable
+from kilowatch.ids import hash_secret, new_id
 from kilowatch.lake.reading import LakeReader
+from kilowatch.postgres.engine import Connection
 from kilowatch.postgres.lease import UPKEEP, Leases
+from kilowatch.worker.store import forget_what_is_over
 from kilowatch.worker.upkeep import DAY_US, Upkeep, run_jobs
 from tests.worker.house import BASE_US, House, until
 
@@ -89,3 +93,75 @@ async def test_a_reader_outlives_postgres(house: House) -> None:
 
     await until(answers, "a reader that reads again", 20)
     reader.close()
+
+
+SOMEBODY = "INSERT INTO kilowatch.users (id, email, name, password_hash) VALUES (:user, :email, 'Ada', '!')"
+CODE = (
+    "INSERT INTO kilowatch.user_codes (user_id, purpose, code_hash, expires_at)"
+    " VALUES (:user, 'reset', :hash, :ends)"
+)
+SESSION = (
+    "INSERT INTO kilowatch.sessions (id, user_id, expires_at, ended_at) VALUES (:id, :user, :ends, :ended)"
+)
+TOKEN = "INSERT INTO kilowatch.refresh_tokens (token_hash, user_id, session_id) VALUES (:hash, :user, :id)"
+INVITATION = (
+    "INSERT INTO kilowatch.invitations (id, organisation_id, email, role, invited_by, expires_at)"
+    " VALUES (:id, :place, :email, 'viewer', :user, :ends)"
+)
+
+
+async def add_person(connection: Connection, house: House, days: float, ended_days: float | None) -> str:
+    """Somebody whose session, code and invitation run out so many days from now; the session was ended so
+    many days from now."""
+    now_us = house.clock.now_us()
+    user, session = new_id(), new_id()
+    told = {
+        "user": user,
+        "id": session,
+        "email": f"{user}@example.org",
+        "hash": hash_secret(str(user)),
+        "place": house.organisation.id,
+        "ends": to_datetime(now_us + round(days * DAY_US)),
+        "ended": None if ended_days is None else to_datetime(now_us + round(ended_days * DAY_US)),
+    }
+    for statement in (SOMEBODY, CODE, SESSION, TOKEN, INVITATION):
+        await connection.execute(text(statement), told)
+    return str(user)
+
+
+async def who_has(jobs: Upkeep, table: str, column: str = "user_id") -> set[str]:
+    async with jobs.database.unscoped() as connection:
+        found = await connection.execute(text(f"SELECT {column}::text FROM kilowatch.{table}"))  # noqa: S608
+        return set(found.scalars())
+
+
+async def test_what_is_over_is_forgotten_and_nothing_else(house: House, jobs: Upkeep) -> None:
+    async with jobs.database.unscoped() as connection:
+        open_ = await add_person(connection, house, 1, None)
+        lately = await add_person(connection, house, -0.9, None)
+        over = await add_person(connection, house, -1.1, None)
+        ended = await add_person(connection, house, 1, -29.9)
+        long_ended = await add_person(connection, house, 1, -30.1)
+        long_over = await add_person(connection, house, -30.1, None)
+    await jobs.forget()
+    kept = {open_, lately, over, ended}
+    assert await who_has(jobs, "sessions") == kept
+    assert await who_has(jobs, "refresh_tokens") == kept
+    offers = {open_, lately, ended, long_ended}
+    assert await who_has(jobs, "user_codes") == offers
+    assert await who_has(jobs, "invitations", "invited_by") == offers
+    assert await who_has(jobs, "users", "id") == kept | {long_ended, long_over}
+
+
+async def test_much_is_forgotten_in_portions(house: House, jobs: Upkeep) -> None:
+    async with jobs.database.unscoped() as connection:
+        for _ in range(5):
+            await add_person(connection, house, -40, None)
+    assert await forget_what_is_over(jobs.database, house.clock.now_us(), portion=2) == 15
+    assert await who_has(jobs, "sessions") == set()
+    assert await forget_what_is_over(jobs.database, house.clock.now_us()) == 0
+
+
+async def test_the_schedule_forgets_once_a_day(jobs: Upkeep) -> None:
+    crons = {one.task.name: one.cron for one in jobs.app().periodic_registry.periodic_tasks.values()}
+    assert crons["forget"] == "43 3 * * *"

@@ -13,7 +13,7 @@ from kilowatch.accounts.rights import Verb
 from kilowatch.postgres.engine import Database
 from kilowatch.wire.live import LiveEvent
 
-Rows = Literal["organisations", "keys", "sites", "devices", "metrics"]
+Rows = Literal["organisations", "keys", "sites", "devices", "metrics", "rules"]
 """`keys` is who may come in: keys, members, sessions."""
 
 

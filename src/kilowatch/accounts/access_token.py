@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import jwt
 from jwt.types import Options
 
-from kilowatch.accounts.secret_file import keep_secret
 from kilowatch.clock import MICROSECONDS, Clock
+from kilowatch.secret_file import keep_secret
 from kilowatch.settings import Settings
 
 LIFE_S = 15 * 60

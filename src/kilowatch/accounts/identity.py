@@ -107,7 +107,7 @@ class Authenticator:
         """
         secret = _secret_of(authorization)
         bearer = self._tokens.read(secret) if self._tokens and secret.startswith(BEGINNING) else None
-        place = hash_secret(secret) if bearer is None else hash_secret(f"{secret} {organisation or ''}")
+        place = hash_secret(secret) if bearer is None else hash_secret(f"{secret} {organisation!r}")
         now_us = self._clock.now_us()
         known = self._known.get(place)
         if known is None or not 0 <= now_us - known.read_us < self._ttl_us:

@@ -1,5 +1,33 @@
 """What letters to people say."""
 
+import uuid
+from dataclasses import dataclass
+
+from kilowatch.accounts.store.users import Purpose
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A letter to a user; purpose, code: of the code in it, if there is one."""
+
+    user_id: uuid.UUID
+    to: str
+    subject: str
+    text: str
+    purpose: Purpose | None = None
+    code: str = ""
+
+
+def write_code(words: str, purpose: Purpose, code: str, *, user_id: uuid.UUID, to: str, name: str) -> Letter:
+    """A letter with a code."""
+    return Letter(user_id, to, f"Your code: {code}", words.format(name=name, code=code), purpose, code)
+
+
+def write_notice(user_id: uuid.UUID, to: str, name: str) -> Letter:
+    """A letter to whoever has an account already."""
+    return Letter(user_id, to, "You have an account", ALREADY.format(name=name))
+
+
 VERIFY = """Hello {name},
 
 your code is {code}. It is good for 15 minutes.

@@ -16,10 +16,18 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
-from kilowatch.errors import EngineUnavailable
+from kilowatch.errors import EngineUnavailable, Problem
 from kilowatch.settings import Settings
 
 TIMEOUT_S = 10.0
+
+
+RETRY_AFTER_S = 10
+
+
+def mail_unsent(stands: str) -> Problem:
+    """What is told when all was done but a letter could not be sent: what stands, and what to do."""
+    return Problem(503, "mail_unsent", f"No mail can be sent now. {stands}", retry_after_s=RETRY_AFTER_S)
 
 
 class Mail(Protocol):

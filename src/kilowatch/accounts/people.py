@@ -1,7 +1,8 @@
 """People: signing up, in and out, and what concerns their own account.
 
 Keeps true: no answer tells whether an address is known to whoever does not read its mail; a refresh token
-works once, and one that comes a second time ends its session, since one of the two holders stole it.
+works once, and one that comes a second time ends its session, since one of the two holders stole it. A code
+that is mailed is good for at least a minute, however often another one is asked for.
 """
 
 import asyncio
@@ -17,8 +18,10 @@ import structlog
 from kilowatch.accounts import letters
 from kilowatch.accounts.access_token import LIFE_S, AccessTokens
 from kilowatch.accounts.gate import Gate
-from kilowatch.accounts.mail import Mail
+from kilowatch.accounts.letters import Letter
+from kilowatch.accounts.mail import Mail, mail_unsent
 from kilowatch.accounts.password import hash_password, is_password, password_faults
+from kilowatch.accounts.postage import NOTICE, Postage
 from kilowatch.accounts.second_factor import Offered
 from kilowatch.accounts.store import audit, members, second_factors, sessions, users
 from kilowatch.clock import Clock, to_datetime
@@ -31,6 +34,8 @@ log = structlog.get_logger()
 
 EMAIL = re.compile(r"[^\s@<>\"(),:;\\\[\]]{1,64}@[^\s@<>\"(),:;\\\[\]]{1,189}")
 REFRESH_PREFIX = "kwr_"
+SIGNED_UP = "The sign-up stands, but nothing is on its way to its address: sign up again in a moment."
+"""Said for every address, so it tells nothing of any."""
 NO_PASSWORD = "!"  # noqa: S105 - stands where a hash would, and no password has it
 OpenHousehold = Callable[[Connection, uuid.UUID, str, str], Awaitable[object]]
 """Makes an organisation (id, slug, name) with its default home."""
@@ -56,6 +61,7 @@ class People:
     session_days: int
     open_household: OpenHousehold
     gate: Gate
+    postage: Postage
     _sending: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def sign_up(self, email: str, password: str, name: str) -> None:
@@ -63,8 +69,7 @@ class People:
         address that is known, its owner is told instead; the answer is the same.
 
         Raises:
-            Problem: 422 with all that is wrong.
-            EngineUnavailable: if the mail cannot be sent.
+            Problem: 422 with all that is wrong; 503 `mail_unsent`.
         """
         email = email.strip().lower()
         faults = email_faults(email) + name_faults(name) + password_faults(password, email, name)
@@ -75,22 +80,26 @@ class People:
             known = await users.find_user(connection, email)
         # Compared for everybody, so that it takes as long.
         same = await is_password(password, None if known is None else known.password_hash)
-        code = new_code()
-        user_id = new_id() if known is None else known.id
-        if known is None and not await self._make(user_id, email, name, password_hash, code):
-            await self.sign_up(email, password, name)  # somebody else was first, a moment ago
-            return
-        words = letters.VERIFY
-        if known is not None:
-            if same:
-                password_hash = known.password_hash
-            words = await self._sign_up_again(known, name, password_hash, code)
-        if words == letters.ALREADY:
-            await self.mail.send(email, "You have an account", words.format(name=known.name if known else ""))
+        if known is None:
+            user_id, code = new_id(), self._take_code("verify", email)
+            if not await self._make(user_id, email, name, password_hash, code):
+                if code is not None:
+                    self.postage.give_back("verify", email)
+                await self.sign_up(email, password, name)  # somebody else was first, a moment ago
+                return
+            letter = _verify(letters.VERIFY, code, user_id, email, name)
         else:
-            await self.mail.send(email, f"Your code: {code}", words.format(name=name, code=code))
+            newest = known.password_hash if same else password_hash
+            letter = await self._sign_up_again(known, name, newest)
+        if letter is None:
+            return
+        try:
+            await self._send(letter)
+        except EngineUnavailable as error:
+            log.warning("mail.unsent", reason=str(error))
+            raise mail_unsent(SIGNED_UP) from error
 
-    async def _sign_up_again(self, known: users.User, name: str, password_hash: str, code: str) -> str:
+    async def _sign_up_again(self, known: users.User, name: str, password_hash: str) -> Letter | None:
         """Takes a further sign-up for an address that nobody has shown to be theirs; what to write to it. The
         newest password counts, unless an earlier sign-up with another one still waits for its code: then
         nobody can tell whose password the reader of the mail would confirm, and none of them counts. Once the
@@ -99,25 +108,61 @@ class People:
             await users.lock_user(connection, known.id)
             user = await users.get_user(connection, known.id)
             if user is None or user.verified_at is not None:
-                return letters.ALREADY
+                free = self.postage.take(NOTICE, known.email)
+                return letters.write_notice(known.id, known.email, known.name) if free else None
             same = password_hash == user.password_hash
             contested = not same and await users.has_code(connection, known.id, "verify")
             kept = NO_PASSWORD if contested else password_hash
             await users.change_user(connection, known.id, name=name, password_hash=kept)
-            await users.set_code(connection, known.id, "verify", code)
-        return letters.CONTESTED if contested else letters.VERIFY
+            code = await self._replace_code(connection, user, "verify")
+        words = letters.CONTESTED if contested else letters.VERIFY
+        return _verify(words, code, known.id, known.email, name)
 
-    async def _make(self, user_id: uuid.UUID, email: str, name: str, password_hash: str, code: str) -> bool:
+    async def _make(
+        self, user_id: uuid.UUID, email: str, name: str, password_hash: str, code: str | None
+    ) -> bool:
         organisation_id = new_id()
         async with self.database.person(user_id, organisation_id) as connection:
             if not await users.create_user(connection, user_id, email, name, password_hash):
                 return False
-            await users.set_code(connection, user_id, "verify", code)
+            if code is not None:
+                await users.set_code(connection, user_id, "verify", code)
             slug = f"home-{organisation_id.hex[:12]}"
             await self.open_household(connection, organisation_id, slug, name)
             await members.add_member(connection, organisation_id, user_id, "admin", is_personal=True)
             await self.gate.write(connection, user_id, "account.signed_up")
         return True
+
+    def _take_code(self, purpose: users.Purpose, email: str) -> str | None:
+        """A new code, if one more letter with one may go to the address."""
+        return new_code() if self.postage.take(purpose, email) else None
+
+    async def _replace_code(
+        self, connection: Connection, user: users.User, purpose: users.Purpose
+    ) -> str | None:
+        """The code that counts from now on, of a user whom the transaction holds; None where the one before
+        goes on, since it is young, or since no further letter goes to the address now."""
+        if await users.has_young_code(connection, user.id, purpose):
+            return None
+        code = self._take_code(purpose, user.email)
+        if code is not None:
+            await users.set_code(connection, user.id, purpose, code)
+        return code
+
+    async def _send(self, letter: Letter) -> None:
+        """Sends a letter; where that fails its code is taken back, so that the next one is sent at once.
+
+        Raises:
+            EngineUnavailable: if it cannot be sent.
+        """
+        try:
+            await self.mail.send(letter.to, letter.subject, letter.text)
+        except EngineUnavailable:
+            self.postage.give_back(letter.purpose or NOTICE, letter.to)
+            if letter.purpose is not None:
+                async with self.database.person(letter.user_id) as connection:
+                    await users.drop_code(connection, letter.user_id, letter.purpose, letter.code)
+            raise
 
     async def verify(self, email: str, code: str) -> Tokens:
         """Signs somebody in who has read the code.
@@ -193,21 +238,26 @@ class People:
         sending.add_done_callback(self._sending.discard)
 
     async def _send_reset_code(self, user: users.User) -> None:
-        code = new_code()
         try:
-            await self._write_reset_code(user, code)
-            await self.mail.send(
-                user.email, f"Your code: {code}", letters.RESET.format(name=user.name, code=code)
-            )
+            code = await self._write_reset_code(user)
+            if code is not None:
+                await self._send(
+                    letters.write_code(
+                        letters.RESET, "reset", code, user_id=user.id, to=user.email, name=user.name
+                    )
+                )
         except EngineUnavailable as error:
             log.warning("mail.reset_code_unsent", reason=str(error))
 
-    async def _write_reset_code(self, user: users.User, code: str) -> None:
+    async def _write_reset_code(self, user: users.User) -> str | None:
         async with self.database.person(user.id) as connection:
-            await users.set_code(connection, user.id, "reset", code)
-            await audit.record(
-                connection, "password.forgotten", actor="nobody", user_id=user.id, subject=user.id
-            )
+            await users.lock_user(connection, user.id)
+            code = await self._replace_code(connection, user, "reset")
+            if code is not None:
+                await audit.record(
+                    connection, "password.forgotten", actor="nobody", user_id=user.id, subject=user.id
+                )
+        return code
 
     async def reset_password(self, email: str, code: str, password: str) -> None:
         """Sets a new password and ends all sessions. A second factor stays on.
@@ -309,6 +359,13 @@ class People:
             await sessions.start_session(connection, user_id, session_id, self.session_days, refresh_token)
             await self.gate.welcome(connection, user, way)
         return Tokens(self.tokens.make(user_id, session_id), refresh_token)
+
+
+def _verify(words: str, code: str | None, user_id: uuid.UUID, to: str, name: str) -> Letter | None:
+    """The letter with a code, if there is one."""
+    if code is None:
+        return None
+    return letters.write_code(words, "verify", code, user_id=user_id, to=to, name=name)
 
 
 def new_code() -> str:

@@ -68,6 +68,10 @@ RIGHTS = {
         Right("live", "read", _ALL, "read"),
         Right("metrics", "read", _ALL, "read"),
         Right("metrics", "change", _ADMIN, "admin"),
+        Right("rules", "read", _HOUSE, "read"),
+        Right("rules", "create", _STAFF, "admin"),
+        Right("rules", "change", _STAFF, "admin"),
+        Right("rules", "delete", _STAFF, "admin"),
         Right("dead_letters", "read", _HOUSE, "read"),
         Right("dead_letters", "delete", _STAFF, "admin"),
     )

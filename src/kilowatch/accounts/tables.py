@@ -138,7 +138,7 @@ invitations = Table(
     Column("email", Text, nullable=False),
     Column("role", Text, nullable=False),
     Column("region", Text),
-    Column("invited_by", Uuid, ForeignKey("users.id", ondelete="SET NULL")),
+    Column("invited_by", Uuid, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("expires_at", DateTime(timezone=True), nullable=False),
     UniqueConstraint("organisation_id", "email"),

@@ -57,6 +57,11 @@ class Window:
         while len(self._times) > self._size:
             self._times.popitem(last=False)
 
+    def give_back(self, key: Hashable) -> None:
+        """Frees the place that a key took last."""
+        if times := self._times.get(key):
+            times.pop()
+
     def forget(self, key: Hashable) -> None:
         """Frees all places of a key."""
         self._times.pop(key, None)

@@ -8,14 +8,14 @@ from typing import Any
 from kilowatch.accounts.password import hash_password, password_faults
 from kilowatch.accounts.people import email_faults
 from kilowatch.accounts.rights import Role
-from kilowatch.accounts.store import audit, members, users
+from kilowatch.accounts.store import audit, invitations, members, second_factors, users
 from kilowatch.accounts.store.organisations import Organisation
 from kilowatch.cli.instance import Addresses
 from kilowatch.cli.registry import ACTOR, announce, opened, organisation_of, run_with
 from kilowatch.clock import SystemClock, rfc3339, to_datetime, to_us
 from kilowatch.errors import Problem, StartRefused
 from kilowatch.ids import name_faults, new_id
-from kilowatch.postgres.engine import Database
+from kilowatch.postgres.engine import Connection, Database
 from kilowatch.settings import Settings
 from kilowatch.sites.store import create_organisation_with_home
 
@@ -115,6 +115,7 @@ def appoint(settings: Settings, email: str, organisation: str, role: Role) -> di
                         connection, "member.role_changed", actor=ACTOR, organisation_id=place.id,
                         subject=user.id, detail=told,
                     )  # fmt: skip
+                    await _withdraw_beyond(connection, place.id, user.id, role)
             if not known:
                 await _join(database, place, user.id, role, user.email)
         await announce(addresses, place.id, "keys")
@@ -145,6 +146,30 @@ def shut_out(settings: Settings, email: str, *, enable: bool) -> dict[str, Any]:
     return run_with(settings, change)
 
 
+def second_factor_of(settings: Settings, email: str, *, off: bool) -> dict[str, Any]:
+    """Whether somebody is asked for a second factor; with `off` never again for the one they have. Whoever
+    runs the instance has made sure that it is them who ask.
+
+    Raises:
+        StartRefused: if there is no such user.
+    """
+
+    async def change(addresses: Addresses) -> dict[str, Any]:
+        async with opened(addresses.app_url) as database:
+            user = await _user_of(database, email)
+            async with database.person(user.id) as connection:
+                on = await second_factors.has_second_factor(connection, user.id)
+                if on and off:
+                    await second_factors.remove_second_factor(connection, user.id)
+                    await audit.record(
+                        connection, "second_factor.switched_off", actor=ACTOR, user_id=user.id,
+                        subject=user.id,
+                    )  # fmt: skip
+        return {"id": str(user.id), "email": user.email, "second_factor": on and not off}
+
+    return run_with(settings, change)
+
+
 async def _make(database: Database, user_id: uuid.UUID, email: str, name: str, password_hash: str) -> None:
     home = new_id()
     async with database.person(user_id, home) as connection:
@@ -162,6 +187,16 @@ async def _join(database: Database, place: Organisation, user_id: uuid.UUID, rol
         await audit.record(
             connection, "member.joined", actor=ACTOR, organisation_id=place.id, subject=user_id,
             detail={"email": email, "role": role},
+        )  # fmt: skip
+
+
+async def _withdraw_beyond(
+    connection: Connection, organisation_id: uuid.UUID, user_id: uuid.UUID, role: Role
+) -> None:
+    for gone in await invitations.withdraw_beyond(connection, user_id, role):
+        await audit.record(
+            connection, "invitation.withdrawn", actor=ACTOR, organisation_id=organisation_id,
+            subject=gone.id, detail={"email": gone.email, "role": gone.role},
         )  # fmt: skip
 
 

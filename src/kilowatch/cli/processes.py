@@ -171,11 +171,12 @@ async def _application(
     from kilowatch.accounts.mail import choose_mail
     from kilowatch.ingest.documented import PATHS
     from kilowatch.lake.reading import LakeReader
+    from kilowatch.lake.recall import Recall
     from kilowatch.server import app, health, limits
 
     clock = SystemClock()
     authenticator, tokens = identity
-    lake = await asyncio.to_thread(LakeReader, find_lake(settings, addresses))
+    lake = await asyncio.to_thread(LakeReader, find_lake(settings, addresses), recall=Recall())
     parts = app.Parts(
         database=database,
         lake=lake,

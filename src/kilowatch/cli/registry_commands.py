@@ -84,6 +84,20 @@ def disable(
     show_facts(people.shut_out(load_settings(data=data), email, enable=enable), as_json)
 
 
+@users.command("second-factor")
+def second_factor(
+    email: Email,
+    data: Data = None,
+    off: Annotated[bool, typer.Option("--off", help="Take it away, with its recovery codes.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Tells whether a user has a second factor; takes a lost one away with --off."""
+    from kilowatch.cli import people
+    from kilowatch.cli.registry import show_facts
+
+    show_facts(people.second_factor_of(load_settings(data=data), email, off=off), as_json)
+
+
 @organisations.command("create")
 def create_organisation(
     slug: Slug,

@@ -5,10 +5,10 @@ import signal
 import sys
 import threading
 
-from kilowatch.accounts.secret_file import keep_secret
 from kilowatch.cli.demo import SLUG, read_demo_key
 from kilowatch.cli.instance import RunFile, find_running
 from kilowatch.errors import StartRefused
+from kilowatch.secret_file import keep_secret
 from kilowatch.settings import Settings
 from kilowatch.simulator.home.given import Given, command
 from kilowatch.stream.embedded import near

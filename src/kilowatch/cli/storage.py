@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ from kilowatch.stream.client import Client
 from kilowatch.worker.store import OwnedSeries, list_owned_series
 from kilowatch.worker.upkeep import Upkeep
 
+TURN_WITHIN_S, TURN_EVERY_S = 60.0, 0.5
 GONE = "(gone)"
 """The metric of series whose device does not exist any more."""
 
@@ -61,10 +63,19 @@ async def _merge(settings: Settings, addresses: Addresses, database: Database, p
     client = await Client.connect(addresses.nats_url, name="storage")
     try:
         upkeep = Upkeep(place, addresses.worker_url, database, client, settings, SystemClock())
-        if not await upkeep.merge_all():
-            raise EngineUnavailable("another process does the lake's upkeep just now; try again in a minute")
+        with Console(stderr=True).status("merging"):
+            await _wait_for_turn(upkeep)
     finally:
         await client.close()
+
+
+async def _wait_for_turn(upkeep: Upkeep) -> None:
+    """Merges as soon as the jobs of the worker leave the lake alone, which do something every minute."""
+    deadline = time.monotonic() + TURN_WITHIN_S
+    while not await upkeep.merge_all():
+        if time.monotonic() > deadline:
+            raise EngineUnavailable("another process does the lake's upkeep just now; try again in a minute")
+        await asyncio.sleep(TURN_EVERY_S)
 
 
 def _ask_lake(place: LakePlace, series: Sequence[OwnedSeries]) -> dict[str, Any]:

@@ -20,13 +20,13 @@ from typing import Any
 
 import psutil
 
-from kilowatch.accounts.secret_file import keep_secret
 from kilowatch.cli.child import Child, Spawn, ending
 from kilowatch.cli.instance import ADDRESSES, MARK, Addresses, RunFile, folder_lock, run_path
 from kilowatch.cli.screen import Screen
 from kilowatch.errors import StartRefused
 from kilowatch.postgres.embedded import EmbeddedPostgres, write_secrets
 from kilowatch.postgres.roles import APP, LAKE, OWNER, WORKER, as_role
+from kilowatch.secret_file import keep_secret
 from kilowatch.simulator.home.given import Given, command
 from kilowatch.stream.embedded import HOST, EmbeddedNats, MqttListener, choose_port, near
 

@@ -76,14 +76,19 @@ class LakeReader:
     """Reads through one shared DuckDB instance; every call has its own cursor, so threads may share it.
 
     An instance of its own is replaced now and then, so that its memory stays what it is; one that was given
-    is its owner's to replace (`use`).
+    is its owner's to replace (`use`). With a `recall`, samples and roll-ups may be a moment old.
     """
 
-    def __init__(self, place: LakePlace, connection: duckdb.DuckDBPyConnection | None = None) -> None:
+    def __init__(
+        self,
+        place: LakePlace,
+        connection: duckdb.DuckDBPyConnection | None = None,
+        recall: Recall | None = None,
+    ) -> None:
         self._place = place
         self._is_own = connection is None
         self._renewing = threading.Lock()
-        self._recall = Recall()
+        self._recall = recall
         self.use(connection or open_lake(place, read_only=True))
 
     def use(self, connection: duckdb.DuckDBPyConnection) -> None:
@@ -123,10 +128,10 @@ class LakeReader:
         finally:
             cursor.close()
 
-    def _recalled(self, sql: str, series: "SeriesFilter", parameters: Sequence[object] = ()) -> pa.Table:
-        """The answer about some series, which may be a moment old; see `Recall`."""
+    def _recalled(self, sql: str, series: "SeriesFilter", parameters: Sequence[object]) -> pa.Table:
+        """The answer about some series; with a `recall` one that others asked for just now."""
         asked = [*series.parameters, *parameters]
-        if series.tables:
+        if self._recall is None or series.tables:
             return self.query(sql, asked, **series.tables)
         return self._recall.answer((sql, *asked), lambda: self.query(sql, asked))
 
@@ -157,10 +162,11 @@ class LakeReader:
     def latest(self, series_nos: Sequence[int]) -> pa.Table:
         """The newest sample of each series: (series_no, ts int64 us, value)."""
         series = SeriesFilter.of(series_nos)
-        return self._recalled(
+        return self.query(
             f"SELECT series_no, epoch_us(max(last_ts)) AS ts, arg_max(last, last_ts) AS value "
             f"FROM lake.rollups_1d WHERE {series.where} GROUP BY series_no ORDER BY series_no",
-            series,
+            series.parameters,
+            **series.tables,
         )
 
     def ask(self) -> None:

@@ -65,6 +65,15 @@ DEAD_LETTERS = _counter(
     "dead_letters", "Dead letters that the worker wrote, by code.", "code", registry=WORKERS_OWN
 )
 SHIFTS_BROKEN = _counter("shifts_broken", "Times that the worker had to start anew.", registry=WORKERS_OWN)
+LOOKOUT_SECONDS = _counter(
+    "lookout_seconds", "Processor time spent on looking at readings with rules.", registry=WORKERS_OWN
+)
+LOOKOUT_FAULTS = _counter(
+    "lookout_faults", "Looks at readings that failed; these were stored all the same.", registry=WORKERS_OWN
+)
+FINDINGS = _counter(
+    "findings", "What rules found: breaches that were raised or cleared.", "change", registry=WORKERS_OWN
+)
 
 # Commands
 COMMANDS_SENT = _counter(

@@ -27,6 +27,7 @@ from kilowatch.accounts.gate import Gate
 from kilowatch.accounts.identity import Authenticator
 from kilowatch.accounts.mail import Mail, NoMail
 from kilowatch.accounts.people import People
+from kilowatch.accounts.postage import Postage
 from kilowatch.accounts.routes.assignments import make_assignment_routes
 from kilowatch.accounts.routes.audit import make_audit_routes
 from kilowatch.accounts.routes.belonging import make_belonging_routes
@@ -42,6 +43,7 @@ from kilowatch.clock import Clock, SystemClock
 from kilowatch.control.routes import make_routes as make_command_routes
 from kilowatch.errors import EngineUnavailable
 from kilowatch.postgres.engine import Database
+from kilowatch.rules.routes import make_routes as make_rule_routes
 from kilowatch.server import health, simulation
 from kilowatch.server.body_limit import BodyLimit
 from kilowatch.server.credentials import KEY_LIFE_S, Credentials, is_loopback
@@ -191,12 +193,13 @@ def create_app(parts: Parts) -> Application:
     api = APIRouter(prefix="/api/v1")
     api.include_router(make_key_routes(access))
     mail = parts.mail or NoMail()
-    people = _people(parts, tokens, mail)
+    postage = Postage(parts.clock)
+    people = _people(parts, tokens, mail, postage)
     for routes in (make_people_routes(access, people), make_second_factor_routes(access, people)):
         api.include_router(routes, dependencies=[Depends(limits.count_signing_in)])
     api.include_router(make_belonging_routes(access, people))
     api.include_router(make_organisation_routes(access, create_organisation_with_home))
-    api.include_router(make_member_routes(access, mail))
+    api.include_router(make_member_routes(access, mail, postage))
     api.include_router(make_assignment_routes(access))
     api.include_router(make_audit_routes(access))
     api.include_router(credentials.make_routes())
@@ -205,12 +208,13 @@ def create_app(parts: Parts) -> Application:
     api.include_router(simulation.make_routes(access, parts.lake, parts.simulator_key))
     api.include_router(make_device_token_routes(access))
     api.include_router(make_telemetry_routes(access, parts.lake, parts.clock))
+    api.include_router(make_rule_routes(access, parts.lake, parts.clock))
     api.include_router(connections.make_routes(hub, credentials))
     app.include_router(api)
     app.include_router(health.make_routes(parts.probes))
     if parts.page is not None:
         _add_page(app, parts.page, parts.demo_key)
-    add_problem_handlers(app)
+    add_problem_handlers(app, credentials.identify)
     app.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM_BYTES, compresslevel=GZIP_LEVEL)
     app.add_middleware(BodyLimit, most=BODY_BYTES)
     app.add_middleware(Turnstile, limits=limits)
@@ -221,7 +225,7 @@ def create_app(parts: Parts) -> Application:
     return application
 
 
-def _people(parts: Parts, tokens: AccessTokens, mail: Mail) -> People:
+def _people(parts: Parts, tokens: AccessTokens, mail: Mail, postage: Postage) -> People:
     second_factors = SecondFactors(tokens.derive_key("second factors"), parts.clock)
     gate = Gate(parts.database, Attempts(parts.clock, parts.login_tries), second_factors)
     return People(
@@ -232,6 +236,7 @@ def _people(parts: Parts, tokens: AccessTokens, mail: Mail) -> People:
         parts.session_days,
         create_organisation_with_home,
         gate,
+        postage,
     )
 
 

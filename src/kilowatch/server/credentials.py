@@ -7,9 +7,10 @@ or an access token, is out of reach of scripts, and is never sent from other sit
 
 import ipaddress
 import uuid
+from typing import Annotated
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import HTTPConnection
 
@@ -25,9 +26,14 @@ from kilowatch.accounts.routes.browser import (
 )
 from kilowatch.errors import Problem
 from kilowatch.server.limits import Limits
+from kilowatch.server.openapi import OPEN_PATHS
 
 KEY_LIFE_S = 30 * DAY_S
 """How long a browser keeps an API key."""
+NAMED = (
+    "Slug or id of the organisation that a person listens in, as `X-Organisation` names it; counts before"
+    " that header, which a browser cannot send here. The WebSocket `/api/v1/live` takes it, too."
+)
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -61,7 +67,7 @@ class Credentials:
             if method not in SAFE_METHODS:
                 require_own_origin(connection)
             header = f"Bearer {cookie}"
-        named = organisation or connection.headers.get("x-organisation")
+        named = connection.headers.get("x-organisation") if organisation is None else organisation
         caller = await self._authenticate(connection, header, named)
         self._limits.count_caller(connection, caller)
         return caller
@@ -76,6 +82,16 @@ class Credentials:
                 self._limits.count_stranger(connection)
             raise
 
+    async def identify(self, request: Request) -> None:
+        """Refuses whoever asks for what needs credentials and has none that are valid.
+
+        Raises:
+            Problem: see `find_caller`.
+            EngineUnavailable: if PostgreSQL cannot be asked.
+        """
+        if request.scope["path"] not in OPEN_PATHS:
+            await self.find_caller(request)
+
     async def anybody(self, request: Request) -> Caller:
         """A caller with valid credentials, whatever they may do."""
         return await self.find_caller(request)
@@ -85,6 +101,20 @@ class Credentials:
 
         async def require(request: Request) -> Caller:
             caller = await (self._find_there(request) if there else self.find_caller(request))
+            require_right(caller, resource, verb)
+            return caller
+
+        require.right = RIGHTS[resource, verb]  # type: ignore[attr-defined]
+        return require
+
+    def may_by_address(self, resource: str, verb: Verb) -> Guard:
+        """The same for channels that a browser opens with an address and no headers of its own: the query may
+        name the organisation, and counts before the header."""
+
+        async def require(
+            request: Request, organisation: Annotated[str | None, Query(description=NAMED)] = None
+        ) -> Caller:
+            caller = await self.find_caller(request, organisation)
             require_right(caller, resource, verb)
             return caller
 

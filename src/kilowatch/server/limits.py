@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from fastapi import Request
 from starlette.requests import HTTPConnection
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kilowatch.accounts.identity import Caller
 from kilowatch.accounts.routes.browser import COOKIE
@@ -26,6 +26,8 @@ ADDRESS_TIMES = 10
 """All accounts together may be signed in to so many times as often from one address as one account."""
 STANDING = "kilowatch.standing"
 """Where a request's scope says how its sender stands."""
+COUNTED = "kilowatch.counted"
+"""Where a request's scope says that it was counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,16 @@ class Limits:
             self._note(scope, "address", self._signing_in.take(network))
         elif path.startswith(API) and not _has_credentials(scope):
             self._note(scope, "address", self._addresses.take(network))
+
+    def count_unasked(self, scope: Scope) -> None:
+        """Counts a request by its sender's address when nobody has looked at the credentials that it shows:
+        with junk in their place it would count nowhere.
+
+        Raises:
+            Problem: 429 `too_many_requests`.
+        """
+        if scope["path"].startswith(API) and COUNTED not in scope:
+            self._note(scope, "address", self._addresses.take(ORIGIN.get().network))
 
     def count_caller(self, connection: HTTPConnection, caller: Caller) -> None:
         """Counts a request of somebody who showed valid credentials; a WebSocket is none.
@@ -93,6 +105,7 @@ class Limits:
             self._note(request.scope, "auth", self._accounts.take((ORIGIN.get().network, account)))
 
     def _note(self, scope: Scope, name: str, standing: Standing) -> None:
+        scope[COUNTED] = True
         if not standing.most:
             return
         scope[STANDING] = (name, standing)
@@ -106,7 +119,7 @@ class Limits:
 
 
 class Turnstile:
-    """Wraps an application: counts requests as they arrive."""
+    """Wraps an application: counts requests as they arrive, and the rest before they are answered."""
 
     def __init__(self, app: ASGIApp, limits: Limits) -> None:
         self._app = app
@@ -119,7 +132,25 @@ class Turnstile:
             except Problem as problem:
                 await problem_response(problem, request_id_of(Request(scope)))(scope, receive, send)
                 return
+            send = self._counting(scope, receive, send)
         await self._app(scope, receive, send)
+
+    def _counting(self, scope: Scope, receive: Receive, send: Send) -> Send:
+        """Sends an answer, or the refusal where its request is one too many."""
+        refused = False
+
+        async def send_counted(message: Message) -> None:
+            nonlocal refused
+            if message["type"] == "http.response.start":
+                try:
+                    self._limits.count_unasked(scope)
+                except Problem as problem:
+                    refused = True
+                    await problem_response(problem, request_id_of(Request(scope)))(scope, receive, send)
+            if not refused:
+                await send(message)
+
+        return send_counted
 
 
 def standing_headers(scope: Scope) -> list[tuple[bytes, bytes]]:

@@ -4,6 +4,8 @@ Keeps true: bad input is a 4xx that says what is wrong and where; an engine that
 Retry-After; a bug is a 500 that says nothing but the request's id, under which the log has the traceback.
 """
 
+from collections.abc import Awaitable, Callable
+
 import msgspec
 import structlog
 from fastapi import FastAPI, Request, Response
@@ -66,10 +68,16 @@ def unavailable(error: EngineUnavailable) -> Problem:
     )
 
 
-def add_problem_handlers(app: FastAPI) -> None:
-    """Turns everything that routes raise into problem documents."""
+def add_problem_handlers(app: FastAPI, identify: Callable[[Request], Awaitable[None]]) -> None:
+    """Turns everything that routes raise into problem documents. `identify` refuses whoever has to show
+    credentials and has none: a body that is no JSON is found before a route's guard is asked."""
 
     async def refuse(request: Request, error: Exception) -> Response:
+        if isinstance(error, RequestValidationError) and _is_malformed(error):
+            try:
+                await identify(request)
+            except (Problem, EngineUnavailable) as refusal:
+                error = refusal
         return problem_response(find_problem(error), request_id_of(request))
 
     for kind in (Problem, EngineUnavailable, RequestValidationError):
@@ -101,9 +109,13 @@ async def _refuse_plain(request: Request, error: Exception) -> Response:
     return response
 
 
+def _is_malformed(error: RequestValidationError) -> bool:
+    return any(fault["type"] == "json_invalid" for fault in error.errors())
+
+
 def _invalid(error: RequestValidationError) -> Problem:
     faults = [_fault(fault) for fault in error.errors()]
-    if any(fault["type"] == "json_invalid" for fault in error.errors()):
+    if _is_malformed(error):
         return Problem(400, "malformed", "The body is not JSON.", faults)
     return Problem(422, "invalid", "The request fails validation; `errors` says where and why.", faults)
 

@@ -11,8 +11,7 @@ from kilowatch.accounts.access import Access
 from kilowatch.accounts.identity import Caller
 from kilowatch.accounts.store.audit import record_by
 from kilowatch.clock import Clock
-from kilowatch.errors import Problem
-from kilowatch.ids import DEVICE_ID
+from kilowatch.ids import DEVICE_ID, require_device_id
 from kilowatch.postgres.page import LIMIT_DEFAULT, LIMIT_MAX
 from kilowatch.sites import store
 from kilowatch.sites.device import DEFAULT_TYPE, DEVICE_TYPE
@@ -264,7 +263,7 @@ def _add_device_routes(routes: APIRouter, access: Access) -> None:
     ) -> Device:
         """One device."""
         async with access.database.scope(caller.sight) as connection:
-            return Device.model_validate(await store.get_device(connection, _device_id(device_id)))
+            return Device.model_validate(await store.get_device(connection, require_device_id(device_id)))
 
     @routes.patch("/devices/{device_id}", tags=["devices"])
     async def update_device(
@@ -274,7 +273,7 @@ def _add_device_routes(routes: APIRouter, access: Access) -> None:
     ) -> Device:
         """Changes a device; its id stays."""
         async with access.database.scope(caller.sight) as connection:
-            changed = await store.update_device(connection, _device_id(device_id), changes.given())
+            changed = await store.update_device(connection, require_device_id(device_id), changes.given())
         await access.announce(caller.organisation_id, "devices")
         return Device.model_validate(changed)
 
@@ -284,7 +283,7 @@ def _add_device_routes(routes: APIRouter, access: Access) -> None:
     ) -> None:
         """Removes a device and everything that it told."""
         async with access.database.scope(caller.sight) as connection:
-            await store.delete_device(connection, _device_id(device_id))
+            await store.delete_device(connection, require_device_id(device_id))
             await record_by(connection, caller, "device.deleted", device_id)
         await access.announce(caller.organisation_id, "devices")
 
@@ -292,7 +291,7 @@ def _add_device_routes(routes: APIRouter, access: Access) -> None:
 def _add_state_routes(routes: APIRouter, access: Access, clock: Clock) -> None:
     async def switch(caller: Caller, device_id: str, state: DeviceState | None) -> Device:
         async with access.database.scope(caller.sight) as connection:
-            device = await store.set_state(connection, _device_id(device_id), state)
+            device = await store.set_state(connection, require_device_id(device_id), state)
         # No word of a changed registry: nobody's copy holds states.
         event = LiveEvent(
             organisation=str(caller.organisation_id),
@@ -322,10 +321,3 @@ def _add_state_routes(routes: APIRouter, access: Access, clock: Clock) -> None:
     ) -> Device:
         """Switches a device off when it is on, and on when it is not; or to the state that is asked for."""
         return await switch(caller, device_id, None if wanted is None else wanted.state)
-
-
-def _device_id(text: str) -> str:
-    """The id itself; what can be no device's id is not there (PostgreSQL would refuse some of it)."""
-    if not DEVICE_ID.fullmatch(text):
-        raise Problem(404, "not_found", f"There is no device {text[:80]!r}.")
-    return text

@@ -6,9 +6,7 @@ file that only its owner reads, or in a setting; servers are told the public hal
 
 import base64
 import hashlib
-import os
 import secrets
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,8 +14,10 @@ import nkeys
 
 from kilowatch.clock import MICROSECONDS, Clock
 from kilowatch.errors import StartRefused
+from kilowatch.secret_file import keep_secret
 from kilowatch.settings import Settings
 
+SEED_FILE = "mqtt-issuer"
 HEADER = {"typ": "JWT", "alg": "ed25519-nkey"}
 
 
@@ -76,23 +76,8 @@ def find_issuer(settings: Settings, clock: Clock) -> Issuer:
     """
     if settings.mqtt_issuer_seed is not None:
         return Issuer(settings.mqtt_issuer_seed.get_secret_value(), clock)
-    path = settings.data / "secrets" / "mqtt-issuer.seed"
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not path.exists():
-        _make_file(path)
-    return Issuer(path.read_text(encoding="ascii"), clock)
-
-
-def _make_file(path: Path) -> None:
-    made = path.with_name(f"mqtt-issuer.{secrets.token_hex(8)}")
-    made.touch(mode=0o600)
-    made.write_text(make_seed(), encoding="ascii")
-    try:
-        os.link(made, path)  # of several processes that start together, one makes it
-    except FileExistsError:
-        pass
-    finally:
-        made.unlink()
+    seed = keep_secret(settings.data, SEED_FILE, make_seed)
+    return Issuer(seed.decode("ascii"), clock)
 
 
 def _packed(content: dict[str, Any]) -> str:

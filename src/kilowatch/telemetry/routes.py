@@ -17,7 +17,7 @@ from kilowatch.accounts.store.audit import record_by
 from kilowatch.accounts.store.organisations import get_organisation
 from kilowatch.clock import Clock, to_datetime, to_us
 from kilowatch.errors import Fault, Problem
-from kilowatch.ids import DEVICE_ID, METRIC_NAME
+from kilowatch.ids import METRIC_NAME, require_device_id
 from kilowatch.period import DAY_US
 from kilowatch.postgres.engine import Connection
 from kilowatch.postgres.page import LIMIT_DEFAULT, LIMIT_MAX
@@ -94,7 +94,7 @@ def _add_reading_routes(routes: APIRouter, back: Back) -> None:
             kinds = ", ".join([forms.JSON_TYPE, *forms.MEDIA_TYPES.values()])
             raise Problem(406, "not_acceptable", f"Readings come as {kinds}.")
         async with back.access.database.scope(caller.sight) as connection:
-            device = await get_device(connection, _device_id(device_id))
+            device = await get_device(connection, require_device_id(device_id))
             zone = (await get_site(connection, device.site_id)).time_zone
             refs = choose_series(await store.list_series(connection, [device.device_no]), metrics)
             retention = await _retention(connection, caller)
@@ -180,7 +180,7 @@ def _add_health_route(routes: APIRouter, back: Back) -> None:
         delay 10 %."""
         now_us = back.clock.now_us()
         async with back.access.database.scope(caller.sight) as connection:
-            device = await get_device(connection, _device_id(device_id))
+            device = await get_device(connection, require_device_id(device_id))
             series = await store.list_series(connection, [device.device_no])
             # What was refused because there was no such device yet is no fault of the device.
             since = max(to_datetime(now_us - health.SPAN_US), device.created_at)
@@ -272,13 +272,6 @@ async def _all_devices(connection: Connection, site_id: uuid.UUID | None, cursor
 async def _retention(connection: Connection, caller: Caller) -> query.Retention:
     organisation = await get_organisation(connection, caller.organisation_id)
     return query.Retention(organisation.retention_raw_days * DAY_US)
-
-
-def _device_id(text: str) -> str:
-    """The id itself; what can be no device's id is not there (PostgreSQL would refuse some of it)."""
-    if not DEVICE_ID.fullmatch(text):
-        raise Problem(404, "not_found", f"There is no device {text[:80]!r}.")
-    return text
 
 
 # --- metrics ---------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from sqlalchemy import ARRAY, Text, delete, func, literal, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
+from kilowatch.accounts.store.organisations import is_there
 from kilowatch.errors import Problem
 from kilowatch.ids import METRIC_NAME
 from kilowatch.postgres.engine import Connection
@@ -48,10 +49,11 @@ async def ensure_metrics(
 async def define_metrics(
     connection: Connection, organisation_id: uuid.UUID, wanted: Sequence[Metric]
 ) -> dict[str, StoredMetric]:
-    """Name -> metric; those that exist stay as they were defined first."""
+    """Name -> metric; those that exist stay as they were defined first, and none is made for an organisation
+    that is being deleted."""
     known = await find_metrics(connection, organisation_id, [metric.name for metric in wanted])
     missing = {metric.name: metric for metric in wanted if metric.name not in known}
-    if not missing:
+    if not missing or not await is_there(connection, organisation_id):
         return known
     # Sorted, because two callers inserting the same names in different orders would wait for each other.
     rows = [
@@ -89,12 +91,15 @@ async def change_metric(connection: Connection, organisation_id: uuid.UUID, metr
     """Defines a metric anew, or for the first time.
 
     Raises:
-        Problem: 422 with all that is wrong; 409 `metric_in_use` if kept values would mean something else.
+        Problem: 422 with all that is wrong; 409 `metric_in_use` if kept values would mean something else; 404
+            if the organisation is gone.
     """
     faults = metric_faults(metric)
     if faults:
         raise Problem(422, "invalid", "The metric cannot be defined like this.", faults)
-    known = (await define_metrics(connection, organisation_id, [metric]))[metric.name]
+    known = (await define_metrics(connection, organisation_id, [metric])).get(metric.name)
+    if known is None:
+        raise Problem(404, "not_found", f"There is no organisation {organisation_id}.")
     old = known.metric
     recoded = (old.kind == "state") != (metric.kind == "state") or metric.states[
         : len(old.states)

@@ -57,7 +57,7 @@ class RegistryChange(msgspec.Struct, frozen=True):
 
     organisation: str
     """UUID of the organisation."""
-    kind: Literal["organisations", "keys", "sites", "devices", "metrics", "arrivals"]
+    kind: Literal["organisations", "keys", "sites", "devices", "metrics", "rules", "arrivals"]
     """Which rows; `arrivals` are devices and metrics that are new, while nothing that was there changed."""
 
     def encode(self) -> bytes:

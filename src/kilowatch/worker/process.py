@@ -25,7 +25,9 @@ from kilowatch.stream.client import Client
 from kilowatch.stream.log import PartitionTaken
 from kilowatch.wire.figures import FIGURES_SUBJECT
 from kilowatch.wire.live import REGISTRY_SUBJECT, RegistryChange
+from kilowatch.worker.alarms import Alarms
 from kilowatch.worker.blocking import to_the_end, wait_for
+from kilowatch.worker.lookout import Lookout, Sources
 from kilowatch.worker.shift import Pace, Places, Shift, Suspects, Unsettled
 
 log = structlog.get_logger()
@@ -70,18 +72,20 @@ class Worker:
             if not await self._take_leases(leases, stop):
                 return
             async with self._places(leases) as places:
+                partitions = self.settings.partitions
+                sources = Sources(places.database, places.reader, places.clock, self.numbers, partitions)
                 shift = Shift(
                     places,
                     self.numbers,
-                    self.settings.partitions,
+                    partitions,
                     Pace(self.settings.commit_s, self.settings.commit_rows),
                     self.settings.gap_max_s * 1_000_000,
                     self.suspects,
+                    Lookout(sources, Alarms(places.client)),
                 )
 
                 def note(_subject: str, message: bytes) -> None:
-                    if RegistryChange.decode(message).kind not in ("keys", "arrivals"):
-                        shift.forget_devices()
+                    shift.note_change(RegistryChange.decode(message))
 
                 changed = await places.client.subscribe(REGISTRY_SUBJECT, note)
                 telling = asyncio.create_task(tell_figures(places.client, ",".join(map(str, self.numbers))))

@@ -25,11 +25,13 @@ from kilowatch.stream.client import Client
 from kilowatch.stream.log import Log, LogMessage, Partition, PartitionTaken
 from kilowatch.stream.poison import keep_unreadable
 from kilowatch.wire.frame import Frame, FrameError
+from kilowatch.wire.live import RegistryChange
 from kilowatch.worker.blocking import to_the_end
 from kilowatch.worker.books import Books
 from kilowatch.worker.display import Display
 from kilowatch.worker.ledger import Outcome, Span, ledger_table, values_per_row
 from kilowatch.worker.letters import Origin, buried_letters, unsettled_letters, write_letters
+from kilowatch.worker.lookout import Lookout
 from kilowatch.worker.numbering import in_slots, unknown_devices
 from kilowatch.worker.registry import Registry
 from kilowatch.worker.repair import plan_repair
@@ -114,6 +116,7 @@ class Shift:
     pace: Pace
     gap_max_us: int
     suspects: Suspects
+    lookout: Lookout
     registry: Registry = field(default_factory=Registry)
     _arrived: deque[Arrival] = field(default_factory=deque)
     _rows: int = 0
@@ -139,11 +142,13 @@ class Shift:
             Unsettled: if a batch failed; the suspects say which.
         """
         await self._begin()
+        await self.lookout.begin(lambda: self._settlement.newest_us, lambda: not self._room.is_set())
         self._display = Display(self.places.client)
         self._sightings = Sightings(self.places.database)
         try:
             async with asyncio.TaskGroup() as tasks:
-                beside = [tasks.create_task(self._display.run()), tasks.create_task(self._sightings.run())]
+                helping = (self._display.run, self._sightings.run, self.lookout.run)
+                beside = [tasks.create_task(run()) for run in helping]
                 fetchers = [tasks.create_task(self._fetch(number, stop)) for number in self.numbers]
                 await self._settle_until(fetchers)
                 for task in beside:
@@ -153,9 +158,11 @@ class Shift:
             for partition in self._open.values():
                 await partition.close()
 
-    def forget_devices(self) -> None:
-        """Has the facts of every device read again; call it when they changed."""
-        self.registry.forget()
+    def note_change(self, change: RegistryChange) -> None:
+        """Has what changed read again."""
+        if change.kind not in ("keys", "rules", "arrivals"):
+            self.registry.forget()
+        self.lookout.note_change(change)
 
     async def _begin(self) -> None:
         """Reads what is committed, then opens the partitions."""
@@ -230,6 +237,7 @@ class Shift:
         for one in arrivals:
             if len(one.frame):
                 self._display.add(one.frame)
+                self.lookout.add(one.frame)
 
     async def _settle_until(self, fetchers: Sequence[asyncio.Task[None]]) -> None:
         """Commits what arrives until every fetcher is done and nothing is left."""
@@ -309,6 +317,8 @@ class Shift:
         origin = self._origin(batch)
         settled = await to_the_end(self._settlement.settle, frame, spans, origin.now_us)
         await write_letters(self.places.database, unsettled_letters(settled, self.registry, origin))
+        # Whoever is killed before this finds it again.
+        await self.lookout.caught_up()
         await self.places.leases.check()
         with metrics.COMMIT_SECONDS.time():
             await to_the_end(self._write, settled)
@@ -387,3 +397,4 @@ class Shift:
         if unknown:
             devices, series = await learn_devices(self.places.database, unknown)
             self.registry.learn(devices, series, unknown)
+            self.lookout.note_learnt({one.organisation_id for one in devices})

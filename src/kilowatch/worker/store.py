@@ -2,18 +2,26 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import text
+from sqlalchemy import RowMapping, TextClause, text
 
-from kilowatch.clock import to_datetime
+from kilowatch.alerts.voices import SEVERITIES
+from kilowatch.clock import MICROSECONDS, to_datetime
 from kilowatch.postgres.engine import Connection, Database
+from kilowatch.rules.derive import KINDS as METER_KINDS
+from kilowatch.rules.rule import INPUTS
+from kilowatch.rules.watch import OPERATORS
 from kilowatch.telemetry.metric import ENERGY
 from kilowatch.telemetry.store import device_sources
 from kilowatch.worker.registry import DeviceFact, SeriesFacts
+from kilowatch.worker.watch_rows import UNITS, WATCH, WatchRows
 
 DEVICES_AT_ONCE = 20_000
+DAY_US = 24 * 3600 * MICROSECONDS
 
 RETENTION = text(
     "SELECT d.device_no, o.retention_raw_days, o.retention_daily_days FROM kilowatch.devices d"
@@ -205,3 +213,194 @@ async def note_erased(database: Database, vanished: Sequence[VanishedSeries]) ->
         for statement, settled in ((ERASED, False), (SETTLED, True)):
             numbers = [one.series_no for one in vanished if one.is_settled == settled]
             await connection.execute(statement, {"series": numbers})
+
+
+SESSIONS_KEPT_DAYS = 30
+"""So long it can be told that a refresh token was of a session that is over."""
+OFFERS_KEPT_DAYS = 1
+"""Codes and invitations that have run out."""
+PORTION = 1000
+
+
+def _forget(table: str, key: str, ended: str) -> TextClause:
+    """Forgets some rows that ended before a moment. The condition stands twice, since a row may be renewed
+    between the two."""
+    return text(
+        f"DELETE FROM kilowatch.{table} WHERE {ended} < :before AND ({key}) IN"  # noqa: S608 - names of ours
+        f" (SELECT {key} FROM kilowatch.{table} WHERE {ended} < :before LIMIT :most)"
+    )
+
+
+OVER = (
+    (_forget("sessions", "id", "least(ended_at, expires_at)"), SESSIONS_KEPT_DAYS),
+    (_forget("user_codes", "user_id, purpose", "expires_at"), OFFERS_KEPT_DAYS),
+    (_forget("invitations", "id", "expires_at"), OFFERS_KEPT_DAYS),
+)
+
+
+async def forget_what_is_over(database: Database, now_us: int, portion: int = PORTION) -> int:
+    """Forgets sessions (with their refresh tokens), codes and invitations that ended some while ago, a
+    portion each transaction; how many they were."""
+    count = 0
+    for statement, kept_days in OVER:
+        before = to_datetime(now_us - kept_days * DAY_US)
+        gone = portion
+        while gone == portion:
+            async with database.unscoped() as connection:
+                done = await connection.execute(statement, {"before": before, "most": portion})
+            gone = done.rowcount
+            count += gone
+    return count
+
+
+# One row for each watch: an active rule on one series, or (silence of a device as a whole) on one device.
+# Columns come as bytes, many rows at once: a million watches would be half a minute as rows of objects.
+WATCHES = text("""
+    WITH wanted AS NOT MATERIALIZED (
+        SELECT * FROM kilowatch.rules r
+        WHERE r.status = 'active'
+            AND (CAST(:organisation_id AS uuid) IS NULL OR r.organisation_id = :organisation_id)
+            AND (CAST(:rule_ids AS uuid[]) IS NULL OR r.id = ANY(CAST(:rule_ids AS uuid[])))
+    ), pairs AS NOT MATERIALIZED (
+        SELECT r.id, r.metric, d.device_no AS of_device, d.energy_metric_no FROM wanted r
+        JOIN kilowatch.devices d ON d.device_no = r.device_no
+        WHERE r.device_no IS NOT NULL
+        UNION ALL
+        SELECT r.id, r.metric, d.device_no, d.energy_metric_no FROM wanted r
+        JOIN kilowatch.devices d ON d.organisation_id = r.organisation_id AND d.site_id = r.site_id
+        WHERE r.site_id IS NOT NULL
+        UNION ALL
+        SELECT r.id, r.metric, d.device_no, d.energy_metric_no FROM wanted r
+        JOIN kilowatch.devices d ON d.organisation_id = r.organisation_id AND d.type = r.device_type
+        WHERE r.device_type IS NOT NULL
+        UNION ALL
+        SELECT r.id, r.metric, d.device_no, d.energy_metric_no FROM wanted r
+        JOIN kilowatch.devices d ON d.organisation_id = r.organisation_id
+        WHERE num_nonnulls(r.device_no, r.site_id, r.device_type) = 0
+    ), watches AS (
+        SELECT p.id, p.of_device, s.series_no, s.metric_no, m.kind, m.unit FROM pairs p
+        JOIN kilowatch.series s ON s.device_no = p.of_device
+        JOIN kilowatch.metrics m ON m.metric_no = s.metric_no
+        WHERE CASE WHEN p.metric = :energy THEN s.metric_no = p.energy_metric_no ELSE m.name = p.metric END
+        UNION ALL
+        SELECT p.id, p.of_device, 0, 0, NULL, NULL FROM pairs p WHERE p.metric IS NULL
+    ), numbered AS (
+        SELECT *, (row_number() OVER () - 1) / :at_once AS part
+        FROM (
+            SELECT r.*, w.of_device, w.series_no, w.metric_no, w.kind, w.unit
+            FROM watches w JOIN wanted r ON r.id = w.id
+            WHERE w.of_device % :partitions = ANY(CAST(:numbers AS integer[]))
+            LIMIT :most
+        ) kept
+    )
+    SELECT count(*) AS count,
+        string_agg(uuid_send(id), ''::bytea) AS rule,
+        string_agg(uuid_send(organisation_id), ''::bytea) AS organisation,
+        string_agg(int4send(series_no), ''::bytea) AS series,
+        string_agg(int4send(of_device), ''::bytea) AS device,
+        string_agg(int4send(metric_no), ''::bytea) AS metric,
+        string_agg(int4send(array_position(CAST(:inputs AS text[]), input) - 1), ''::bytea) AS input,
+        string_agg(int4send(coalesce(array_position(CAST(:operators AS text[]), operator) - 1, 0)), ''::bytea)
+            AS operator,
+        string_agg(float8send(coalesce(threshold, 0)), ''::bytea) AS limit,
+        string_agg(float8send(coalesce(clear_threshold, threshold, 0)), ''::bytea) AS clear,
+        string_agg(int4send(for_s), ''::bytea) AS for_s,
+        string_agg(int4send(cooldown_s), ''::bytea) AS cooldown_s,
+        string_agg(int4send(array_position(CAST(:severities AS text[]), severity) - 1), ''::bytea)
+            AS severity,
+        string_agg(int4send(coalesce(array_position(CAST(:kinds AS text[]), kind) - 1, 0)), ''::bytea)
+            AS kind,
+        string_agg(int4send(coalesce(array_position(CAST(:units AS text[]), unit), 0)), ''::bytea)
+            AS unit,
+        string_agg(int8send((extract(epoch FROM updated_at) * 1000000)::bigint), ''::bytea) AS updated_us
+    FROM numbered GROUP BY part
+""")
+WATCHES_AT_ONCE = 50_000
+WATCHES_MOST = 4_000_000
+"""Beyond so many, rules on many devices each are too many for a worker's memory; the rest is left out."""
+FOR_MANY = text("SELECT set_config('enable_nestloop', 'off', true), set_config('work_mem', '64MB', true)")
+"""Where rules were made a moment ago, PostgreSQL may take them for few, and go through devices one by one."""
+WATCH_COLUMNS: dict[str, str] = {
+    **dict.fromkeys(("series", "device", "metric", "input", "operator", "for_s", "cooldown_s"), ">i4"),
+    **dict.fromkeys(("severity", "kind", "unit"), ">i4"),
+    **dict.fromkeys(("limit", "clear"), ">f8"),
+    "updated_us": ">i8",
+}
+
+
+async def load_watches(
+    database: Database,
+    numbers: Sequence[int],
+    partitions: int,
+    organisation_id: UUID | None = None,
+    rule_ids: Sequence[UUID] | None = None,
+) -> WatchRows:
+    """Every watch of the devices of these partitions; those of one organisation or of some rules, where
+    named.
+
+    Raises:
+        EngineUnavailable: if PostgreSQL is away.
+    """
+    given = {
+        "organisation_id": organisation_id,
+        "rule_ids": None if rule_ids is None else list(rule_ids),
+        "energy": ENERGY,
+        "at_once": WATCHES_AT_ONCE,
+        "most": WATCHES_MOST,
+        "partitions": partitions,
+        "numbers": list(numbers),
+        "inputs": list(INPUTS),
+        "operators": list(OPERATORS),
+        "severities": list(SEVERITIES),
+        "kinds": list(METER_KINDS),
+        "units": list(UNITS),
+    }
+    async with database.unscoped() as connection:
+        if rule_ids is None:
+            await connection.execute(FOR_MANY)
+        found = await connection.stream(WATCHES, given)
+        parts = [_as_watches(row) async for row in found.mappings()]
+    return np.concatenate(parts) if parts else np.empty(0, WATCH)
+
+
+def _as_watches(columns: RowMapping) -> WatchRows:
+    rows = np.empty(columns["count"], WATCH)
+    for name, form in WATCH_COLUMNS.items():
+        rows[name] = np.frombuffer(columns[name], form)
+    for name in ("rule", "organisation"):
+        halves = np.frombuffer(columns[name], ">u8").reshape(-1, 2)
+        rows[f"{name}_high"], rows[f"{name}_low"] = halves[:, 0], halves[:, 1]
+    return rows
+
+
+WITH_ENERGY = text(
+    "SELECT DISTINCT organisation_id FROM kilowatch.rules"
+    " WHERE organisation_id = ANY(CAST(:organisations AS uuid[])) AND metric = :energy AND status = 'active'"
+)
+
+
+async def list_with_energy_rules(database: Database, organisations: Sequence[UUID]) -> list[UUID]:
+    """Those of the organisations that have rules on energy."""
+    async with database.unscoped() as connection:
+        given = {"organisations": list(organisations), "energy": ENERGY}
+        return list((await connection.execute(WITH_ENERGY, given)).scalars())
+
+
+RECENT = text(
+    "SELECT id, updated_at FROM kilowatch.rules"
+    " WHERE updated_at > now() - make_interval(secs => :recent_s) LIMIT :most"
+)
+
+
+async def list_recent_rules(database: Database, recent_s: float, most: int) -> dict[UUID, datetime]:
+    """The rules that were changed in the last seconds, of any status, and when; at most so many."""
+    async with database.unscoped() as connection:
+        found = await connection.execute(RECENT, {"recent_s": recent_s, "most": most})
+        return {row.id: row.updated_at for row in found}
+
+
+async def name_metrics(database: Database, metric_nos: Sequence[int]) -> dict[int, str]:
+    """The names of metrics by their numbers."""
+    async with database.unscoped() as connection:
+        found = await connection.execute(METRIC_NAMES, {"metrics": list(metric_nos)})
+        return {row.metric_no: row.name for row in found}

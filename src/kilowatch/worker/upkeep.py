@@ -34,6 +34,7 @@ from kilowatch.worker.blocking import finish, wait_for
 from kilowatch.worker.store import (
     Retention,
     VanishedSeries,
+    forget_what_is_over,
     list_retentions,
     list_vanished,
     note_erased,
@@ -109,6 +110,11 @@ class Upkeep:
         if vanished and await self._keep(lambda writer: erase_all(writer, vanished, now_us)):
             await note_erased(self.database, vanished)
 
+    async def forget(self) -> None:
+        """Deletes what is over of people: sessions, codes, invitations. Touches PostgreSQL only."""
+        count = await forget_what_is_over(self.database, self.clock.now_us())
+        log.info("upkeep.forgotten", count=count)
+
     async def _is_behind(self) -> bool:
         state = await Log(self.client).state()
         return state.lag_s(self.clock.now_us()) > BEHIND_S
@@ -158,12 +164,18 @@ class Upkeep:
             del timestamp
             await quietly(self.erase)
 
+        async def forget(timestamp: int) -> None:
+            del timestamp
+            await quietly(self.forget)
+
         minutely = app.task(name="merge_young", queueing_lock="merge_young", pass_context=False)(merge_young)
         hourly = app.task(name="tidy", queueing_lock="tidy", pass_context=False)(tidy)
         often = app.task(name="erase", queueing_lock="erase", pass_context=False)(erase)
+        daily = app.task(name="forget", queueing_lock="forget", pass_context=False)(forget)
         app.periodic(cron="* * * * *")(minutely)
         app.periodic(cron="*/10 * * * *")(often)
         app.periodic(cron="17 * * * *")(hourly)
+        app.periodic(cron="43 3 * * *")(daily)
         return app
 
 

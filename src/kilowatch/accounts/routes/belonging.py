@@ -14,6 +14,7 @@ from kilowatch.accounts.routes.organisations import OrganisationOf
 from kilowatch.accounts.routes.people import Person, Secret, Strict, person_of
 from kilowatch.accounts.store import audit, invitations, members, users
 from kilowatch.errors import Problem
+from kilowatch.postgres.engine import Connection
 
 
 class OwnInvitation(BaseModel):
@@ -84,11 +85,9 @@ def _add_own_invitations(routes: APIRouter, access: Access) -> None:
 async def _use(access: Access, person: Person, invitation_id: uuid.UUID, *, joins: bool) -> uuid.UUID:
     """Uses an invitation to the person up; the organisation. Who is a member already stays what they are."""
     async with access.database.person(person.user_id) as connection:
-        found = await invitations.list_own_invitations(connection)
-    organisation_id = next((one.organisation_id for one in found if one.id == invitation_id), None)
-    if organisation_id is None:
-        raise invitations.no_invitation(invitation_id)
+        organisation_id = await _offering(connection, invitation_id)
     async with access.database.person(person.user_id, organisation_id) as connection:
+        await _offering(connection, invitation_id)  # once more, where it is used up
         used = await invitations.use_invitation(connection, invitation_id)
         action, subject = "invitation.declined", invitation_id
         if joins:
@@ -108,6 +107,19 @@ async def _use(access: Access, person: Person, invitation_id: uuid.UUID, *, join
             detail={"email": used.email, "role": used.role},
         )
     return organisation_id
+
+
+async def _offering(connection: Connection, invitation_id: uuid.UUID) -> uuid.UUID:
+    """The organisation that an invitation to the transaction's person is to.
+
+    Raises:
+        Problem: 404.
+    """
+    found = await invitations.list_own_invitations(connection)
+    for one in found:
+        if one.id == invitation_id:
+            return one.organisation_id
+    raise invitations.no_invitation(invitation_id)
 
 
 def _add_farewell(routes: APIRouter, access: Access, people: People) -> None:

@@ -9,8 +9,7 @@ from kilowatch.accounts.access import Access
 from kilowatch.accounts.identity import Caller
 from kilowatch.accounts.store import audit
 from kilowatch.accounts.store.device_tokens import end_device_token, make_device_token
-from kilowatch.errors import Problem
-from kilowatch.ids import DEVICE_ID
+from kilowatch.ids import require_device_id
 
 DeviceId = Annotated[str, Path(description="The device's id, a slug.", examples=["D1"])]
 
@@ -30,7 +29,7 @@ def make_routes(access: Access) -> APIRouter:
         device_id: DeviceId, caller: Annotated[Caller, Depends(access.may("device_tokens", "create"))]
     ) -> DeviceToken:
         """Makes a token for MQTT and HTTP. The one before ends; within a second its connections close."""
-        _require_id(device_id)
+        require_device_id(device_id)
         async with access.database.scope(caller.sight) as connection:
             token, _ = await make_device_token(connection, device_id)
             await audit.record_by(connection, caller, "device_token.created", device_id)
@@ -42,16 +41,10 @@ def make_routes(access: Access) -> APIRouter:
         device_id: DeviceId, caller: Annotated[Caller, Depends(access.may("device_tokens", "delete"))]
     ) -> None:
         """Ends a device's token: within a second its connections are closed."""
-        _require_id(device_id)
+        require_device_id(device_id)
         async with access.database.scope(caller.sight) as connection:
             await end_device_token(connection, device_id)
             await audit.record_by(connection, caller, "device_token.deleted", device_id)
         await access.announce(caller.organisation_id, "devices")
 
     return routes
-
-
-def _require_id(text: str) -> None:
-    """Lets what can be a device's id pass; anything else is not there."""
-    if not DEVICE_ID.fullmatch(text):
-        raise Problem(404, "not_found", f"There is no device {text[:80]!r}.")

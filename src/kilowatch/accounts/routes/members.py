@@ -4,20 +4,24 @@ import uuid
 from datetime import datetime
 from typing import Annotated
 
+import structlog
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from kilowatch.accounts.access import Access
 from kilowatch.accounts.identity import Caller, require_right
-from kilowatch.accounts.mail import Mail
+from kilowatch.accounts.mail import Mail, mail_unsent
 from kilowatch.accounts.organisation import REGION_MAX, region_faults
 from kilowatch.accounts.people import email_faults
+from kilowatch.accounts.postage import Postage
 from kilowatch.accounts.rights import RIGHTS, Role, may_appoint
 from kilowatch.accounts.routes.people import Email, Strict
 from kilowatch.accounts.store import audit, invitations, members, organisations
-from kilowatch.errors import Problem
+from kilowatch.errors import EngineUnavailable, Problem
 from kilowatch.postgres.engine import Connection
 from kilowatch.postgres.page import LIMIT_DEFAULT, LIMIT_MAX
+
+log = structlog.get_logger()
 
 Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX)]
 PRINTED = r"^[^\x00]+$"
@@ -56,7 +60,7 @@ class Invitation(BaseModel):
     email: str
     role: Role
     region: str | None
-    invited_by: uuid.UUID | None
+    invited_by: uuid.UUID
     created_at: datetime
     expires_at: datetime
 
@@ -85,11 +89,11 @@ class MemberChanges(Strict):
     region: str | None = Field(None, max_length=REGION_MAX)
 
 
-def make_member_routes(access: Access, mail: Mail) -> APIRouter:
+def make_member_routes(access: Access, mail: Mail, postage: Postage) -> APIRouter:
     """The routes of members and of invitations."""
     routes = APIRouter(tags=["organisations"])
     _add_members(routes, access)
-    _add_invitations(routes, access, mail)
+    _add_invitations(routes, access, mail, postage)
     return routes
 
 
@@ -116,7 +120,8 @@ def _add_members(routes: APIRouter, access: Access) -> None:
         caller: Annotated[Caller, Depends(access.may("members", "change", there=True))],
     ) -> Member:
         """Gives a member another role or region. An operator does so with those below; of admins there is
-        always one. A right that is lost with it ends within a second, live connections included."""
+        always one. A right that is lost with it ends within a second, live connections included, and
+        invitations of theirs to what they may not offer any more are withdrawn."""
         given = changes.model_dump(exclude_unset=True)
         async with access.database.scope(caller.sight) as connection:
             await organisations.lock_organisation(connection, organisation_id)
@@ -137,6 +142,7 @@ def _add_members(routes: APIRouter, access: Access) -> None:
                     connection, caller, "member.role_changed", user_id,
                     email=changed.email, was=before.role, role=changed.role,
                 )  # fmt: skip
+                await _withdraw_beyond(connection, caller, user_id, changed.role)
             if changed.region != before.region:
                 await audit.record_by(
                     connection, caller, "member.moved", user_id, email=changed.email, region=changed.region
@@ -163,7 +169,7 @@ def _add_removal(routes: APIRouter, access: Access) -> None:
         organisation_id: uuid.UUID, user_id: uuid.UUID, caller: Annotated[Caller, Depends(may_remove)]
     ) -> None:
         """Takes a member out of the organisation; everybody may leave it. What they may see there ends within
-        a second, live connections included."""
+        a second, live connections included, and their invitations are withdrawn."""
         async with access.database.scope(organisation_id) as connection:
             await organisations.lock_organisation(connection, organisation_id)
             leaves = caller.user_id == user_id
@@ -172,19 +178,21 @@ def _add_removal(routes: APIRouter, access: Access) -> None:
             gone = await members.remove_member(connection, organisation_id, user_id)
             action = "member.left" if leaves else "member.removed"
             await audit.record_by(connection, caller, action, user_id, email=gone.email, role=gone.role)
+            await _withdraw_beyond(connection, caller, user_id, None)
         await access.announce(organisation_id, "keys")
 
 
-def _add_invitations(routes: APIRouter, access: Access, mail: Mail) -> None:
+def _add_invitations(routes: APIRouter, access: Access, mail: Mail, postage: Postage) -> None:
     @routes.post("/organisations/{organisation_id}/members", status_code=201)
     async def invite(
         organisation_id: uuid.UUID,
         wanted: InvitationWanted,
         caller: Annotated[Caller, Depends(access.may("invitations", "create", there=True))],
     ) -> Invitation:
-        """Invites somebody by mail; they become a member when they accept. Inviting again renews."""
+        """Invites somebody by mail; they become a member when they accept, which they can while whoever
+        invited them could still do so. Inviting again renews. At most 50 an hour go out."""
         email = _checked(wanted.email)
-        _require_above(caller, wanted.role)
+        inviter = _require_above(caller, wanted.role)
         async with access.database.scope(caller.sight) as connection:
             organisation = await organisations.lock_organisation(connection, organisation_id)
             if faults := region_faults(wanted.region, organisation.regions):
@@ -194,17 +202,23 @@ def _add_invitations(routes: APIRouter, access: Access, mail: Mail) -> None:
             open_one = await invitations.find_invitation(connection, email=email)
             if open_one is not None:
                 _require_above(caller, open_one.role)
+            postage.take_invitation(organisation_id)
             made = await invitations.invite(
                 connection,
                 organisation_id,
                 email,
                 wanted.role,
                 region=wanted.region,
-                invited_by=caller.user_id,
+                invited_by=inviter,
             )
             await audit.record_by(connection, caller, "invitation.sent", made.id, email=email, role=made.role)
         words = _INVITED.format(name=organisation.name, role=made.role, days=invitations.INVITATION_DAYS)
-        await mail.send(email, f"Your invitation to {organisation.name}", words)
+        try:
+            await mail.send(email, f"Your invitation to {organisation.name}", words)
+        except EngineUnavailable as error:
+            postage.give_back_invitation(organisation_id)
+            log.warning("mail.unsent", reason=str(error))
+            raise mail_unsent(_STANDS.format(email=email)) from error
         return Invitation.model_validate(made)
 
     @routes.get("/organisations/{organisation_id}/invitations")
@@ -240,16 +254,26 @@ async def _withdraw(
     return gone
 
 
-def _require_above(caller: Caller, role: Role) -> None:
-    """Lets those pass who may make somebody a `role`, change them or remove them.
+async def _withdraw_beyond(
+    connection: Connection, caller: Caller, user_id: uuid.UUID, role: Role | None
+) -> None:
+    for gone in await invitations.withdraw_beyond(connection, user_id, role):
+        await audit.record_by(
+            connection, caller, "invitation.withdrawn", gone.id, email=gone.email, role=gone.role
+        )
+
+
+def _require_above(caller: Caller, role: Role) -> uuid.UUID:
+    """Lets those people pass who may make somebody a `role`, change them or remove them; who it is.
 
     Raises:
         Problem: 403 `role_too_high`.
     """
-    if caller.role is None or not may_appoint(caller.role, role):
+    if caller.role is None or caller.user_id is None or not may_appoint(caller.role, role):
         raise Problem(
             403, "role_too_high", f"As {caller.role} you decide about lower roles only, not {role}."
         )
+    return caller.user_id
 
 
 def _checked(email: str) -> str:
@@ -259,6 +283,7 @@ def _checked(email: str) -> str:
     return email
 
 
+_STANDS = "The invitation stands, but {email} does not know of it: invite them again in a moment."
 _INVITED = """Hello,
 
 you are invited to {name} on Kilowatch, as {role}.

@@ -15,7 +15,7 @@ from sqlalchemy import text
 from kilowatch.accounts.store.members import get_member
 from kilowatch.accounts.store.organisations import lock_organisation
 from kilowatch.errors import Problem
-from kilowatch.ids import DEVICE_ID
+from kilowatch.ids import require_device_id
 from kilowatch.postgres.engine import Connection
 from kilowatch.postgres.page import LIMIT_DEFAULT, Page, check_limit, make_page, read_cursor
 
@@ -61,7 +61,7 @@ async def assign_device(
     Raises:
         Problem: 404 where device or member are not there; 422 `no_customer`.
     """
-    _require_id(device_id)
+    require_device_id(device_id)
     await _require_customer(connection, organisation_id, user_id)
     made = await connection.execute(
         text(
@@ -102,7 +102,7 @@ async def withdraw_device(
     Raises:
         Problem: 404 where it was not assigned.
     """
-    _require_id(device_id)
+    require_device_id(device_id)
     gone = await connection.execute(
         text(
             "DELETE FROM kilowatch.device_assignments a USING kilowatch.devices d"
@@ -153,11 +153,6 @@ def _made(user_id: uuid.UUID, kind: Kind, name: str, created_at: datetime | None
     if created_at is None:
         raise _absent(kind, name)
     return Assignment(user_id, kind, name, created_at)
-
-
-def _require_id(device_id: str) -> None:
-    if not DEVICE_ID.fullmatch(device_id):
-        raise _absent("device", device_id)
 
 
 def _absent(kind: Kind, name: str) -> Problem:

@@ -1,7 +1,8 @@
 """Invitations in PostgreSQL: an address, and what its reader may become in an organisation.
 
 Keeps true: an address has one invitation to an organisation at a time, and it is good for a while; whoever
-accepts or declines it has shown that the address is theirs, and uses it up.
+accepts or declines it has shown that the address is theirs, and uses it up. It is there for its reader only
+while whoever made it could still make it.
 """
 
 import uuid
@@ -11,7 +12,7 @@ from datetime import datetime
 from sqlalchemy import delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
-from kilowatch.accounts.rights import Role
+from kilowatch.accounts.rights import ROLES, Role, may_appoint
 from kilowatch.accounts.tables import (
     invitations,
 )
@@ -27,14 +28,14 @@ INVITATIONS_MOST = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """What somebody is invited to be; invited_by: a member, while they have an account."""
+    """What somebody is invited to be; invited_by: the member who made it."""
 
     id: uuid.UUID
     organisation_id: uuid.UUID
     email: str
     role: Role
     region: str | None
-    invited_by: uuid.UUID | None
+    invited_by: uuid.UUID
     created_at: datetime
     expires_at: datetime
 
@@ -58,8 +59,8 @@ async def invite(
     email: str,
     role: Role,
     *,
+    invited_by: uuid.UUID,
     region: str | None = None,
-    invited_by: uuid.UUID | None = None,
 ) -> Invitation:
     """Invites an address, or renews its invitation with what is said now.
 
@@ -122,6 +123,17 @@ async def use_invitation(connection: Connection, invitation_id: uuid.UUID) -> In
     if row is None:
         raise no_invitation(invitation_id)
     return Invitation(**row)
+
+
+async def withdraw_beyond(
+    connection: Connection, invited_by: uuid.UUID, role: Role | None
+) -> list[Invitation]:
+    """Removes what somebody offers that they may not offer any more, who is a `role` now, or no member; says
+    what it was."""
+    kept = [one for one in ROLES if role is not None and may_appoint(role, one)]
+    gone = delete(invitations).where(invitations.c.invited_by == invited_by, invitations.c.role.not_in(kept))
+    found = await connection.execute(gone.returning(invitations))
+    return [Invitation(**row) for row in found.mappings()]
 
 
 def no_invitation(invitation_id: uuid.UUID) -> Problem:

@@ -93,6 +93,13 @@ async def lock_organisation(connection: Connection, organisation_id: uuid.UUID) 
     return Organisation(**row)
 
 
+async def is_there(connection: Connection, organisation_id: uuid.UUID) -> bool:
+    """Whether the organisation exists; if so, nobody deletes it until the transaction ends."""
+    query = select(organisations.c.id).where(organisations.c.id == organisation_id)
+    shared = query.with_for_update(read=True, key_share=True)
+    return (await connection.execute(shared)).one_or_none() is not None
+
+
 async def update_organisation(
     connection: Connection, organisation_id: uuid.UUID, changes: Mapping[str, Any]
 ) -> Organisation:

@@ -69,6 +69,10 @@ CODE_TRIES = 5
 CODE_MINUTES = 15
 
 
+CODE_KEPT_MINUTES = 1
+"""For so long a code is not replaced, so that asking twice does not make worthless what is on its way."""
+
+
 async def find_user(connection: Connection, email: str) -> User | None:
     """The user of this address; works in an unscoped transaction of any role."""
     if "\0" in email:  # PostgreSQL has no such text
@@ -188,6 +192,30 @@ async def has_code(connection: Connection, user_id: uuid.UUID, purpose: Purpose)
         )
     )
     return found.one_or_none() is not None
+
+
+async def has_young_code(connection: Connection, user_id: uuid.UUID, purpose: Purpose) -> bool:
+    """Whether a code for this purpose was made this very minute, used up by wrong tries or not."""
+    young = func.make_interval(0, 0, 0, 0, 0, CODE_MINUTES - CODE_KEPT_MINUTES)
+    found = await connection.execute(
+        select(user_codes.c.user_id).where(
+            user_codes.c.user_id == user_id,
+            user_codes.c.purpose == purpose,
+            user_codes.c.expires_at > func.now() + young,
+        )
+    )
+    return found.one_or_none() is not None
+
+
+async def drop_code(connection: Connection, user_id: uuid.UUID, purpose: Purpose, code: str) -> None:
+    """Takes back a code that could not be sent; one that came after it stays."""
+    await connection.execute(
+        delete(user_codes).where(
+            user_codes.c.user_id == user_id,
+            user_codes.c.purpose == purpose,
+            user_codes.c.code_hash == _code_hash(user_id, code),
+        )
+    )
 
 
 async def use_code(connection: Connection, user_id: uuid.UUID, purpose: Purpose, code: str) -> bool:

@@ -96,6 +96,22 @@ def live(
 
 
 @app.command()
+def rules(
+    count: Annotated[int, typer.Option("--rules", min=1, help="How many rules there are.")] = 10_000,
+    rate: Annotated[float, typer.Option(min=1, help="Readings per second meanwhile.")] = 100_000.0,
+    seconds: Seconds = 30.0,
+    devices: Devices = 10_000,
+    folder: Folder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measures what looking at readings with many rules costs the worker, under load."""
+    from kilowatch.cli.bench import rules as bench
+
+    wish = bench.Wish(count, rate, seconds, devices)
+    _report("Rules", lambda: bench.measure(wish, folder), bench.rows_of, as_json)
+
+
+@app.command()
 def accounting(
     seconds: Annotated[float, typer.Option(min=1, help="How long readings are sent.")] = 300.0,
     kill_every: Annotated[float, typer.Option(min=0.5, help="Seconds between two kills.")] = 5.0,

@@ -44,7 +44,7 @@ def make_routes(hub: Hub, credentials: Credentials) -> APIRouter:
     async def live(socket: WebSocket) -> None:
         await socket.accept()
         try:
-            caller = await credentials.find_caller(socket)
+            caller = await credentials.find_caller(socket, socket.query_params.get("organisation"))
             require_right(caller, "live", "read")
         except Problem as problem:
             await _close(socket, 4000 + problem.status, problem.detail)
@@ -60,7 +60,7 @@ def make_routes(hub: Hub, credentials: Credentials) -> APIRouter:
         responses={200: {"content": {"text/event-stream": {}}, "description": "The same as over WebSocket."}},
     )
     async def stream(
-        caller: Annotated[Caller, Depends(credentials.may("live", "read"))],
+        caller: Annotated[Caller, Depends(credentials.may_by_address("live", "read"))],
         topics: Annotated[str, Query(description="Topics, joined by commas.", max_length=16_000)],
         last_event_id: Annotated[str | None, Header(description="The cursor.")] = None,
     ) -> Response:

@@ -47,7 +47,8 @@ CREATE TABLE kilowatch.invitations (
     email text NOT NULL,
     role text NOT NULL,
     region text,
-    invited_by uuid CONSTRAINT fk_invitations_invited_by REFERENCES kilowatch.users ON DELETE SET NULL,
+    invited_by uuid NOT NULL
+        CONSTRAINT fk_invitations_invited_by REFERENCES kilowatch.users ON DELETE CASCADE,
     created_at timestamptz NOT NULL DEFAULT now(),
     expires_at timestamptz NOT NULL,
     CONSTRAINT uq_invitations_organisation_id_email UNIQUE (organisation_id, email),
@@ -159,7 +160,8 @@ $$;
 """
 
 # Look-ups before the organisation is known, or beyond one's own. An invitation is shown to the user of the
-# transaction whose verified address it names; a device's login to who says organisation and device. A person
+# transaction whose verified address it names, while whoever made it could still make it (`may_appoint` in
+# rights.py); a device's login to who says organisation and device. A person
 # is forgotten with the organisations that are theirs alone, unless members of another would be left without
 # an admin; what others' audit logs tell of them names an id that is nobody's any more.
 LOOK_UPS = """
@@ -172,8 +174,11 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     FROM kilowatch.invitations i
     JOIN kilowatch.organisations o ON o.id = i.organisation_id
     JOIN kilowatch.users u ON u.email = i.email
+    JOIN kilowatch.users maker ON maker.id = i.invited_by
+    JOIN kilowatch.memberships m ON m.organisation_id = i.organisation_id AND m.user_id = i.invited_by
     WHERE u.id = NULLIF(current_setting('kilowatch.user_id', true), '')::uuid
-        AND u.verified_at IS NOT NULL AND i.expires_at > now()
+        AND u.verified_at IS NOT NULL AND i.expires_at > now() AND maker.disabled_at IS NULL
+        AND (m.role = 'admin' OR (m.role = 'operator' AND i.role IN ('viewer', 'customer')))
     ORDER BY i.created_at, i.id
 $$;
 CREATE FUNCTION kilowatch.list_members(
