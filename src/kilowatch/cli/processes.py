@@ -242,7 +242,15 @@ def keep(settings: Settings) -> None:
 
 
 async def _keep_alone(settings: Settings, addresses: Addresses) -> None:
-    await _keep(settings, addresses, until_told())
+    from kilowatch.worker.process import tell_figures
+
+    client = await Client.connect(addresses.nats_url, name="jobs' figures")
+    telling = asyncio.create_task(tell_figures(client, "jobs"))
+    try:
+        await _keep(settings, addresses, until_told())
+    finally:
+        telling.cancel()
+        await client.close()
 
 
 async def _keep(settings: Settings, addresses: Addresses, stop: asyncio.Event) -> None:

@@ -94,7 +94,7 @@ class Worker:
                     shift.note_change(RegistryChange.decode(message))
 
                 changed = await places.client.subscribe(REGISTRY_SUBJECT, note)
-                telling = asyncio.create_task(tell_figures(places.client, self.numbers))
+                telling = asyncio.create_task(tell_figures(places.client, ",".join(map(str, self.numbers))))
                 log.info("the worker is at work", partitions=list(self.numbers))
                 try:
                     await shift.run(stop)
@@ -140,9 +140,8 @@ class Worker:
             yield Places(database, client, writer, reader, leases, self.clock)
 
 
-async def tell_figures(client: Client, numbers: Sequence[int]) -> None:
-    """Tells the servers what is counted here, until cancelled."""
-    worker = ",".join(map(str, numbers))
+async def tell_figures(client: Client, worker: str) -> None:
+    """Tells the servers what is counted here, under this name, until cancelled."""
     while True:
         with suppress(EngineUnavailable):
             await client.publish(FIGURES_SUBJECT, take_down(metrics.WORKERS_OWN, worker).encode())

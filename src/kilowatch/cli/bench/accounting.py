@@ -64,11 +64,11 @@ class Wish:
 class Killer:
     """Kills a random process of the instance every so often."""
 
-    def __init__(self, instance: Instance, wish: Wish) -> None:
+    def __init__(self, instance: Instance, names: Sequence[str], every_s: float, seed: int) -> None:
         self._instance = instance
-        self._every_s = wish.kill_every_s
-        self._names = [*VICTIMS, *(["postgres"] if wish.postgres else [])]
-        self._rng = random.Random(wish.seed)  # noqa: S311 - no secret
+        self._every_s = every_s
+        self._names = names
+        self._rng = random.Random(seed)  # noqa: S311 - no secret
         self.killed: Counter[str] = Counter()
 
     async def run(self, is_over: Callable[[], bool]) -> None:
@@ -105,7 +105,8 @@ def measure(wish: Wish, folder: Path | None = None) -> dict[str, Any]:
             span_us = int(wish.seconds * READINGS_PER_S_MOST * 1000) + FUTURE_MARGIN_US
             start_us = (SystemClock().now_us() - span_us) // 1_000_000 * 1_000_000
             doors = [Door(name, start_us) for name in DOORS]
-            killer = Killer(instance, wish)
+            victims = (*VICTIMS, "postgres") if wish.postgres else VICTIMS
+            killer = Killer(instance, victims, wish.kill_every_s, wish.seed)
             _register(instance, doors, headers)
             asyncio.run(_send_and_kill(instance, wish, doors, killer, headers, bars))
             recovering = bars.add_task("waiting until all is stored", total=None, said="")

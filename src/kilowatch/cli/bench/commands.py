@@ -185,13 +185,17 @@ def control(
     rate: Annotated[
         float, typer.Option(min=0, help="Commands per second; 0 for as many as are taken.")
     ] = 0.0,
+    kill_every: Annotated[
+        float, typer.Option(min=0, help="Seconds between two kills of worker, nats or mqtt; 0 for none.")
+    ] = 0.0,
+    seed: Annotated[int, typer.Option(help="Decides who is killed.")] = 1,
     folder: Folder = None,
     as_json: AsJson = False,
 ) -> None:
     """Sends commands to devices that answer at once: rates and times; exit code 1 if one is lost."""
     from kilowatch.cli.bench import control as bench
 
-    wish = bench.Wish(devices, connections, seconds, rate)
+    wish = bench.Wish(devices, connections, seconds, rate, kill_every, seed)
     result = _report("Commands", lambda: bench.measure(wish, folder), bench.rows_of, as_json)
     if not result["right"]:
         raise typer.Exit(1)

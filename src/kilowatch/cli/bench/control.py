@@ -1,7 +1,8 @@
 """`kw bench commands`: how many commands are accepted and delivered, and how long one takes to its device.
 
 Connections send commands, each to devices of its own, so that the order of a device's commands is known; a
-gateway answers for all devices at once. At the end each accepted command must have been heard, once as far as
+gateway answers for all devices at once. Where it is wanted, the processes between them are killed meanwhile.
+At the end each accepted command must have been heard, once as far as
 its device is concerned, in order, and have succeeded.
 """
 
@@ -15,6 +16,7 @@ from typing import Any
 
 from rich.progress import Progress
 
+from kilowatch.cli.bench.accounting import Killer
 from kilowatch.cli.bench.figures import describe_machine, spent_between
 from kilowatch.cli.bench.gateway import Gateway
 from kilowatch.cli.bench.http_client import request_head
@@ -29,7 +31,10 @@ from kilowatch.cli.bench.report import Row, progress_bars, shares, spread
 from kilowatch.cli.bench.tally import percentiles_ms
 
 BODY = b'{"name":"set_power","arguments":{"power_w":1500}}'
+READY_WITHIN_S = 30.0
 ENDED_WITHIN_S = 120.0
+BETWEEN = ("worker", "nats", "mqtt")
+"""What a command passes through once it is accepted."""
 LOOK_EVERY_S = 0.05
 UNLIMITED = {"KILOWATCH_KEY_REQUESTS_PER_MINUTE": "0"}
 
@@ -42,6 +47,9 @@ class Wish:
     connections: int = 64
     seconds: float = 20.0
     rate: float = 0.0
+    kill_every_s: float = 0.0
+    """Seconds between two kills of a process that commands pass through; 0 for none."""
+    seed: int = 1
 
 
 @dataclass(slots=True)
@@ -82,15 +90,21 @@ async def _run(
     instance: Instance, wish: Wish, devices: list[str], key: str, bars: Progress
 ) -> dict[str, Any]:
     bar = bars.add_task("sending commands", total=None, said="")
-    loop = asyncio.get_running_loop()
-    port = int(instance.run["mqtt_port"])
-    _, gateway = await loop.create_connection(lambda: Gateway(ORGANISATION, key), "127.0.0.1", port)
-    await gateway.ready
+    gateway = Gateway(ORGANISATION, key, int(instance.run["mqtt_port"]))
+    gateway.start()
+    try:
+        async with asyncio.timeout(READY_WITHIN_S):
+            await gateway.ready.wait()
+    except TimeoutError:
+        raise BenchFailed("the MQTT server did not let the gateway in") from None
     sent = Sent()
     before = instance.cpu_seconds()
     began = time.monotonic()
     shares_ = [devices[place :: wish.connections] for place in range(min(wish.connections, len(devices)))]
-    await asyncio.gather(*(_send(instance.port, key, mine, wish, sent, began) for mine in shares_))
+    killer = Killer(instance, BETWEEN, wish.kill_every_s, wish.seed)
+    killing = [killer.run(lambda: time.monotonic() - began >= wish.seconds)] if wish.kill_every_s else []
+    sending = [_send(instance.port, key, mine, wish, sent, began) for mine in shares_]
+    await asyncio.gather(*sending, *killing)
     bars.update(bar, description="waiting for the end of all")
     await asyncio.to_thread(_wait_until_ended, instance, key)
     ended_s = time.monotonic() - began
@@ -109,6 +123,7 @@ async def _run(
         "delivered_per_s": round(accepted / ended_s),
         "ack_ms": percentiles_ms(sent.waits_s),
         "to_device_ms": percentiles_ms(to_device),
+        "killed": dict(killer.killed),
         "sent_again": gateway.repeats,
         "lost": lost,
         "out_of_order": sum(gateway.order.get(device) != order for device, order in sent.order.items()),
@@ -177,6 +192,7 @@ def rows_of(result: dict[str, Any]) -> Sequence[Row]:
         ("accepted after", spread(result["ack_ms"])),
         ("at the device after", spread(result["to_device_ms"])),
         ("sent again", f"{result['sent_again']:,}"),
+        ("killed", ", ".join(f"{name} {count}" for name, count in result["killed"].items()) or "none"),
         ("outcome", f"[green]{outcome}[/green]" if result["right"] else f"[red]{outcome}[/red]"),
         ("CPU per thousand", shares(result["cpu_s_per_thousand"], "s", 2)),
         ("load average after", f"{result['load_after']}"),

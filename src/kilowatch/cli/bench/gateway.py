@@ -1,11 +1,13 @@
 """A gateway for many pretend devices on one MQTT connection: hears their commands and answers at once.
 
 Speaks just what that needs (CONNECT, SUBSCRIBE, PUBLISH at QoS 0), so that it costs less than what it
-measures. Keeps true what a device must: a command that comes again is answered and not done again.
+measures. Keeps true what a device must: a command that comes again is answered and not done again, and who
+lost the connection comes back.
 """
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import cast
 
 import msgspec
@@ -13,6 +15,7 @@ import msgspec
 from kilowatch.cli.bench.mqtt_client import CONNACK, connect_packet, length_bytes
 
 SUBACK, PUBLISH = 0x90, 0x30
+RECONNECT_S = 0.2
 
 
 class _Told(msgspec.Struct):
@@ -26,27 +29,42 @@ class Gateway(asyncio.Protocol):
     """`ready` is set once it hears; `heard_at`: when each command came first, monotonic seconds; `order`: the
     commands of each device in the order in which they were done; `repeats`: how many came again."""
 
-    def __init__(self, organisation: str, key: str) -> None:
-        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    def __init__(self, organisation: str, key: str, port: int) -> None:
+        self.ready = asyncio.Event()
         self.heard_at: dict[str, float] = {}
         self.order: dict[str, list[str]] = {}
         self.repeats = 0
-        self.lost = ""
+        self._port = port
         self._login = connect_packet("bench-gateway", organisation, key)
         self._topic = f"{organisation}/devices/+/commands".encode()
         self._pending = b""
         self._transport: asyncio.Transport | None = None
+        self._staying: asyncio.Task[None] | None = None
+        self._gone = asyncio.Event()
+
+    def start(self) -> None:
+        """Connects, again and again until `close`."""
+        self._staying = asyncio.create_task(self._stay())
+
+    async def _stay(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            self._gone.clear()
+            self._pending = b""
+            with suppress(OSError):
+                await loop.create_connection(lambda: self, "127.0.0.1", self._port)
+                await self._gone.wait()
+            await asyncio.sleep(RECONNECT_S)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Connected: logs in."""
         self._transport = cast(asyncio.Transport, transport)
         self._transport.write(self._login)
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, _error: Exception | None) -> None:
         """The connection is gone."""
-        self.lost = str(error or "closed")
-        if not self.ready.done():
-            self.ready.set_exception(ConnectionError(f"the MQTT server let the gateway go: {self.lost}"))
+        self._transport = None
+        self._gone.set()
 
     def data_received(self, data: bytes) -> None:
         """Packets of the server."""
@@ -68,7 +86,9 @@ class Gateway(asyncio.Protocol):
             self._transport.write(b"".join(answers))
 
     def close(self) -> None:
-        """Ends the connection."""
+        """Ends the connection for good."""
+        if self._staying is not None:
+            self._staying.cancel()
         if self._transport is not None:
             self._transport.close()
 
@@ -87,17 +107,14 @@ class Gateway(asyncio.Protocol):
         return bytes((PUBLISH,)) + length_bytes(len(packet)) + packet
 
     def _subscribe(self, code: int) -> None:
-        if code or self._transport is None:
-            self.connection_lost(ConnectionError(f"login refused with code {code}"))
-            return
-        content = b"\x00\x01" + len(self._topic).to_bytes(2, "big") + self._topic + b"\x00"
-        self._transport.write(b"\x82" + length_bytes(len(content)) + content)
+        """Logged in, unless the code says otherwise; then the server closes the connection."""
+        if not code and self._transport is not None:
+            content = b"\x00\x01" + len(self._topic).to_bytes(2, "big") + self._topic + b"\x00"
+            self._transport.write(b"\x82" + length_bytes(len(content)) + content)
 
     def _granted(self, code: int) -> None:
-        if code >= 0x80:
-            self.connection_lost(ConnectionError("the subscription was refused"))
-        elif not self.ready.done():
-            self.ready.set_result(None)
+        if code < 0x80:
+            self.ready.set()
 
 
 def _body_of(data: bytes, at: int) -> tuple[int, int] | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kilowatch.cli.bench import accounting, idle, ingest, live, logins, peers, query
+from kilowatch.cli.bench import accounting, control, idle, ingest, live, logins, peers, query
 from kilowatch.cli.bench.instance import BenchFailed
 from kilowatch.cli.bench.report import Row
 
@@ -45,6 +45,7 @@ def steps(seconds: float, folder: Path | None) -> list[Step]:
         Step("single, 256 connections", load("single", 256), _tell_load),
         Step("MQTT QoS 1, 4 clients", load("mqtt"), _tell_load),
         Step("MQTT logins", lambda: logins.measure(logins.Wish(), folder), _tell_logins),
+        Step("commands", lambda: control.measure(control.Wish(seconds=seconds), folder), _tell_commands),
         Step("live at 100,000/s", lambda: live.measure(live.Wish(seconds=seconds), folder), _tell_live),
         Step("reading back", lambda: query.measure(query.Wish(samples, devices), folder), _tell_query),
         Step("idle demo", lambda: idle.measure(min(seconds, 30.0), min(seconds, 20.0), folder), _tell_idle),
@@ -97,6 +98,13 @@ def _tell_logins(result: dict[str, Any]) -> str:
     return (
         f"[bold]{result['logins_per_minute']:,} a minute[/bold], p99 {result['login_ms']['p99']:.0f} ms; "
         f"one ended after {result['ended_after_ms']:.0f} ms"
+    )
+
+
+def _tell_commands(result: dict[str, Any]) -> str:
+    return (
+        f"[bold]{result['delivered_per_s']:,}/s[/bold], at the device p95 "
+        f"{result['to_device_ms']['p95']:.0f} ms; {result['lost']} lost"
     )
 
 
