@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from decimal import Decimal
 
 import numpy as np
 from sqlalchemy import text
@@ -10,8 +11,12 @@ from kilowatch.alerts.alert import Alert
 from kilowatch.alerts.store.alerts import Wanted, list_alerts
 from kilowatch.alerts.store.detectors import keep_profiles, set_detector
 from kilowatch.clock import MICROSECONDS, to_datetime
+from kilowatch.postgres.engine import Database
 from kilowatch.sites.store import list_sites, set_state, update_device
 from kilowatch.wire.live import EVENTS_SUBJECT, LiveEvent
+from kilowatch.worker.alarms import Alarms
+from kilowatch.worker.patrol import Patrol
+from kilowatch.worker.store import note_sightings
 from tests.worker.house import NOW_US, House, Reading, until
 
 MINUTE_US = 60 * MICROSECONDS
@@ -176,3 +181,43 @@ async def test_who_falls_silent_is_told_and_cleared_and_a_restart_tells_nobody(h
         assert await silent()
         await power(house, "D1", (350, 1.0))
         await until(has(house, ("offline", "D1", "resolved")), "D1 to be back")
+
+
+async def test_a_restart_with_5000_devices_tells_nobody_whether_they_report_or_not(house: House) -> None:
+    devices = [f"D{number}" for number in range(5000)]
+    await house.add(devices, ["power"])
+    numbers = np.array(list(house.devices.values()), np.int32)
+    database = Database(house.worker_url)
+    alarms = Alarms(database, house.client, house.clock, Decimal("0.30"))
+
+    async def start() -> Patrol:
+        patrol = Patrol(database, house.client, house.reader, house.clock, alarms, [0], 1)
+        await patrol.begin()
+        return patrol
+
+    async def wait(patrol: Patrol, seconds: int) -> None:
+        for _ in range(seconds):
+            house.clock.advance(1)
+            await patrol.turn()
+
+    first = await start()
+    for _ in range(4):
+        house.clock.advance(10)
+        first.silence.hear(numbers, house.clock.now_us())
+        await first.turn()
+    await first.keep_pauses()
+    await note_sightings(database, numbers, np.full(len(numbers), house.clock.now_us()))
+    house.clock.advance(3600)  # nobody was there to listen
+    second = await start()
+    await wait(second, 119)
+    assert await alerts(house) == []
+    await wait(second, 3)
+    (alert,) = await alerts(house)
+    assert (alert.kind, alert.device, alert.devices) == ("offline", None, 5000)
+    third = await start()
+    await wait(third, 300)
+    assert [one.id for one in await alerts(house)] == [alert.id]
+    third.silence.hear(numbers, house.clock.now_us())
+    await third.turn()
+    assert [one.status for one in await alerts(house)] == ["resolved"]
+    await database.close()
