@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import CheckConstraint
 
 import kilowatch.accounts.tables
+import kilowatch.notifications.tables
 import kilowatch.sites.tables
 import kilowatch.telemetry.tables  # noqa: F401 - the tables join the catalogue when imported
 from kilowatch.errors import EngineUnavailable, StartRefused

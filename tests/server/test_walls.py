@@ -37,6 +37,7 @@ class Belongings:
     organisation_id: str
     user_id: str
     invitation_id: str
+    channel_id: str
 
     def values(self) -> dict[str, str]:
         """What parameters of these names are filled with."""
@@ -49,6 +50,8 @@ class Belongings:
             "organisation_id": self.organisation_id,
             "user_id": self.user_id,
             "invitation_id": self.invitation_id,
+            "channel_id": self.channel_id,
+            "notification_id": str(uuid.uuid4()),  # which only people have; see test_notifications.py
             "name": self.metric,
             "start": STARTS,
             "end": ENDS,
@@ -57,7 +60,7 @@ class Belongings:
 
     def ids(self) -> tuple[str, ...]:
         """What appears in no answer to a stranger."""
-        own = (self.organisation_id, self.user_id, self.invitation_id)
+        own = (self.organisation_id, self.user_id, self.invitation_id, self.channel_id)
         return (self.site_id, self.device_id, self.key_id, self.letter_id, *own)
 
     def bodies(self) -> dict[tuple[str, str], Any]:
@@ -97,6 +100,13 @@ class Belongings:
             ("POST", "/api/v1/meters/{device_id}/assign"): {"user_id": self.user_id},
             ("POST", "/api/v1/sites/{site_id}/assign"): {"user_id": self.user_id},
             ("POST", "/api/v1/sites/demo"): {"time_zone": "UTC"},
+            ("POST", "/api/v1/notification-channels"): {
+                "name": "mine",
+                "address": f"mailto:{self.word}@example.org",
+                "whole_organisation": True,
+            },
+            ("PATCH", "/api/v1/notification-channels/{channel_id}"): {"name": "taken over", "enabled": False},
+            ("PUT", "/api/v1/notification-preferences"): {"escalation": []},
             ("POST", "/api/v1/sites"): {"kind": "home", "name": "Mine"},
             ("PATCH", "/api/v1/sites/{site_id}"): {"name": "taken over"},
         }
@@ -119,6 +129,8 @@ async def owned(house: House, member: Member, database: Database) -> Belongings:
         async with database.scope(member.organisation.id) as connection:
             await keep_dead_letters(connection, [letter])
         (kept,) = (await http.get("/api/v1/dead-letters")).json()["items"]
+        told = {"name": word, "address": "ntfy://" + word, "whole_organisation": True}
+        channel = (await http.post("/api/v1/notification-channels", json=told)).json()["id"]
     place = member.organisation.id
     staff = await make_staff(database, place)
     customer = staff["customer"].user_id
@@ -127,8 +139,9 @@ async def owned(house: House, member: Member, database: Database) -> Belongings:
         await assign_device(connection, place, customer, device["id"])
         await assign_site(connection, place, customer, uuid.UUID(site))
     return Belongings(
-        site, device["id"], key, kept["id"], metric, word, str(place), str(customer), str(invited.id)
-    )
+        site, device["id"], key, kept["id"], metric, word, str(place), str(customer), str(invited.id),
+        channel,
+    )  # fmt: skip
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -157,7 +170,7 @@ async def everything(house: House, member: Member) -> dict[str, Any]:
     own = f"organisations/{member.organisation.id}"
     paths = (
         *("api-keys", "devices", "sites", "metrics", "dead-letters", "readings/latest", "whoami"),
-        *(own, f"{own}/members", f"{own}/invitations", "audit-log"),
+        *(own, f"{own}/members", f"{own}/invitations", "audit-log", "notification-channels"),
     )
     async with httpx.AsyncClient(base_url=house.url, headers=member.bearer("admin")) as http:
         seen = {path: (await http.get(f"/api/v1/{path}")).json() for path in paths}
@@ -208,6 +221,8 @@ async def test_a_path_with_the_owners_things_answers_as_if_they_were_not(
         "organisation_id": str(uuid.uuid4()),
         "user_id": str(uuid.uuid4()),
         "invitation_id": str(uuid.uuid4()),
+        "channel_id": str(uuid.uuid4()),
+        "notification_id": str(uuid.uuid4()),
     }
     async with httpx.AsyncClient(base_url=house.url, headers=stranger.bearer("admin")) as http:
         for method, path, operation in operations(house.application.app.openapi()):

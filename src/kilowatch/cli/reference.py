@@ -22,7 +22,13 @@ from kilowatch.server.app import build_document
 from kilowatch.settings import Settings
 
 MIB = 1024 * 1024
-KINDS: dict[type, str] = {int: "whole number", float: "number", Path: "folder", str: "text"}
+KINDS: dict[type, str] = {
+    bool: "`true` or `false`",
+    int: "whole number",
+    float: "number",
+    Path: "folder",
+    str: "text",
+}
 BOUNDS = {"ge": "from", "gt": "above", "le": "to", "lt": "below"}
 SUFFIXES = {"counter": "_total"}
 """What Prometheus adds to the name of such a figure."""

@@ -40,6 +40,12 @@ from kilowatch.accounts.routes.second_factor import make_second_factor_routes
 from kilowatch.accounts.second_factor import SecondFactors
 from kilowatch.clock import Clock, SystemClock
 from kilowatch.errors import EngineUnavailable
+from kilowatch.notifications.routes.channels import make_channel_routes
+from kilowatch.notifications.routes.inbox import make_inbox_routes
+from kilowatch.notifications.routes.preferences import make_preference_routes
+from kilowatch.notifications.seal import PURPOSE as CHANNELS
+from kilowatch.notifications.seal import Seal
+from kilowatch.notifications.sender import Sender
 from kilowatch.postgres.engine import Database
 from kilowatch.server import health, simulation
 from kilowatch.server.body_limit import BodyLimit
@@ -89,6 +95,8 @@ class Parts:
     mail: Mail | None = None
     """Where mail to people goes; without it whoever would need it is told that it cannot be had."""
     session_days: int = 30
+    private_hosts: bool = False
+    """Whether channels of notifications may reach this machine and private networks."""
     clock: Clock = field(default_factory=SystemClock)
     probes: Mapping[str, health.Probe] = field(default_factory=dict)
     """What `/readyz` asks, by name; see `health.probe_*`."""
@@ -202,6 +210,11 @@ def create_app(parts: Parts) -> Application:
     api.include_router(simulation.make_routes(access, parts.lake, parts.simulator_key))
     api.include_router(make_device_token_routes(access))
     api.include_router(make_telemetry_routes(access, parts.lake, parts.clock))
+    sender = Sender(mail, private_hosts=parts.private_hosts)
+    seal = Seal(tokens.derive_key(CHANNELS))
+    api.include_router(make_inbox_routes(access, parts.clock))
+    api.include_router(make_channel_routes(access, parts.clock, seal, sender))
+    api.include_router(make_preference_routes(access))
     api.include_router(connections.make_routes(hub, credentials))
     app.include_router(api)
     app.include_router(health.make_routes(parts.probes))
