@@ -81,7 +81,7 @@ def _default(name: str, value: object) -> str:
         return ""
     if name.endswith("_bytes") and isinstance(value, int):
         return f"{_code(value)} ({value // MIB:,} MiB)"
-    return _code(value)
+    return _code(str(value).lower() if isinstance(value, bool) else value)
 
 
 # --- commands --------------------------------------------------------------------------------------------
