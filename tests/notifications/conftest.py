@@ -1,5 +1,6 @@
 """People in an organisation, and real services to tell them by: an SMTP server and an HTTP one."""
 
+import asyncio
 import json
 import socket
 import threading
@@ -111,6 +112,12 @@ class Post:
         return "250 taken"
 
 
+def port_of(controller: Controller) -> int:
+    """Where a mail server listens."""
+    assert isinstance(controller.server, asyncio.Server)
+    return int(controller.server.sockets[0].getsockname()[1])
+
+
 @pytest.fixture
 def post() -> Iterator[Post]:
     """An SMTP server on a port of its own."""
@@ -119,14 +126,12 @@ def post() -> Iterator[Post]:
     class AnyPort(Controller):
         def _trigger_server(self) -> None:
             """Port 0 is any free one, which only the server knows."""
-            assert self.server is not None
-            with socket.create_connection(self.server.sockets[0].getsockname(), 5) as trial:
+            with socket.create_connection(("127.0.0.1", port_of(self)), 5) as trial:
                 trial.recv(1024)
 
     controller = AnyPort(kept, hostname="127.0.0.1", port=0)
     controller.start()
-    assert controller.server is not None
-    kept.port = controller.server.sockets[0].getsockname()[1]
+    kept.port = port_of(controller)
     yield kept
     controller.stop()
 

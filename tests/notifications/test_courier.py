@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import uuid
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -39,7 +40,7 @@ async def send_due(courier: Courier) -> None:
     await courier.rest()
 
 
-async def say(town: Town, count: int = 1, at_us: int = NOW_US, **more: object) -> list[uuid.UUID]:
+async def say(town: Town, count: int = 1, at_us: int = NOW_US, **more: Any) -> list[uuid.UUID]:
     notices = [town.notice(title=f"Kettle {number}", **more) for number in range(count)]
     async with town.worker.unscoped() as connection:
         await tell(connection, notices, at_us)
