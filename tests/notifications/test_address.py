@@ -53,6 +53,7 @@ REFUSED = [
     "jsons://example.org/x?rto=9999",
     "jsons://example.org/x?Optional=yes",
     "jsons://" + "x" * 3000,
+    "jsons://[::1/x",
 ]
 
 

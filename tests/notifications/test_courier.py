@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kilowatch.accounts.mail import Mail
+from kilowatch.accounts.store.users import disable
 from kilowatch.clock import MICROSECONDS, DrivenClock, SystemClock, to_datetime, to_us
 from kilowatch.notifications.backoff import TRIES_MOST, WAITS_S
 from kilowatch.notifications.breaker import FAILURES_MOST, PAUSE_S
@@ -223,6 +224,50 @@ async def test_nothing_private_is_reached_unless_it_may_be(hook: Hook, mail: Mai
     assert hook.asked == int(private)
     redirected = await sender.send(f"json://localhost:{hook.port}/x", TRIAL)
     assert redirected.ok == private
+
+
+async def test_a_message_that_ends_every_courier_is_given_up(
+    town: Town, courier: Courier, hook: Hook, clock: DrivenClock
+) -> None:
+    channel = await town.open_channel(await town.add("operator"), hook.address)
+    await say(town)
+    for _ in range(TRIES_MOST):
+        assert await courier._take(channel) is not None
+        assert await courier._take(channel) is None  # it is somebody's
+        clock.advance(courier.lease_s)
+    assert await courier._take(channel) is None
+    (delivery,) = await town.log(channel)
+    assert (delivery.status, [one.ok for one in delivery.attempts]) == ("failed", [None] * TRIES_MOST)
+
+
+async def test_nothing_is_sent_to_who_is_disabled(town: Town, courier: Courier, hook: Hook) -> None:
+    user_id = await town.add("operator")
+    await town.open_channel(user_id, hook.address)
+    await say(town)
+    async with town.database.person(user_id) as connection:
+        await disable(connection, user_id)
+    await send_due(courier)
+    assert hook.asked == 0
+
+
+async def test_a_courier_ends_soon_while_a_service_is_silent(
+    town: Town, courier: Courier, hook: Hook
+) -> None:
+    channel = await town.open_channel(await town.add("operator"), hook.address)
+    hook.wait.clear()
+    courier.sender = Sender(courier.sender._mail, private_hosts=True, limit_s=60)
+    await say(town)
+    stop = asyncio.Event()
+    running = asyncio.create_task(courier.run(stop))
+
+    async def begun() -> bool:
+        return hook.asked == 1
+
+    await until(begun, "a message on its way", 30)
+    stop.set()
+    await asyncio.wait_for(running, 20)
+    (delivery,) = await town.log(channel)
+    assert (delivery.status, delivery.attempts[0].ok) == ("pending", None)
 
 
 CHILD = """

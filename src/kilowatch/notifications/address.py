@@ -91,7 +91,11 @@ def check_address(address: str, own: str | None) -> str:
         return OWN_MAIL + own.lower()
     if not SCHEME.match(address):
         raise _bad("An address looks like ntfys://ntfy.example.org/topic; see docs/operate/notifications.md.")
-    options = {name.lower().lstrip("+-:") for name, _ in parse_qsl(urlsplit(address).query, True)}
+    try:
+        query = urlsplit(address).query
+    except ValueError as error:
+        raise _bad(f"This is no address: {error}.") from error
+    options = {name.lower().lstrip("+-:") for name, _ in parse_qsl(query, True)}
     if taken := options & WITHOUT:
         raise _bad(f"Leave these options out: {', '.join(sorted(taken))}.")
     if find_plugin(address) is None:

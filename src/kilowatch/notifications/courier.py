@@ -30,6 +30,8 @@ CHANNELS_MOST = 32
 POLL_S = 1.0
 LEASE_S = 60.0
 """So long a message is one courier's; longer than any service is waited for."""
+END_S = 3.0
+"""So long a courier that is told to end waits for what is on its way."""
 OTHER_KEY = "the address was sealed with another key; enter it anew"
 
 
@@ -46,9 +48,10 @@ class Courier:
     lease_s: float = LEASE_S
     poll_s: float = POLL_S
     _busy: dict[uuid.UUID, asyncio.Task[None]] = field(default_factory=dict)
+    _ending: bool = False
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Works until `stop` is set; what is on its way then is waited for as long as a service may take."""
+        """Works until `stop` is set; what is on its way then is waited for shortly, and due again later."""
         while not stop.is_set():
             try:
                 await self.turn()
@@ -62,7 +65,12 @@ class Courier:
                     await stop.wait()
             except TimeoutError:
                 continue
-        await self.rest()
+        self._ending = True
+        if self._busy:
+            _, late = await asyncio.wait(set(self._busy.values()), timeout=END_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
     async def rest(self) -> None:
         """Waits until nothing is on its way."""
@@ -98,7 +106,7 @@ class Courier:
     async def _work_off(self, channel_id: uuid.UUID) -> None:
         """Sends everything of a channel that is due, one message after the other."""
         try:
-            while (parcel := await self._take(channel_id)) is not None:
+            while not self._ending and (parcel := await self._take(channel_id)) is not None:
                 answer = await self._send(parcel)
                 await self._note(parcel, answer)
         except EngineUnavailable as error:
@@ -126,8 +134,9 @@ class Courier:
         DELIVERY_ATTEMPTS.labels("sent" if answer.ok else "failed").inc()
         breaker = parcel.breaker.after(answer.ok, now_us)
         async with self.database.unscoped() as connection:
+            # The channel before its deliveries, as everywhere, so that none waits for the other in a circle.
+            if breaker != parcel.breaker:
+                await channels.set_breaker(connection, parcel.channel_id, breaker)
             await deliveries.note_outcome(
                 connection, parcel.deliveries, ok=answer.ok, detail=answer.detail, now_us=now_us
             )
-            if breaker != parcel.breaker or parcel.breaker.until_us is not None:
-                await channels.set_breaker(connection, parcel.channel_id, breaker)

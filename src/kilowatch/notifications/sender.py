@@ -63,6 +63,8 @@ class Sender:
             return self._too_slow()
         except EngineUnavailable as error:
             return Answer(False, str(error)[:DETAIL_MOST])
+        except Exception as error:  # a letter that cannot be written is one that was not sent
+            return Answer(False, f"{type(error).__name__}: {error}"[:DETAIL_MOST])
         return Answer(True, "handed to the mail server")
 
     async def _in_thread(self, work: Callable[[], Answer]) -> Answer:

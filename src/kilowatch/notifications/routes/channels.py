@@ -15,7 +15,7 @@ from kilowatch.clock import Clock, to_datetime
 from kilowatch.errors import Fault, Problem
 from kilowatch.ids import NAME_MAX, name_faults, new_id
 from kilowatch.notifications.address import LONGEST, check_address, kind_of, mask
-from kilowatch.notifications.breaker import State
+from kilowatch.notifications.breaker import Breaker, State
 from kilowatch.notifications.hosts import refuse_private_host
 from kilowatch.notifications.letter import Letter
 from kilowatch.notifications.preference import Bundle
@@ -266,13 +266,12 @@ def _add_trial(routes: APIRouter, access: Access, clock: Clock, seal: Seal, send
         else:
             answer = await sender.send(address, TRIAL)
         async with access.database.scope(caller.sight) as connection:
+            if answer.ok:
+                await store.set_breaker(connection, channel_id, Breaker())
             if trial is not None:
                 await deliveries.end_trial(
                     connection, trial, answer.ok, answer.detail, to_datetime(clock.now_us())
                 )
-            after = channel.breaker.after(answer.ok, clock.now_us())
-            if answer.ok and after != channel.breaker:
-                await store.set_breaker(connection, channel_id, after)
         return Trial(ok=answer.ok, detail=answer.detail)
 
 

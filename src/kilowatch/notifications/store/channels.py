@@ -165,7 +165,8 @@ async def change_channel(
         await connection.execute(
             text(
                 "UPDATE kilowatch.deliveries SET status = 'dropped', ended_at = :at"
-                " WHERE channel_id = :id AND status = 'pending'"
+                " WHERE id IN (SELECT d.id FROM kilowatch.deliveries d WHERE d.channel_id = :id"
+                " AND d.status = 'pending' ORDER BY d.id FOR UPDATE)"
             ),
             {"id": channel_id, "at": at},
         )

@@ -114,8 +114,9 @@ async def end_deliveries(connection: Connection, alert_ids: Collection[uuid.UUID
     await connection.execute(
         text(
             "UPDATE kilowatch.deliveries SET status = 'dropped', ended_at = :at"
-            " WHERE alert_id = ANY(CAST(:alerts AS uuid[])) AND status = 'pending'"
-            " AND bundle IS DISTINCT FROM 'digest'"
+            " WHERE id IN (SELECT d.id FROM kilowatch.deliveries d"
+            " WHERE d.alert_id = ANY(CAST(:alerts AS uuid[])) AND d.status = 'pending'"
+            " AND d.bundle IS DISTINCT FROM 'digest' ORDER BY d.id FOR UPDATE)"
         ),
         {"alerts": list(alert_ids), "at": at},
     )
@@ -124,12 +125,14 @@ async def end_deliveries(connection: Connection, alert_ids: Collection[uuid.UUID
 async def list_due_channels(
     connection: Connection, now: datetime, busy: Collection[uuid.UUID], most: int
 ) -> list[uuid.UUID]:
-    """Channels for which something is due and that may be tried, those that are busy aside."""
+    """Channels for which something is due and that may be tried, those that are busy and those of disabled
+    people aside."""
     found = await connection.execute(
         text(
             "SELECT d.channel_id FROM kilowatch.deliveries d"
             " JOIN kilowatch.notification_channels c ON c.id = d.channel_id"
-            " WHERE d.status = 'pending' AND d.due_at <= :now AND c.enabled"
+            " LEFT JOIN kilowatch.users u ON u.id = c.user_id"
+            " WHERE d.status = 'pending' AND d.due_at <= :now AND c.enabled AND u.disabled_at IS NULL"
             " AND (c.closed_until IS NULL OR c.closed_until <= :now)"
             " AND d.channel_id <> ALL(CAST(:busy AS uuid[]))"
             " GROUP BY d.channel_id ORDER BY min(d.due_at) LIMIT :most"
@@ -155,6 +158,7 @@ async def take_parcel(
     channel = found.one_or_none()
     if channel is None:
         return None
+    await _give_up(connection, channel_id, now)
     chosen, bundle = await _choose(connection, channel_id, now)
     if not chosen:
         return None
@@ -168,6 +172,18 @@ async def take_parcel(
         )
     contents = await _contents(connection, chosen)
     return Parcel(channel_id, channel.address, breaker, bundle, tries, contents)
+
+
+async def _give_up(connection: Connection, channel_id: uuid.UUID, now: datetime) -> None:
+    """Ends what was taken as often as is tried and never came back: it may be what ends every courier."""
+    await connection.execute(
+        text(
+            "UPDATE kilowatch.deliveries SET status = 'failed', ended_at = :now WHERE id IN (SELECT d.id"
+            " FROM kilowatch.deliveries d WHERE d.channel_id = :id AND d.status = 'pending'"
+            " AND d.due_at <= :now AND d.tries >= :most ORDER BY d.id FOR UPDATE SKIP LOCKED)"
+        ),
+        {"id": channel_id, "now": now, "most": TRIES_MOST},
+    )
 
 
 async def _choose(
@@ -233,6 +249,9 @@ async def note_outcome(
     """Notes how the newest attempt of these deliveries ended: sent, to be tried again, or given up."""
     now = to_datetime(now_us)
     ids = list(tries)
+    await connection.execute(
+        text("SELECT id FROM kilowatch.deliveries WHERE id = ANY(:ids) ORDER BY id FOR UPDATE"), {"ids": ids}
+    )
     await connection.execute(
         text(
             "UPDATE kilowatch.delivery_attempts SET ended_at = :now, ok = :ok, detail = :detail"

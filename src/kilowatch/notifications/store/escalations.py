@@ -78,7 +78,9 @@ async def end_escalations(connection: Connection, alert_ids: Collection[uuid.UUI
     await connection.execute(
         text(
             "UPDATE kilowatch.escalations SET ended_at = :at"
-            " WHERE alert_id = ANY(CAST(:alerts AS uuid[])) AND ended_at IS NULL"
+            " WHERE no IN (SELECT e.no FROM kilowatch.escalations e"
+            " WHERE e.alert_id = ANY(CAST(:alerts AS uuid[])) AND e.ended_at IS NULL"
+            " ORDER BY e.no FOR UPDATE)"
         ),
         {"alerts": list(alert_ids), "at": at},
     )

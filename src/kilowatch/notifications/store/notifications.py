@@ -177,8 +177,9 @@ async def mark_all_read(connection: Connection, user_id: uuid.UUID, at: datetime
     """Marks all as read that are there now; how many that were."""
     marked = await connection.execute(
         text(
-            "UPDATE kilowatch.notifications SET read_at = :at"
-            " WHERE user_id = :user AND read_at IS NULL AND dismissed_at IS NULL"
+            "UPDATE kilowatch.notifications SET read_at = :at WHERE id IN (SELECT n.id"
+            " FROM kilowatch.notifications n WHERE n.user_id = :user AND n.read_at IS NULL"
+            " AND n.dismissed_at IS NULL ORDER BY n.id FOR UPDATE)"
         ),
         {"user": user_id, "at": at},
     )
