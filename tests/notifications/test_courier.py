@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kilowatch.accounts.mail import Mail
+from kilowatch.accounts.store.assignments import assign_device, assign_site, withdraw_device, withdraw_site
 from kilowatch.accounts.store.users import disable
 from kilowatch.clock import MICROSECONDS, DrivenClock, SystemClock, to_datetime, to_us
 from kilowatch.notifications.backoff import TRIES_MOST, WAITS_S
@@ -25,7 +26,9 @@ from kilowatch.notifications.preference import Preferences
 from kilowatch.notifications.seal import Seal
 from kilowatch.notifications.sender import Sender
 from kilowatch.notifications.store.channels import change_channel, get_channel
+from kilowatch.notifications.store.notifications import list_notifications
 from kilowatch.notifications.storm import Guard
+from kilowatch.postgres.engine import Sight
 from kilowatch.postgres.roles import WORKER
 from tests.conftest import PostgresServer
 from tests.notifications.conftest import KEY, NOW_US, Hook, Post, Town
@@ -238,6 +241,37 @@ async def test_a_message_that_ends_every_courier_is_given_up(
     assert await courier._take(channel) is None
     (delivery,) = await town.log(channel)
     assert (delivery.status, [one.ok for one in delivery.attempts]) == ("failed", [None] * TRIES_MOST)
+
+
+@pytest.mark.parametrize("kind", ["site", "device"])
+async def test_a_customer_is_told_nothing_of_what_was_taken_from_them(
+    town: Town, courier: Courier, hook: Hook, kind: str
+) -> None:
+    user_id, place = await town.add("customer"), town.organisation.id
+    channel = await town.open_channel(user_id, hook.address)
+    async with town.database.scope(place) as connection:
+        if kind == "site":
+            await assign_site(connection, place, user_id, town.site_id)
+        else:
+            await assign_device(connection, place, user_id, "kettle")
+    await say(town)
+    await send_due(courier)
+    assert len(hook.taken) == 1
+    sight = Sight(place, user_id, is_customer=True)
+    async with town.database.scope(sight) as connection:
+        assert (await list_notifications(connection, user_id)).unread == 1
+    await say(town)
+    async with town.database.scope(place) as connection:
+        if kind == "site":
+            await withdraw_site(connection, place, user_id, town.site_id)
+        else:
+            await withdraw_device(connection, place, user_id, "kettle")
+    await send_due(courier)
+    assert len(hook.taken) == 1
+    assert {one.status for one in await town.log(channel)} == {"sent", "dropped"}
+    async with town.database.scope(sight) as connection:
+        found = await list_notifications(connection, user_id)
+    assert (found.unread, found.page.items) == (0, [])
 
 
 async def test_nothing_is_sent_to_who_is_disabled(town: Town, courier: Courier, hook: Hook) -> None:

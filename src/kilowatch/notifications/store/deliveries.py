@@ -159,6 +159,7 @@ async def take_parcel(
     if channel is None:
         return None
     await _give_up(connection, channel_id, now)
+    await _drop_withdrawn(connection, channel_id, now)
     chosen, bundle = await _choose(connection, channel_id, now)
     if not chosen:
         return None
@@ -183,6 +184,25 @@ async def _give_up(connection: Connection, channel_id: uuid.UUID, now: datetime)
             " AND d.due_at <= :now AND d.tries >= :most ORDER BY d.id FOR UPDATE SKIP LOCKED)"
         ),
         {"id": channel_id, "now": now, "most": TRIES_MOST},
+    )
+
+
+async def _drop_withdrawn(connection: Connection, channel_id: uuid.UUID, now: datetime) -> None:
+    """Drops what would tell a customer of something that was taken from them since."""
+    await connection.execute(
+        text(
+            "UPDATE kilowatch.deliveries SET status = 'dropped', ended_at = :now WHERE id IN (SELECT d.id"
+            " FROM kilowatch.deliveries d JOIN kilowatch.notifications n ON n.id = d.notification_id"
+            " JOIN kilowatch.memberships m ON m.organisation_id = d.organisation_id"
+            " AND m.user_id = d.user_id AND m.role = 'customer'"
+            " WHERE d.channel_id = :id AND d.status = 'pending' AND d.due_at <= :now"
+            " AND NOT EXISTS (SELECT FROM kilowatch.site_assignments a"
+            " WHERE a.user_id = d.user_id AND a.site_id = n.site_id)"
+            " AND NOT EXISTS (SELECT FROM kilowatch.device_assignments a"
+            " WHERE a.user_id = d.user_id AND a.device_no = n.device_no)"
+            " ORDER BY d.id FOR UPDATE OF d SKIP LOCKED)"
+        ),
+        {"id": channel_id, "now": now},
     )
 
 

@@ -152,6 +152,12 @@ CREATE INDEX ix_delivery_attempts_delivery_id
 PERSONAL = ("notifications", "notification_preferences")
 OWN_OR_SHARED = ("notification_channels", "delivery_attempts")
 OF_ORGANISATIONS = ("deliveries", "escalations")
+STILL_ASSIGNED = (
+    f"({CURRENT_CUSTOMER} IS NULL OR device_no IN (SELECT kilowatch.customer_devices())"  # noqa: S608
+    " OR site_id IN (SELECT a.site_id FROM kilowatch.site_assignments a"
+    f" WHERE a.user_id = {CURRENT_CUSTOMER}))"
+)
+"""A customer from whom something was taken sees no more what they were told of it."""
 
 
 def upgrade() -> None:
@@ -164,9 +170,10 @@ def upgrade() -> None:
         protect(table)
     for table in (*PERSONAL, *OWN_OR_SHARED, *OF_ORGANISATIONS):
         own = f"({CURRENT_CUSTOMER} IS NULL OR user_id = {CURRENT_CUSTOMER})"
+        seen = f"({own} AND {STILL_ASSIGNED})" if table == "notifications" else own
         op.execute(
             f"CREATE POLICY customer ON kilowatch.{table} AS RESTRICTIVE TO {APP}"
-            f" USING {own} WITH CHECK {own}"
+            f" USING {seen} WITH CHECK {own}"
         )
 
 
