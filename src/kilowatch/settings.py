@@ -83,6 +83,9 @@ class Settings(BaseSettings):
         description="Mail server, smtp(s)://user:password@host:port; without it mail is kept as files.",
     )
     mail_from: str = Field("Kilowatch <kilowatch@localhost>", description="Sender of the mail to people.")
+    notify_private_hosts: bool = Field(
+        False, description="Whether channels of notifications may reach this machine and private networks."
+    )
     session_days: int = Field(30, ge=1, le=366, description="How long somebody stays signed in, in days.")
     login_tries: int = Field(
         10,

@@ -42,6 +42,16 @@ from kilowatch.control.command import Answer, NewCommand
 from kilowatch.control.store import commands, sending, turns
 from kilowatch.errors import Problem
 from kilowatch.ids import new_id
+from kilowatch.notifications.breaker import Breaker
+from kilowatch.notifications.preference import Preferences
+from kilowatch.notifications.store import (
+    audience,
+    channels,
+    deliveries,
+    escalations,
+    notifications,
+    preferences,
+)
 from kilowatch.observe.request import ORIGIN, RequestOrigin
 from kilowatch.postgres.engine import Connection, Database
 from kilowatch.postgres.schema import metadata
@@ -74,6 +84,9 @@ class Owned:
     command_id: uuid.UUID
     alert_id: uuid.UUID
     window_id: uuid.UUID
+    notification_id: uuid.UUID
+    channel_id: uuid.UUID
+    delivery_id: uuid.UUID
 
     @property
     def key(self) -> Key:
@@ -113,6 +126,7 @@ async def owned(database: Database, organisation: Organisation, other_organisati
         await detectors.set_detector(connection, organisation.id, site.id, "spike", {"is_on": False})
         await detectors.keep_pauses(connection, np.array([device.device_no]), np.array([1]))
     user_id, session_id, token = new_id(), new_id(), f"kwr_{new_id()}"
+    told, channel, delivery = new_id(), new_id(), new_id()
     async with database.person(user_id, organisation.id) as connection:
         assert await users.create_user(connection, user_id, f"{user_id.hex}@example.org", "Ada", "hash")
         await members.add_member(connection, organisation.id, user_id, "admin", is_personal=True)
@@ -121,15 +135,17 @@ async def owned(database: Database, organisation: Organisation, other_organisati
         assert await second_factors.begin_second_factor(connection, user_id, b"sealed")
         assert await second_factors.confirm_second_factor(connection, user_id, ["code"])
         await audit.record(connection, "thing.made", actor="nobody", organisation_id=organisation.id)
-        told = ORIGIN.set(RequestOrigin(address="192.0.2.1"))
+        before = ORIGIN.set(RequestOrigin(address="192.0.2.1"))
         await audit.record(connection, "login.succeeded", actor="nobody", user_id=user_id)
-        ORIGIN.reset(told)
+        ORIGIN.reset(before)
         for insert in FURTHER:
             named = {"owner": organisation.id, "user": user_id, "site": site.id, "device": device.device_no}
+            named |= {"told": told, "channel": channel, "alert": alert_id, "delivery": delivery}
             await connection.execute(text(insert), named)
     return Owned(
         other_organisation.id, new_id(), organisation, site.id, device.id, device.device_no, metric.metric_no,
         key.id, key.key_no, kept.id, rule.id, user_id, session_id, token, command.id, alert_id, window.id,
+        told, channel, delivery,
     )  # fmt: skip
 
 
@@ -145,6 +161,18 @@ FURTHER = (
     " VALUES (:owner, :device, now())",
     "INSERT INTO kilowatch.vanished_series (organisation_id, series_no, device_no)"
     " VALUES (:owner, 0 - :device, :device)",
+    "INSERT INTO kilowatch.notifications (id, organisation_id, user_id, alert_id, site_id, device_no,"
+    " severity, title, body, remedy, happened_at, created_at)"
+    " VALUES (:told, :owner, :user, :alert, :site, :device, 'low', 'secret-device', '', '', now(), now())",
+    "INSERT INTO kilowatch.notification_channels (id, organisation_id, user_id, name, kind, address, shown)"
+    " VALUES (:channel, :owner, :user, 'secret-device', 'json', 'sealed', '')",
+    "INSERT INTO kilowatch.notification_preferences (organisation_id, user_id) VALUES (:owner, :user)",
+    "INSERT INTO kilowatch.deliveries (id, organisation_id, user_id, channel_id, notification_id, alert_id,"
+    " due_at, created_at) VALUES (:delivery, :owner, :user, :channel, :told, :alert, '2026-01-01', now())",
+    "INSERT INTO kilowatch.delivery_attempts (organisation_id, user_id, delivery_id, begun_at)"
+    " VALUES (:owner, :user, :delivery, now())",
+    "INSERT INTO kilowatch.escalations (organisation_id, user_id, notification_id, alert_id, step, due_at)"
+    " VALUES (:owner, :user, :told, :alert, 1, '2026-01-01')",
 )
 
 Attempt = Callable[[Connection, Owned], Awaitable[Any]]
@@ -256,6 +284,69 @@ ATTEMPTS: dict[str, Attempt] = {
         c, o.owner.id, {**rules.DEFAULTS, "device_no": o.device_no}, 10
     ),
     "rules.update_rule": lambda c, o: rules.update_rule(c, o.rule_id, {"name": "Mine"}),
+    "audience.find_audience": lambda c, o: audience.find_audience(
+        c, [o.owner.id], [o.site_id], [o.device_no], 0
+    ),
+    "channels.change_channel": lambda c, o: channels.change_channel(
+        c, o.channel_id, {"name": "Mine", "enabled": False}, NOW
+    ),
+    "channels.create_channel": lambda c, o: channels.create_channel(
+        c,
+        channels.NewChannel(new_id(), o.owner.id, o.user_id, "Mine", "json", b"", "", "low", True),
+    ),
+    "channels.delete_channel": lambda c, o: channels.delete_channel(c, o.channel_id),
+    "channels.find_address": lambda c, o: channels.find_address(c, o.channel_id),
+    "channels.get_channel": lambda c, o: channels.get_channel(c, o.channel_id),
+    "channels.list_channels": lambda c, _: channels.list_channels(c),
+    "channels.set_breaker": lambda c, o: channels.set_breaker(c, o.channel_id, Breaker(3)),
+    "deliveries.add_deliveries": lambda c, o: deliveries.add_deliveries(
+        c,
+        [
+            deliveries.NewDelivery(
+                new_id(), o.owner.id, o.user_id, o.channel_id, o.notification_id, o.alert_id, 1, None, NOW
+            )
+        ],
+        NOW,
+    ),
+    "deliveries.add_trial": lambda c, o: deliveries.add_trial(c, o.channel_id, NOW),
+    "deliveries.end_deliveries": lambda c, o: deliveries.end_deliveries(c, [o.alert_id], NOW),
+    "deliveries.end_trial": lambda c, o: deliveries.end_trial(c, o.delivery_id, True, "", NOW),
+    "deliveries.forget_deliveries": lambda c, _: deliveries.forget_deliveries(c, LATER),
+    "deliveries.list_deliveries": lambda c, o: deliveries.list_deliveries(c, o.channel_id),
+    "deliveries.list_due_channels": lambda c, _: deliveries.list_due_channels(c, LATER, [], 10),
+    "deliveries.note_outcome": lambda c, o: deliveries.note_outcome(
+        c, {o.delivery_id: 1}, ok=False, detail="", now_us=0
+    ),
+    "deliveries.take_parcel": lambda c, o: deliveries.take_parcel(c, o.channel_id, LATER, LATER),
+    "escalations.add_escalations": lambda c, o: escalations.add_escalations(
+        c,
+        [
+            escalations.NewEscalation(
+                o.owner.id, o.user_id, o.notification_id, o.alert_id, 1, None, o.myself, NOW
+            )
+        ],
+    ),
+    "escalations.end_escalations": lambda c, o: escalations.end_escalations(c, [o.alert_id], NOW),
+    "escalations.take_escalations": lambda c, _: escalations.take_escalations(c, LATER, 10),
+    "notifications.add_notifications": lambda c, o: notifications.add_notifications(
+        c,
+        [
+            notifications.NewNotification(
+                new_id(), o.owner.id, o.user_id, o.alert_id, None, None, "low", "Mine", "", "", NOW
+            )
+        ],
+        NOW,
+    ),
+    "notifications.count_unread": lambda c, o: notifications.count_unread(c, o.user_id),
+    "notifications.dismiss": lambda c, o: notifications.dismiss(c, o.user_id, o.notification_id, NOW),
+    "notifications.forget_notifications": lambda c, _: notifications.forget_notifications(c, LATER),
+    "notifications.list_notifications": lambda c, o: notifications.list_notifications(c, o.user_id),
+    "notifications.mark_all_read": lambda c, o: notifications.mark_all_read(c, o.user_id, NOW),
+    "notifications.mark_read": lambda c, o: notifications.mark_read(c, o.user_id, o.notification_id, NOW),
+    "preferences.get_preferences": lambda c, o: preferences.get_preferences(c, o.owner.id, o.user_id),
+    "preferences.set_preferences": lambda c, o: preferences.set_preferences(
+        c, o.owner.id, o.user_id, Preferences("high")
+    ),
     "sites.create_device": lambda c, o: sites.create_device(c, o.me, "D1", o.site_id),
     "sites.create_organisation_with_home": lambda c, o: sites.create_organisation_with_home(
         c, o.owner.id, "mine", "Mine"
@@ -295,6 +386,7 @@ ATTEMPTS: dict[str, Attempt] = {
     "alerts.add_comment": lambda c, o: alerts.add_comment(c, o.alert_id, "me", NOW, "mine"),
     "alerts.count_alerts": lambda c, _: alerts.count_alerts(c, alerts.Wanted()),
     "alerts.find_alerts": lambda c, o: alerts.find_alerts(c, [o.alert_id]),
+    "alerts.find_rule_channels": lambda c, o: alerts.find_rule_channels(c, [o.rule_id]),
     "alerts.get_alert": lambda c, o: alerts.get_alert(c, o.alert_id),
     "alerts.lift_alert": lambda c, o: alerts.lift_alert(c, o.alert_id),
     "alerts.list_alerts": lambda c, _: alerts.list_alerts(c, alerts.Wanted()),
@@ -348,8 +440,9 @@ ATTEMPTS: dict[str, Attempt] = {
     ),
 }
 ROOMS = (
-    alerts, api_keys, assignments, audit, commands, detectors, device_tokens, invitations, members,
-    organisations, raising, second_factors, sending, sessions, turns, users, windows,
+    alerts, api_keys, assignments, audience, audit, channels, commands, deliveries, detectors, device_tokens,
+    escalations, invitations, members, notifications, organisations, preferences, raising, second_factors,
+    sending, sessions, turns, users, windows,
 )  # fmt: skip
 # Made to look before organisation or person is known; each needs the hash, the exact slug, the address or the
 # secret that keys were derived from.
@@ -409,6 +502,7 @@ async def test_a_stranger_gets_and_changes_nothing(
     shown = await answer_to(database, ATTEMPTS[name], owned)
     ids = (owned.owner.id, owned.site_id, owned.key_id, owned.letter_id, owned.user_id, owned.command_id)
     told = (owned.alert_id, owned.window_id, "secret-comment", f"device_no={owned.device_no}")
-    for secret in (*ids, *told, owned.device, owned.rule_id, owned.session_id, "unexpected", "True"):
+    sent = (owned.notification_id, owned.channel_id, owned.delivery_id)
+    for secret in (*ids, *told, *sent, owned.device, owned.rule_id, owned.session_id, "unexpected", "True"):
         assert str(secret) not in shown
     assert await rows_of(worker_database, owned.owner.id) == before

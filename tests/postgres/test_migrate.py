@@ -10,6 +10,7 @@ from sqlalchemy import CheckConstraint
 import kilowatch.accounts.tables
 import kilowatch.alerts.tables
 import kilowatch.control.tables
+import kilowatch.notifications.tables
 import kilowatch.rules.tables
 import kilowatch.sites.tables
 import kilowatch.telemetry.tables  # noqa: F401 - the tables join the catalogue when imported

@@ -16,7 +16,10 @@ from kilowatch.server.app import Parts
 from tests.server.conftest import House, Member
 from tests.server.persons import TOKENS, Person, make_staff
 
-WITHOUT_OPERATIONS: set[str] = {"device_state:change", "device_tokens:create", "device_tokens:delete"}
+WITHOUT_OPERATIONS: set[str] = {
+    *("device_state:change", "device_tokens:create", "device_tokens:delete"),
+    "organisation_channels:change",  # asked for where a channel is the organisation's
+}
 """Rights that may have no operation; any other is asked for by one at least."""
 EXPORTS = ("text/csv", "application/vnd.apache.arrow.stream", "application/vnd.apache.parquet")
 ANSWERS_ALIKE = (401, 403)

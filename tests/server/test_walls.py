@@ -48,6 +48,7 @@ class Belongings:
     command_id: str
     alert_id: str
     window_id: str
+    channel_id: str
 
     def values(self) -> dict[str, str]:
         """What parameters of these names are filled with."""
@@ -65,6 +66,8 @@ class Belongings:
             "alert_id": self.alert_id,
             "window_id": self.window_id,
             "kind": "spike",
+            "channel_id": self.channel_id,
+            "notification_id": str(uuid.uuid4()),  # which only people have; see test_notifications.py
             "name": self.metric,
             "start": STARTS,
             "end": ENDS,
@@ -73,7 +76,7 @@ class Belongings:
 
     def ids(self) -> tuple[str, ...]:
         """What appears in no answer to a stranger."""
-        own = (self.organisation_id, self.user_id, self.invitation_id, self.command_id)
+        own = (self.organisation_id, self.user_id, self.invitation_id, self.command_id, self.channel_id)
         watching = (self.rule_id, self.alert_id, self.window_id)
         return (self.site_id, self.device_id, self.key_id, self.letter_id, *watching, *own)
 
@@ -123,6 +126,13 @@ class Belongings:
             },
             ("POST", "/api/v1/rules/{rule_id}/backtest"): {"start": STARTS, "end": ENDS},
             ("POST", "/api/v1/sites/demo"): {"time_zone": "UTC"},
+            ("POST", "/api/v1/notification-channels"): {
+                "name": "mine",
+                "address": f"mailto:{self.word}@example.org",
+                "whole_organisation": True,
+            },
+            ("PATCH", "/api/v1/notification-channels/{channel_id}"): {"name": "taken over", "enabled": False},
+            ("PUT", "/api/v1/notification-preferences"): {"escalation": []},
             ("POST", "/api/v1/sites"): {"kind": "home", "name": "Mine"},
             ("PATCH", "/api/v1/sites/{site_id}"): {"name": "taken over"},
             ("POST", "/api/v1/alerts/{alert_id}/acknowledge"): {"comment": "mine"},
@@ -161,6 +171,8 @@ async def owned(house: House, member: Member, database: Database) -> Belongings:
         async with database.scope(member.organisation.id) as connection:
             await keep_dead_letters(connection, [letter])
         (kept,) = (await http.get("/api/v1/dead-letters")).json()["items"]
+        shared = {"name": word, "address": "ntfy://" + word, "whole_organisation": True}
+        channel = (await http.post("/api/v1/notification-channels", json=shared)).json()["id"]
     place = member.organisation.id
     staff = await make_staff(database, place)
     customer = staff["customer"].user_id
@@ -189,6 +201,7 @@ async def owned(house: House, member: Member, database: Database) -> Belongings:
         command,
         str(alert),
         str(window.id),
+        channel,
     )
 
 
@@ -218,7 +231,7 @@ async def everything(house: House, member: Member) -> dict[str, Any]:
     own = f"organisations/{member.organisation.id}"
     paths = (
         *("api-keys", "commands", "devices", "sites", "metrics", "dead-letters", "rules", "readings/latest"),
-        *("alerts", "maintenance-windows", "detectors", "whoami"),
+        *("alerts", "maintenance-windows", "detectors", "notification-channels", "whoami"),
         *(own, f"{own}/members", f"{own}/invitations", "audit-log"),
     )
     async with httpx.AsyncClient(base_url=house.url, headers=member.bearer("admin")) as http:
@@ -276,6 +289,8 @@ async def test_a_path_with_the_owners_things_answers_as_if_they_were_not(
         "command_id": str(uuid.uuid4()),
         "alert_id": str(uuid.uuid4()),
         "window_id": str(uuid.uuid4()),
+        "channel_id": str(uuid.uuid4()),
+        "notification_id": str(uuid.uuid4()),
     }
     async with httpx.AsyncClient(base_url=house.url, headers=stranger.bearer("admin")) as http:
         for method, path, operation in operations(house.application.app.openapi()):

@@ -29,9 +29,10 @@ class Notebook:
         self.told: list[uuid.UUID] = []
         self.settled: list[uuid.UUID] = []
 
-    async def tell(self, connection: Connection, alerts: Sequence[Told], now_us: int) -> None:
+    async def tell(self, connection: Connection, alerts: Sequence[Told], now_us: int) -> Sequence[LiveEvent]:
         del connection, now_us
         self.told += [one.alert.id for one in alerts]
+        return ()
 
     async def settle(self, connection: Connection, alert_ids: Sequence[uuid.UUID], now_us: int) -> None:
         del connection, now_us

@@ -16,7 +16,7 @@ from kilowatch.sites.store import list_sites, set_state, update_device
 from kilowatch.wire.live import EVENTS_SUBJECT, LiveEvent
 from kilowatch.worker.alarms import Alarms
 from kilowatch.worker.patrol import Patrol
-from kilowatch.worker.store import note_sightings
+from kilowatch.worker.store.registry import note_sightings
 from tests.worker.house import NOW_US, House, Reading, until
 
 MINUTE_US = 60 * MICROSECONDS

@@ -8,22 +8,45 @@ import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from kilowatch.alerts.store.alerts import find_rule_channels
 from kilowatch.alerts.telling import Told
+from kilowatch.clock import to_us
+from kilowatch.notifications import notice
 from kilowatch.postgres.engine import Connection
+from kilowatch.wire.live import LiveEvent
 
-Tell = Callable[[Connection, Sequence[Told], int], Awaitable[None]]
-"""Tells people of alerts that opened or grew worse, now (epoch microseconds UTC)."""
+Tell = Callable[[Connection, Sequence[Told], int], Awaitable[Sequence[LiveEvent]]]
+"""Tells people of alerts that opened or grew worse, now (epoch microseconds UTC); returns what is to be told
+live once the transaction has ended."""
 Settle = Callable[[Connection, Sequence[uuid.UUID], int], Awaitable[None]]
 """Has nobody told any more of these alerts, which are looked after or over."""
 
 
-async def _nobody(connection: Connection, alerts: Sequence[object], now_us: int) -> None:
-    del connection, alerts, now_us
+async def tell_people(connection: Connection, alerts: Sequence[Told], now_us: int) -> Sequence[LiveEvent]:
+    """Writes notices of these alerts for everybody whom they concern, in the alerts' own words."""
+    rule_ids = {one.alert.rule_id for one in alerts if one.alert.rule_id is not None}
+    channels = await find_rule_channels(connection, sorted(rule_ids)) if rule_ids else {}
+    notices = [
+        notice.Notice(
+            organisation_id=one.alert.organisation_id,
+            alert_id=one.alert.id,
+            site_id=one.alert.site_id,
+            severity=one.alert.severity,
+            title=one.spoken.title,
+            body=one.spoken.description,
+            remedy=one.spoken.remedy,
+            ts_us=to_us(one.alert.ts),
+            rule_channels=channels.get(one.alert.rule_id, ()) if one.alert.rule_id else (),
+            device_no=one.alert.device_no,
+        )
+        for one in alerts
+    ]
+    return await notice.tell(connection, notices, now_us)
 
 
 @dataclass(frozen=True, slots=True)
 class Notices:
-    """Who tells people; without it alerts are shown to those who ask or listen."""
+    """Who tells people, and who stops it."""
 
-    tell: Tell = _nobody
-    settle: Settle = _nobody
+    tell: Tell = tell_people
+    settle: Settle = notice.settle

@@ -185,6 +185,7 @@ async def _application(
         tokens=tokens,
         mail=choose_mail(settings),
         session_days=settings.session_days,
+        private_hosts=settings.notify_private_hosts,
         rates=limits.Rates(
             settings.user_requests_per_minute,
             settings.key_requests_per_minute,
@@ -206,6 +207,22 @@ async def _application(
         documented_doors=PATHS,
     )
     return app.create_app(parts)
+
+
+def _find_seal(settings: Settings) -> Any:
+    """What addresses of channels are sealed with."""
+    from kilowatch.accounts.access_token import AccessTokens, find_token_key
+    from kilowatch.notifications.seal import PURPOSE, Seal
+
+    return Seal(AccessTokens(find_token_key(settings), SystemClock()).derive_key(PURPOSE))
+
+
+def _sender(settings: Settings) -> Any:
+    """What sends to channels."""
+    from kilowatch.accounts.mail import choose_mail
+    from kilowatch.notifications.sender import Sender
+
+    return Sender(choose_mail(settings), private_hosts=settings.notify_private_hosts)
 
 
 async def _nothing() -> None:
@@ -254,9 +271,14 @@ async def _keep_alone(settings: Settings, addresses: Addresses) -> None:
 
 
 async def _keep(settings: Settings, addresses: Addresses, stop: asyncio.Event) -> None:
+    from kilowatch.notifications.courier import Courier
     from kilowatch.postgres.engine import Database
+    from kilowatch.wire.live import EVENTS_SUBJECT, LiveEvent
     from kilowatch.worker.dispatcher import Dispatcher
     from kilowatch.worker.upkeep import Upkeep, run_jobs
+
+    async def publish(event: LiveEvent) -> None:
+        await client.publish(EVENTS_SUBJECT, event.encode())
 
     database = Database(addresses.worker_url)
     client = await Client.connect(addresses.nats_url, name="jobs")
@@ -264,10 +286,12 @@ async def _keep(settings: Settings, addresses: Addresses, stop: asyncio.Event) -
     clock = SystemClock()
     jobs = Upkeep(place, addresses.worker_url, database, client, settings, clock)
     dispatcher = Dispatcher(addresses.worker_url, addresses.mqtt_nats_url, database, client, clock)
+    courier = Courier(database, _find_seal(settings), _sender(settings), clock, publish)
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(run_jobs(jobs, stop))
             tasks.create_task(dispatcher.run(stop))
+            tasks.create_task(courier.run(stop))
     finally:
         await client.close()
         await database.close()

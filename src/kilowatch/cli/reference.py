@@ -24,6 +24,7 @@ from kilowatch.settings import Settings
 
 MIB = 1024 * 1024
 KINDS: dict[type, str] = {
+    bool: "`true` or `false`",
     int: "whole number",
     float: "number",
     Decimal: "number",
@@ -82,7 +83,7 @@ def _default(name: str, value: object) -> str:
         return ""
     if name.endswith("_bytes") and isinstance(value, int):
         return f"{_code(value)} ({value // MIB:,} MiB)"
-    return _code(value)
+    return _code(str(value).lower() if isinstance(value, bool) else value)
 
 
 # --- commands --------------------------------------------------------------------------------------------

@@ -90,6 +90,11 @@ COMMAND_ANSWERS_REFUSED = _counter(
     registry=WORKERS_OWN,
 )
 
+# Notifications
+DELIVERY_ATTEMPTS = _counter(
+    "delivery_attempts", "Messages given to a channel, by outcome.", "outcome", registry=WORKERS_OWN
+)
+
 # Live
 LIVE_CLIENTS = _gauge("live_clients", "WebSocket and SSE clients that are connected.")
 LIVE_LAGGED = _counter("live_lagged", "Times that a client was told that it had lagged.")

@@ -46,6 +46,12 @@ from kilowatch.alerts.routes.windows import make_window_routes
 from kilowatch.clock import Clock, SystemClock
 from kilowatch.control.routes import make_routes as make_command_routes
 from kilowatch.errors import EngineUnavailable
+from kilowatch.notifications.routes.channels import make_channel_routes
+from kilowatch.notifications.routes.inbox import make_inbox_routes
+from kilowatch.notifications.routes.preferences import make_preference_routes
+from kilowatch.notifications.seal import PURPOSE as CHANNELS
+from kilowatch.notifications.seal import Seal
+from kilowatch.notifications.sender import Sender
 from kilowatch.postgres.engine import Database
 from kilowatch.rules.routes import make_routes as make_rule_routes
 from kilowatch.server import health, simulation
@@ -99,6 +105,8 @@ class Parts:
     notices: Notices = field(default_factory=Notices)
     """Who stops telling people of alerts that are looked after."""
     session_days: int = 30
+    private_hosts: bool = False
+    """Whether channels of notifications may reach this machine and private networks."""
     clock: Clock = field(default_factory=SystemClock)
     probes: Mapping[str, health.Probe] = field(default_factory=dict)
     """What `/readyz` asks, by name; see `health.probe_*`."""
@@ -218,6 +226,11 @@ def create_app(parts: Parts) -> Application:
     api.include_router(make_alert_routes(access, parts.clock, parts.notices))
     api.include_router(make_window_routes(access, parts.clock))
     api.include_router(make_detector_routes(access))
+    sender = Sender(mail, private_hosts=parts.private_hosts)
+    seal = Seal(tokens.derive_key(CHANNELS))
+    api.include_router(make_inbox_routes(access, parts.clock))
+    api.include_router(make_channel_routes(access, parts.clock, seal, sender))
+    api.include_router(make_preference_routes(access))
     api.include_router(connections.make_routes(hub, credentials))
     app.include_router(api)
     app.include_router(health.make_routes(parts.probes))

@@ -37,6 +37,8 @@ class LiveEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     """JSON members that the topic's readers know."""
     device_no: int | None = None
     """The device that it is about, if it is about one."""
+    user: str | None = None
+    """UUID of the person who alone may receive it; without it everybody of the organisation may."""
 
     def encode(self) -> bytes:
         """The event as one JSON document."""

@@ -22,7 +22,7 @@ from kilowatch.clock import Clock
 from kilowatch.errors import EngineUnavailable
 from kilowatch.postgres.engine import Connection, Database
 from kilowatch.stream.client import Client
-from kilowatch.wire.live import EVENTS_SUBJECT
+from kilowatch.wire.live import EVENTS_SUBJECT, LiveEvent
 
 log = structlog.get_logger()
 
@@ -64,7 +64,7 @@ class Alarms:
             while self.waiting:
                 some = list(islice(self.waiting, AT_ONCE))
                 try:
-                    told = await self._write(some)
+                    told, notices = await self._write(some)
                 except EngineUnavailable as error:
                     log.warning("alerts wait for PostgreSQL", waiting=len(self.waiting), reason=str(error))
                     await asyncio.sleep(pause_s)
@@ -72,7 +72,7 @@ class Alarms:
                     continue
                 for _ in some:
                     self.waiting.popleft()
-                await self._publish(told)
+                await self._publish(told, notices)
 
     async def run(self) -> None:
         """Opens what is suppressed no longer, until cancelled."""
@@ -94,11 +94,10 @@ class Alarms:
         async with self.database.unscoped() as connection:
             alert_ids = await lift_alerts(connection, now_us)
             told = [put_in_words(alert, now_us) for alert in await find_alerts(connection, alert_ids)]
-            if told:
-                await self.notices.tell(connection, told, now_us)
-        await self._publish(told)
+            notices = await self.notices.tell(connection, told, now_us) if told else ()
+        await self._publish(told, notices)
 
-    async def _write(self, items: Sequence[Item]) -> list[Told]:
+    async def _write(self, items: Sequence[Item]) -> tuple[list[Told], list[LiveEvent]]:
         try:
             async with self.database.unscoped() as connection:
                 return await self._write_rounds(connection, items)
@@ -107,14 +106,19 @@ class Alarms:
         except Exception as error:
             if len(items) == 1:
                 log.exception("a finding cannot be written", key=repr(items[0].key))
-                return []
+                return [], []
             log.warning("findings are written one by one", count=len(items), reason=repr(error))
         told: list[Told] = []
+        notices: list[LiveEvent] = []
         for item in items:
-            told += await self._write([item])
-        return told
+            one = await self._write([item])
+            told += one[0]
+            notices += one[1]
+        return told, notices
 
-    async def _write_rounds(self, connection: Connection, items: Sequence[Item]) -> list[Told]:
+    async def _write_rounds(
+        self, connection: Connection, items: Sequence[Item]
+    ) -> tuple[list[Told], list[LiveEvent]]:
         now_us = self.clock.now_us()
         telling, over, changed = set(), set(), set()
         for findings, clearings in rounds(items):
@@ -124,24 +128,25 @@ class Alarms:
             over |= set(cleared)
             changed |= {*raised.opened, *raised.suppressed, *raised.worse, *raised.better, *cleared}
         if not changed:
-            return []
+            return [], []
         told = [put_in_words(alert, now_us) for alert in await find_alerts(connection, list(changed))]
         news = [
             one for one in told if one.alert.id in telling and one.alert.status in ("open", "acknowledged")
         ]
-        if news:
-            await self.notices.tell(connection, news, now_us)
+        notices = list(await self.notices.tell(connection, news, now_us)) if news else []
         hushed = [one.alert.id for one in told if one.alert.status == "suppressed"]
         if over or hushed:
             await self.notices.settle(connection, [*over, *hushed], now_us)
-        return told
+        return told, notices
 
-    async def _publish(self, told: Sequence[Told]) -> None:
+    async def _publish(self, told: Sequence[Told], notices: Sequence[LiveEvent]) -> None:
         now_us = self.clock.now_us()
         try:
             for one in told:
                 for event in events_of(one, now_us):
                     await self.client.publish(EVENTS_SUBJECT, event.encode())
+            for event in notices:
+                await self.client.publish(EVENTS_SUBJECT, event.encode())
         except EngineUnavailable as error:
             log.warning("alerts are untold to those who listen", reason=str(error))
 

@@ -23,6 +23,8 @@ from kilowatch.lake import upkeep
 from kilowatch.lake.connection import LakePlace
 from kilowatch.lake.erasing import erase_series, rewrite_files
 from kilowatch.lake.writing import LakeWriter
+from kilowatch.notifications.store.deliveries import forget_deliveries
+from kilowatch.notifications.store.notifications import forget_notifications
 from kilowatch.postgres.engine import Database
 from kilowatch.postgres.lease import UPKEEP, Leases
 from kilowatch.postgres.roles import libpq_url, with_options
@@ -47,6 +49,8 @@ BEHIND_S = 5.0
 HOUR_US = 3600 * MICROSECONDS
 DAY_US = 24 * HOUR_US
 MARGIN_DAYS = 2
+DELIVERIES_DAYS = 30
+NOTIFICATIONS_DAYS = 90
 OPEN_DAYS = 3
 """Roll-ups of the last days still grow; those are consolidated by the hour."""
 SETTLED_S = 3600.0
@@ -90,6 +94,8 @@ class Upkeep:
         async with self.database.unscoped() as connection:
             remembered_us = self.settings.idempotency_hours * 3600 * MICROSECONDS
             await forget_responses(connection, to_datetime(now_us - remembered_us))
+            await forget_deliveries(connection, to_datetime(now_us - DELIVERIES_DAYS * DAY_US))
+            await forget_notifications(connection, to_datetime(now_us - NOTIFICATIONS_DAYS * DAY_US))
         retentions = await list_retentions(self.database)
         await self._keep(lambda writer: self._tidy(writer, now_us, retentions))
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, Select, Uuid, and_, func, insert, literal, select, tuple_, update
+from sqlalchemy import ARRAY, Select, Uuid, and_, func, insert, literal, select, text, tuple_, update
 
 from kilowatch.alerts.alert import COMMENT_MAX, Alert, Comment, Counts, is_text
 from kilowatch.alerts.lifecycle import step
@@ -68,6 +68,15 @@ async def list_alerts(
         query = query.where(tuple_(*newest) < tuple_(literal(raised_at), literal(alert_id)))
     found = (await connection.execute(query.limit(check_limit(limit) + 1))).mappings()
     return make_page([Alert(**row) for row in found], limit, lambda alert: (alert.raised_at, alert.id))
+
+
+async def find_rule_channels(
+    connection: Connection, rule_ids: Sequence[uuid.UUID]
+) -> dict[uuid.UUID, list[str]]:
+    """Where rules want their alerts told, beside what members wish for themselves."""
+    asked = text("SELECT id, channels FROM kilowatch.rules WHERE id = ANY(CAST(:rules AS uuid[]))")
+    found = await connection.execute(asked, {"rules": list(rule_ids)})
+    return {row.id: [str(channel) for channel in row.channels] for row in found}
 
 
 async def find_alerts(connection: Connection, alert_ids: Sequence[uuid.UUID]) -> list[Alert]:

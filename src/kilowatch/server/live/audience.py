@@ -46,6 +46,8 @@ class Audience:
 
     directory: Directory
     topics: Topics
+    person: str | None = None
+    """Whose clients these are, where somebody's own messages are among the topics."""
     interest: Interest = field(init=False)
     _said: OrderedDict[int, Said] = field(default_factory=OrderedDict)
     _kept: int = 0
@@ -70,11 +72,14 @@ class Audience:
 
     def covers(self, event: LiveEvent) -> bool:
         """Whether the event is this organisation's and on a topic that was asked for; a customer hears of
-        what concerns a device of theirs, and of nothing else."""
+        what concerns a device of theirs, and of nothing else. What is one person's own only they hear."""
         viewer = self.directory.viewer
         if event.organisation != viewer.organisation:
             return False
-        if viewer.customer_id is not None and event.device_no not in self.directory.devices:
+        if event.user is not None:
+            if event.user != self.person:
+                return False
+        elif viewer.customer_id is not None and event.device_no not in self.directory.devices:
             return False
         return self.topics.everything or event.topic in self.topics
 

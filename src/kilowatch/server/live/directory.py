@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from kilowatch.server.live.topics import Topics
+from kilowatch.server.live.topics import PERSONAL, Topics
 
 Mask = npt.NDArray[np.bool_]
 
@@ -30,6 +30,11 @@ class KeyRights:
     def viewer(self) -> "Viewer":
         """Whose copy of the registry this client is told from."""
         return Viewer(self.organisation, self.user_id if self.is_customer else None)
+
+    def person(self, topics: Topics) -> str | None:
+        """Whose own messages this client is told: nobody's where the topics have none."""
+        personal = topics.everything or PERSONAL in topics
+        return str(self.user_id) if personal and self.user_id is not None else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,7 @@ class Hub:
     pace: Pace = field(default_factory=Pace)
     feed: Feed = field(default_factory=Feed)
     _clients: dict[LiveClient, KeyRights] = field(default_factory=dict)
-    _audiences: dict[tuple[Viewer, Topics], Audience] = field(default_factory=dict)
+    _audiences: dict[tuple[Viewer, str | None, Topics], Audience] = field(default_factory=dict)
     _directories: dict[Viewer, Directory] = field(default_factory=dict)
     _loading: dict[Viewer, asyncio.Lock] = field(default_factory=dict)
     _stale: set[str] = field(default_factory=set)
@@ -208,12 +208,13 @@ class Hub:
             EngineUnavailable: if the registry cannot be read now.
         """
         added = parse_topics(patterns)
-        viewer = self._clients[client].viewer
+        rights = self._clients[client]
         self._wake_up()
-        directory = await self._find_directory(viewer)
+        directory = await self._find_directory(rights.viewer)
         place = self.feed.ring.find_place(cursor, self.now_s()) if cursor else None
-        newcomer = Audience(directory, added - client.topics if cursor is None else added)
-        audience = self._find_audience(viewer, directory, client.topics | added)
+        wanted = added - client.topics if cursor is None else added
+        newcomer = Audience(directory, wanted, rights.person(wanted))
+        audience = self._find_audience(rights, directory, client.topics | added)
         client.join(audience, newcomer, place, reset=bool(cursor) and place is None)
         self._drop_audiences()
 
@@ -226,15 +227,16 @@ class Hub:
         left = client.topics - parse_topics(patterns)
         if client.audience is None:
             return
-        viewer = self._clients[client].viewer
+        rights = self._clients[client]
         directory = client.audience.directory
-        client.leave(self._find_audience(viewer, directory, left) if len(left) else None)
+        client.leave(self._find_audience(rights, directory, left) if len(left) else None)
         self._drop_audiences()
 
-    def _find_audience(self, viewer: Viewer, directory: Directory, topics: Topics) -> Audience:
-        audience = self._audiences.get((viewer, topics))
+    def _find_audience(self, rights: KeyRights, directory: Directory, topics: Topics) -> Audience:
+        key = (rights.viewer, rights.person(topics), topics)
+        audience = self._audiences.get(key)
         if audience is None:
-            audience = self._audiences[viewer, topics] = Audience(directory, topics)
+            audience = self._audiences[key] = Audience(directory, topics, key[1])
         return audience
 
     def _drop_audiences(self) -> None:
@@ -279,7 +281,7 @@ class Hub:
         if new == old:
             return
         fresh = self.feed.newest.devices_with(new.metrics.keys() - old.metrics.keys())
-        for (owner, _), audience in self._audiences.items():
+        for (owner, _, _), audience in self._audiences.items():
             if owner == viewer:
                 self._teach(audience, new, fresh)
 

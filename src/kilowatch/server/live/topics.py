@@ -16,6 +16,8 @@ NAMED = ("devices", "sites", "regions", "streams", "frequency")
 """Families whose topics carry a name after a point."""
 PLAIN = ("alerts", "notifications", "commands", "tariffs", "anomalies")
 """Families that are one topic each."""
+PERSONAL = "notifications"
+"""The topic whose messages are one person's own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Notifications, channels, preferences and deliveries in PostgreSQL."""
