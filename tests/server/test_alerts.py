@@ -152,6 +152,9 @@ async def test_an_operator_looks_after_an_alert_and_everybody_who_listens_hears(
     assert (
         await http.post(f"{path}/comment", json={"comment": "fixed"}, headers=operator)
     ).status_code == 201
+    for until in ("2020-01-01T00:00:00Z", "9999-12-31T23:59:59-14:00", "tomorrow"):
+        refused = await http.post(f"{path}/suppress", json={"until": until}, headers=operator)
+        assert refused.status_code == 422, until
     hidden = await http.post(f"{path}/suppress", headers=operator)
     assert hidden.json()["status"] == "suppressed"
     refused = await http.post(f"{path}/acknowledge", headers=operator)
@@ -231,6 +234,8 @@ async def test_windows_are_made_changed_listed_and_removed(
         (wanted | {"reason": ""}, "invalid"),
         (wanted | {"kind": "ghost"}, "invalid"),
         (wanted | {"starts_at": "2026-01-01T00:00:00"}, "invalid"),
+        (wanted | {"starts_at": "0001-01-01T00:00:00+14:00"}, "invalid"),
+        (wanted | {"ends_at": "9999-12-31T23:59:59-14:00"}, "invalid"),
     ):
         refused = await http.post("/api/v1/maintenance-windows", json=bad, headers=admin)
         assert (refused.status_code, refused.json()["code"]) == (422, code), bad
@@ -268,6 +273,9 @@ async def test_detectors_are_set_for_the_organisation_and_its_sites(
         ("high_consumption", {"limits": {"limit_kWh": 5}}),
         ("high_consumption", {"limits": {"limit_kwh": -1}}),
         ("high_consumption", {"limits": {"limit_kwh": "5"}}),
+        ("high_consumption", {"limits": {"limit_kwh": 10**400}}),
+        ("high_consumption", {"limits": {"limit_kwh": True}}),
+        ("high_consumption", {"limits": {"by_type": None}}),
         ("high_consumption", {"limits": {"by_type": {"Not a type": 5}}}),
         ("high_consumption", {"limits": {"by_type": [5]}}),
         ("spike", {"limits": {"by_type": {"meter": 5}}}),

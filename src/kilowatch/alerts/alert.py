@@ -16,6 +16,7 @@ from kilowatch.errors import Fault
 
 REASON_MAX = 500
 COMMENT_MAX = 4000
+FIRST_YEAR, LAST_YEAR = 1970, 9998
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ def window_faults(values: Mapping[str, Any]) -> list[Fault]:
     faults = [
         Fault("bad_time", f"{name} is a time with its zone.", pointer=f"/{name}")
         for name in ("starts_at", "ends_at")
-        if name in values and (values[name] is None or values[name].tzinfo is None)
+        if name in values and not is_moment(values[name])
     ]
     if not faults and {"starts_at", "ends_at"} <= values.keys() and values["ends_at"] <= values["starts_at"]:
         faults.append(Fault("bad_span", "ends_at is after starts_at.", pointer="/ends_at"))
@@ -114,6 +115,11 @@ def window_faults(values: Mapping[str, Any]) -> list[Fault]:
         detail = f"reason has 1 to {REASON_MAX} characters, none of them NUL."
         faults.append(Fault("bad_text", detail, pointer="/reason"))
     return faults
+
+
+def is_moment(value: object) -> bool:
+    """Whether this is a time with its zone, in years that PostgreSQL gives back in whatever zone."""
+    return isinstance(value, datetime) and value.tzinfo is not None and FIRST_YEAR <= value.year <= LAST_YEAR
 
 
 def is_text(value: object, longest: int) -> bool:

@@ -4,7 +4,6 @@ Keeps true: what is set for a site goes before what is set for the organisation,
 a detector does not have is refused, so that a misspelt one is never silently lost. Pure.
 """
 
-import math
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -111,13 +110,9 @@ def _limit_faults(kind: Kind, name: str, value: object, pointer: str) -> list[Fa
         detail = f"The limits of {kind} are {', '.join(LIMITS[kind])}."
         return [Fault("unknown_limit", detail, pointer)]
     _, least, most = LIMITS[kind][name]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not _is_within(value, least, most):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
         return [Fault("bad_limit", f"{name} is a number from {least:g} to {most:g}.", pointer)]
     return []
-
-
-def _is_within(value: float, least: float, most: float) -> bool:
-    return math.isfinite(value) and least <= value <= most
 
 
 def _type_faults(kind: Kind, by_type: object) -> list[Fault]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import ARRAY, Select, Uuid, and_, func, insert, literal, select, text, tuple_, update
 
-from kilowatch.alerts.alert import COMMENT_MAX, Alert, Comment, Counts, is_text
+from kilowatch.alerts.alert import COMMENT_MAX, Alert, Comment, Counts, is_moment, is_text
 from kilowatch.alerts.lifecycle import step
 from kilowatch.alerts.tables import alert_comments, alerts
 from kilowatch.errors import Fault, Problem
@@ -164,7 +164,7 @@ async def suppress_alert(
     Raises:
         Problem: 404; 409 when it is resolved; 422 for a moment that is past.
     """
-    if until is not None and (until.tzinfo is None or until <= now):
+    if until is not None and (not is_moment(until) or until <= now):
         fault = Fault("bad_time", "until is a time with its zone that is still to come.", pointer="/until")
         raise Problem(422, "invalid", "The alert cannot be suppressed like this.", [fault])
     step(await _locked_status(connection, alert_id), "suppress")
