@@ -34,7 +34,7 @@ def local(zone: str, year: int, month: int, day: int, hour: int, minute: int = 0
 
 
 @given(moments, zones, minutes, minutes)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_a_span_ends_at_the_first_moment_outside_of_it(
     now_us: int, zone: ZoneInfo, start: int, end: int
 ) -> None:
@@ -51,7 +51,7 @@ def test_a_span_ends_at_the_first_moment_outside_of_it(
 
 
 @given(moments, zones, minutes)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_each_time_of_day_comes_next_when_the_wall_shows_or_skips_it(
     now_us: int, zone: ZoneInfo, minute: int
 ) -> None:
@@ -123,11 +123,11 @@ def test_what_is_pressing_goes_at_once_and_the_rest_waits_no_longer_than_a_day_a
         assert not is_within(placed.due_us, zone, hours.start, hours.end)
 
 
-def test_each_day_has_one_digest() -> None:
+@pytest.mark.parametrize("minute", [2 * 60, 2 * 60 + 30, 3 * 60 - 1, 3 * 60])
+def test_each_day_has_one_digest(minute: int) -> None:
+    """Clocks skip the first three on the 29th of March, and show them twice on the 25th of October."""
     zone = time_zone("Europe/Berlin")
-    digest = Digest(
-        2 * 60 + 30
-    )  # which clocks skip on the 29th of March, and show twice on the 25th of October
+    digest = Digest(minute)
     for month, day in ((3, 27), (10, 23)):
         now = local("Europe/Berlin", 2026, month, day, 12)
         dates = []

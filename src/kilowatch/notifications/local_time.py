@@ -75,7 +75,7 @@ def _changes(now_us: int, zone: ZoneInfo) -> list[int]:
 def _skips(moment_us: int, zone: ZoneInfo, minute: int) -> bool:
     after = minute_of_day(moment_us, zone)
     jump = (_offset(moment_us // MICROSECONDS, zone) - _offset(moment_us // MICROSECONDS - 1, zone)) / 60
-    return jump > 0 and (after - minute) % DAY_MINUTES < jump and after != minute
+    return jump > 0 and 0 < (after - minute) % DAY_MINUTES <= jump
 
 
 def _offset(second: int, zone: ZoneInfo) -> float:

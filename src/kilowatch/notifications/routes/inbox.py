@@ -54,21 +54,12 @@ class Unread(BaseModel):
 def make_inbox_routes(access: Access, clock: Clock) -> APIRouter:
     """The routes of notifications."""
     routes = APIRouter(tags=["notifications"])
+    _add_list(routes, access)
+    _add_changes(routes, access, clock)
+    return routes
 
-    async def tell(caller: Caller, unread: int, **said: Any) -> None:
-        """Lets the person's other windows know."""
-        data = {**said, "unread": unread}
-        await access.tell(
-            LiveEvent(
-                str(caller.organisation_id),
-                TOPIC,
-                clock.now_us(),
-                "notification_read",
-                data,
-                user=str(caller.user_id),
-            )
-        )
 
+def _add_list(routes: APIRouter, access: Access) -> None:
     @routes.get("/notifications")
     async def list_notifications(
         caller: Annotated[Caller, Depends(access.may("notifications", "read"))],
@@ -82,6 +73,15 @@ def make_inbox_routes(access: Access, clock: Clock) -> APIRouter:
         return Notifications.model_validate(
             {"items": inbox.page.items, "next_cursor": inbox.page.next_cursor, "unread": inbox.unread}
         )
+
+
+def _add_changes(routes: APIRouter, access: Access, clock: Clock) -> None:
+    async def tell(caller: Caller, unread: int, **said: Any) -> None:
+        """Lets the person's other windows know."""
+        data = {**said, "unread": unread}
+        place, whose = str(caller.organisation_id), str(caller.user_id)
+        event = LiveEvent(place, TOPIC, clock.now_us(), "notification_read", data, user=whose)
+        await access.tell(event)
 
     @routes.post("/notifications/read-all")
     async def read_all_notifications(
@@ -118,8 +118,6 @@ def make_inbox_routes(access: Access, clock: Clock) -> APIRouter:
             await store.dismiss(connection, person(caller), notification_id, at)
             unread = await store.count_unread(connection, person(caller))
         await tell(caller, unread, id=str(notification_id), deleted=True)
-
-    return routes
 
 
 def person(caller: Caller) -> uuid.UUID:

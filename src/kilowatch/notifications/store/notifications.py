@@ -126,8 +126,8 @@ async def list_notifications(
         for row in rows
         if row["id"] is not None
     ]
-    place = lambda one: (one.read_at is not None, to_us(one.created_at), one.id)  # noqa: E731
-    return Inbox(make_page(items, limit, place), unread)
+    page = make_page(items, limit, lambda one: (one.read_at is not None, to_us(one.created_at), one.id))
+    return Inbox(page, unread)
 
 
 def _place(cursor: str) -> tuple[bool, datetime, uuid.UUID]:
