@@ -355,7 +355,8 @@ RECENT = text(
 
 
 async def list_recent_rules(database: Database, recent_s: float, most: int) -> dict[UUID, datetime]:
-    """The rules that were changed in the last seconds, of any status, and when; at most so many, the newest."""
+    """The rules that were changed in the last seconds, of any status, and when; at most so many, the
+    newest."""
     async with database.unscoped() as connection:
         found = await connection.execute(RECENT, {"recent_s": recent_s, "most": most})
         return {row.id: row.updated_at for row in found}
