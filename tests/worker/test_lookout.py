@@ -14,8 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from kilowatch.alerts.finding import Clearing, Finding
+from kilowatch.alerts.finding import Clearing, Finding, Key
 from kilowatch.alerts.store.raising import LivingAlert
+from kilowatch.clock import SystemClock
 from kilowatch.lake.reading import LakeReader
 from kilowatch.postgres.engine import Database
 from kilowatch.rules.backtest import Subject, backtest
@@ -167,6 +168,47 @@ async def test_a_restart_says_nothing_twice_and_nothing_anew(house: House, event
 
         await until(over, "a clear")
     assert [one.data["status"] for one in events] == ["open", "resolved"]
+
+
+async def test_workers_that_are_killed_lose_no_finding_and_add_none(
+    house: House, events: list[LiveEvent]
+) -> None:
+    await house.add(["D1"], ["power"])
+    rule = await rule_of(house)
+    start_us = SystemClock().now_us()
+    readings = [
+        ("D1", start_us + place * 1000, {"power": 150.0 if place % 2 else 50.0}) for place in range(96)
+    ]
+    key = Key(house.organisation.id, "rule", house.devices["D1"], rule_id=rule.id)
+    expected = {str(key.alert_id(ts_us)) for _, ts_us, values in readings if values["power"] > 100}
+
+    def found() -> set[str]:
+        return {one.data["id"] for one in events if one.data["status"] == "open"}
+
+    worker = house.spawn_worker()
+    try:
+        for begin in range(0, len(readings), 24):
+            before = len(found())
+            for first in range(begin, begin + 24, 3):
+                await house.send(readings[first : first + 3])
+
+            async def some(before: int = before) -> bool:
+                return len(found()) > before
+
+            await until(some, "a finding")
+            # Some of it is committed by now, or none.
+            worker.kill()
+            worker.wait()
+            worker = house.spawn_worker()
+        await house.settled()
+
+        async def all_found() -> bool:
+            return found() == expected
+
+        await until(all_found, "every finding", 5.0)
+    finally:
+        worker.kill()
+        worker.wait()
 
 
 async def test_rules_hold_within_two_seconds_of_their_change(house: House, events: list[LiveEvent]) -> None:

@@ -251,6 +251,8 @@ class Directory:
             organisation_id = uuid.UUID(change.organisation)
         except (msgspec.MsgspecError, ValueError):
             return
+        if change.kind == "rules":  # which are no business of doors
+            return
         self.forget(organisation_id)
         if change.kind in ("keys", "organisations"):
             self._tell_keys_changed()

@@ -86,6 +86,7 @@ class Lookout:
     _progress: asyncio.Condition = field(default_factory=asyncio.Condition)
     _stale: set[uuid.UUID] = field(default_factory=set)
     _learnt: set[uuid.UUID] = field(default_factory=set)
+    _has_begun: bool = False
     _everything: bool = False
     _told: asyncio.Event = field(default_factory=asyncio.Event)
     _recent: dict[uuid.UUID, datetime] = field(default_factory=dict)
@@ -123,19 +124,20 @@ class Lookout:
         """
         self._newest_us, self._is_behind = newest_us, is_behind
         try:
-            await self._load()
+            await self._load(remembers=True)
         except Exception as error:
             log.exception("rules could not be read; they are read again later", error=repr(error))
-            self._everything = True
             self._told.set()
 
-    async def _load(self) -> None:
+    async def _load(self, remembers: bool) -> None:
+        """Reads the rules for the first time; `remembers`: what is stored was looked at."""
         sources = self.sources
         self._recent = await list_recent_rules(sources.database, RECENT_S, MOST_RECENT)
         rows = await load_watches(sources.database, sources.numbers, sources.partitions)
         book = await self._make_book(rows, None)
         book.take_over(self.book, self._newest_us(), sources.clock.now_us())
-        await self._remember(book)
+        if remembers:
+            await self._remember(book)
         mine = [
             one
             for one in await self.alarms.living()
@@ -145,7 +147,7 @@ class Lookout:
         now_us = sources.clock.now_us()
         self._gone = Reports([], [Clearing(one.key, now_us) for one in over])
         book.silence.listen(sources.clock.now_us())
-        self.book = book
+        self.book, self._has_begun = book, True
 
     async def run(self) -> None:
         """Looks at what was added, and keeps the rules fresh, until cancelled.
@@ -243,6 +245,9 @@ class Lookout:
 
     async def _renew(self) -> None:
         """Reads what changed, and goes on with it."""
+        if not self._has_begun:
+            await self._load(remembers=False)
+            return
         sources = self.sources
         recent = await list_recent_rules(sources.database, RECENT_S, MOST_RECENT)
         changed = [rule for rule, at in recent.items() if self._recent.get(rule) != at]

@@ -152,12 +152,14 @@ async def list_with_energy_rules(database: Database, organisations: Sequence[UUI
 
 RECENT = text(
     "SELECT id, updated_at FROM kilowatch.rules"
-    " WHERE updated_at > now() - make_interval(secs => :recent_s) LIMIT :most"
+    " WHERE updated_at > now() - make_interval(secs => :recent_s)"
+    " ORDER BY updated_at DESC, id LIMIT :most"
 )
 
 
 async def list_recent_rules(database: Database, recent_s: float, most: int) -> dict[UUID, datetime]:
-    """The rules that were changed in the last seconds, of any status, and when; at most so many."""
+    """The rules that were changed in the last seconds, of any status, and when; at most so many, the
+    newest."""
     async with database.unscoped() as connection:
         found = await connection.execute(RECENT, {"recent_s": recent_s, "most": most})
         return {row.id: row.updated_at for row in found}
