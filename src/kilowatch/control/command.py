@@ -33,6 +33,8 @@ RETRY_MAX_S = 30
 """The pause before a command is sent again begins with the first and doubles up to the last."""
 DETAIL_MAX = 1000
 ANSWER_MAX_BYTES = 16 * 1024
+KEPT_DAYS = 90
+"""So long what has ended can be looked at, and its Idempotency-Key is known."""
 TOPIC = "commands"
 SWITCHING = ("set_state", "toggle")
 """Names of commands that switch a device; its state follows when it has done so."""

@@ -59,5 +59,6 @@ commands = Table(
     Index("ix_commands_device_no_no", "device_no", "no"),
     Index("ix_commands_living", "device_no", "no", postgresql_where=text(LIVING)),
     Index("ix_commands_next_try_at", "next_try_at", postgresql_where=text("next_try_at IS NOT NULL")),
+    Index("ix_commands_ended_at", "ended_at", postgresql_where=text("ended_at IS NOT NULL")),
     Index("ix_commands_expires_at", "expires_at", postgresql_where=text(LIVING)),
 )

@@ -18,6 +18,8 @@ import pyarrow as pa
 import structlog
 
 from kilowatch.clock import MICROSECONDS, Clock, to_datetime
+from kilowatch.control.command import KEPT_DAYS
+from kilowatch.control.store.sending import forget_commands
 from kilowatch.errors import EngineUnavailable
 from kilowatch.lake import upkeep
 from kilowatch.lake.connection import LakePlace
@@ -51,6 +53,8 @@ DAY_US = 24 * HOUR_US
 MARGIN_DAYS = 2
 DELIVERIES_DAYS = 30
 NOTIFICATIONS_DAYS = 90
+FORGET_COMMANDS = 10_000
+"""Commands that are deleted at a time."""
 OPEN_DAYS = 3
 """Roll-ups of the last days still grow; those are consolidated by the hour."""
 SETTLED_S = 3600.0
@@ -117,7 +121,13 @@ class Upkeep:
             await note_erased(self.database, vanished)
 
     async def forget(self) -> None:
-        """Deletes what is over of people: sessions, codes, invitations. Touches PostgreSQL only."""
+        """Deletes what is over of people (sessions, codes, invitations), and commands that ended long ago.
+        Touches PostgreSQL only."""
+        before = to_datetime(self.clock.now_us() - KEPT_DAYS * DAY_US)
+        forgotten = FORGET_COMMANDS
+        while forgotten == FORGET_COMMANDS:
+            async with self.database.unscoped() as connection:
+                forgotten = await forget_commands(connection, before, FORGET_COMMANDS)
         count = await forget_what_is_over(self.database, self.clock.now_us())
         log.info("upkeep.forgotten", count=count)
 

@@ -148,6 +148,18 @@ async def next_due(connection: Connection) -> datetime | None:
     return due
 
 
+async def forget_commands(connection: Connection, before: datetime, most: int) -> int:
+    """Deletes commands that ended before this moment, at most so many, and returns how many they were."""
+    gone = await connection.execute(
+        text(
+            "DELETE FROM kilowatch.commands WHERE id IN (SELECT id FROM kilowatch.commands"
+            " WHERE ended_at < :before ORDER BY ended_at LIMIT :most)"
+        ),
+        {"before": before, "most": most},
+    )
+    return gone.rowcount
+
+
 async def _match(connection: Connection, answers: Sequence[Answer]) -> tuple[list[Answer], set[int]]:
     """The answers whose device is their command's, in their order, and the numbers of these devices."""
     if not answers:

@@ -47,6 +47,7 @@ CREATE INDEX ix_commands_device_no_no ON kilowatch.commands (device_no, no);
 CREATE INDEX ix_commands_living ON kilowatch.commands (device_no, no)
     WHERE status IN ('queued', 'processing');
 CREATE INDEX ix_commands_next_try_at ON kilowatch.commands (next_try_at) WHERE next_try_at IS NOT NULL;
+CREATE INDEX ix_commands_ended_at ON kilowatch.commands (ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX ix_commands_expires_at ON kilowatch.commands (expires_at)
     WHERE status IN ('queued', 'processing');
 """
