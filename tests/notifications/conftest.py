@@ -1,19 +1,14 @@
 """People in an organisation, and real services to tell them by: an SMTP server and an HTTP one."""
 
-import asyncio
 import json
-import socket
 import threading
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from email import message_from_bytes, policy
-from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from aiosmtpd.controller import Controller
 
 from kilowatch.accounts.mail import Mail, SmtpMail
 from kilowatch.accounts.rights import Role
@@ -33,6 +28,7 @@ from kilowatch.notifications.store.preferences import set_preferences
 from kilowatch.postgres.engine import Database, Sight
 from kilowatch.sites.store import create_site, register_devices
 from kilowatch.wire.live import LiveEvent
+from tests.post import Post, open_post
 from tests.server.persons import join, make_person
 
 KEY = b"s" * 32
@@ -100,40 +96,11 @@ def hook() -> Iterator[Hook]:
     server.server_close()
 
 
-@dataclass
-class Post:
-    """An SMTP server's letters."""
-
-    port: int = 0
-    letters: list[EmailMessage] = field(default_factory=list)
-
-    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802
-        self.letters.append(message_from_bytes(envelope.content, policy=policy.default))
-        return "250 taken"
-
-
-def port_of(controller: Controller) -> int:
-    """Where a mail server listens."""
-    assert isinstance(controller.server, asyncio.Server)
-    return int(controller.server.sockets[0].getsockname()[1])
-
-
 @pytest.fixture
 def post() -> Iterator[Post]:
     """An SMTP server on a port of its own."""
-    kept = Post()
-
-    class AnyPort(Controller):
-        def _trigger_server(self) -> None:
-            """Port 0 is any free one, which only the server knows."""
-            with socket.create_connection(("127.0.0.1", port_of(self)), 5) as trial:
-                trial.recv(1024)
-
-    controller = AnyPort(kept, hostname="127.0.0.1", port=0)
-    controller.start()
-    kept.port = port_of(controller)
-    yield kept
-    controller.stop()
+    with open_post() as kept:
+        yield kept
 
 
 @pytest.fixture

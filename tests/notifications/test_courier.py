@@ -31,7 +31,8 @@ from kilowatch.notifications.storm import Guard
 from kilowatch.postgres.engine import Sight
 from kilowatch.postgres.roles import WORKER
 from tests.conftest import PostgresServer
-from tests.notifications.conftest import KEY, NOW_US, Hook, Post, Town
+from tests.notifications.conftest import KEY, NOW_US, Hook, Town
+from tests.post import Post
 from tests.worker.house import until
 
 TRIAL = Letter("low", "Title", "Body")
