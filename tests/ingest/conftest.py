@@ -29,7 +29,7 @@ from kilowatch.stream.log import Log, LogMessage
 from kilowatch.stream.logins import Attempt, Grant, Logins
 from kilowatch.stream.mqtt import MqttInbox
 from kilowatch.telemetry.dead_letter import DeadLetter
-from kilowatch.telemetry.store import list_dead_letters
+from kilowatch.telemetry.store.letters import list_dead_letters
 from kilowatch.wire.frame import Frame
 from tests.conftest import wait_until
 

@@ -57,6 +57,7 @@ from kilowatch.postgres.engine import Connection, Database
 from kilowatch.postgres.schema import metadata
 from kilowatch.telemetry.dead_letter import NewDeadLetter
 from kilowatch.telemetry.metric import Metric
+from kilowatch.telemetry.store import letters
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 LATER = datetime(2100, 1, 1, tzinfo=UTC)
@@ -110,8 +111,8 @@ async def owned(database: Database, organisation: Organisation, other_organisati
         key, _ = await api_keys.create_api_key(connection, organisation.id, "K", ["admin", "ingest"])
         rule = await rules.create_rule(connection, organisation.id, RULE | {"device_id": device.id})
         letter = NewDeadLetter(organisation.id, device.id, "http", "conflict", "", {}, NOW, f"{key.id}")
-        await telemetry.keep_dead_letters(connection, [letter])
-        (kept,) = (await telemetry.list_dead_letters(connection)).items
+        await letters.keep_dead_letters(connection, [letter])
+        (kept,) = (await letters.list_dead_letters(connection)).items
         await telemetry.remember_response(connection, organisation.id, key.key_no, "request", b"f", {})
         command = NewCommand(new_id(), device.id, "set_state", {"state": "off"}, NOW, 60, "K", "key:1", None)
         await commands.create_commands(
@@ -420,27 +421,30 @@ ATTEMPTS: dict[str, Attempt] = {
         c, o.owner.id, None, "spike", {"is_on": True}
     ),
     "telemetry.change_metric": lambda c, o: telemetry.change_metric(c, o.owner.id, Metric("power", "kW")),
-    "telemetry.count_dead_letters": lambda c, o: telemetry.count_dead_letters(c, o.device, NOW),
+    "letters.count_dead_letters": lambda c, o: letters.count_dead_letters(c, o.device, NOW),
     "telemetry.define_metrics": lambda c, o: telemetry.define_metrics(c, o.owner.id, [Metric("mine")]),
-    "telemetry.delete_dead_letter": lambda c, o: telemetry.delete_dead_letter(c, o.letter_id),
+    "letters.discard_dead_letters": lambda c, o: letters.discard_dead_letters(c, 10, device=o.device),
+    "letters.summarise_dead_letters": lambda c, _: letters.summarise_dead_letters(c),
+    "letters.delete_dead_letter": lambda c, o: letters.delete_dead_letter(c, o.letter_id),
     "telemetry.device_sources": lambda c, o: telemetry.device_sources(c, [o.device_no]),
     "telemetry.ensure_metrics": lambda c, o: telemetry.ensure_metrics(c, o.owner.id, ["voltage"]),
     "telemetry.ensure_series": lambda c, o: telemetry.ensure_series(c, [o.device_no], [o.metric_no]),
     "telemetry.find_metrics": lambda c, o: telemetry.find_metrics(c, o.owner.id),
     "telemetry.find_response": lambda c, o: telemetry.find_response(c, o.key_no, "request"),
     "telemetry.forget_responses": lambda c, _: telemetry.forget_responses(c, LATER),
-    "telemetry.get_dead_letter": lambda c, o: telemetry.get_dead_letter(c, o.letter_id),
-    "telemetry.keep_dead_letters": lambda c, o: telemetry.keep_dead_letters(
+    "letters.get_dead_letter": lambda c, o: letters.get_dead_letter(c, o.letter_id),
+    "letters.keep_dead_letters": lambda c, o: letters.keep_dead_letters(
         c, [NewDeadLetter(o.owner.id, o.device, "http", "conflict", "", {}, NOW)]
     ),
-    "telemetry.list_dead_letters": lambda c, _: telemetry.list_dead_letters(c),
+    "letters.list_dead_letters": lambda c, _: letters.list_dead_letters(c),
     "telemetry.list_series": lambda c, o: telemetry.list_series(c, [o.device_no]),
-    "telemetry.mark_replayed": lambda c, o: telemetry.mark_replayed(c, o.letter_id),
+    "letters.mark_replayed": lambda c, o: letters.mark_replayed(c, o.letter_id),
     "telemetry.remember_response": lambda c, o: telemetry.remember_response(
         c, o.me, o.key_no, "request", b"mine", {}
     ),
 }
 ROOMS = (
+    letters,
     alerts, api_keys, assignments, audience, audit, channels, commands, deliveries, detectors, device_tokens,
     escalations, invitations, members, notifications, organisations, preferences, raising, second_factors,
     sending, sessions, turns, users, windows,

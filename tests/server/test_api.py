@@ -15,7 +15,7 @@ from kilowatch.postgres.engine import Database
 from kilowatch.server.app import Parts
 from kilowatch.stream.client import Client
 from kilowatch.telemetry.dead_letter import NewDeadLetter
-from kilowatch.telemetry.store import keep_dead_letters, list_dead_letters
+from kilowatch.telemetry.store.letters import keep_dead_letters, list_dead_letters
 from kilowatch.wire.headers import SECURITY_HEADERS
 from tests.server.conftest import PAGE, House, Member, open_house
 

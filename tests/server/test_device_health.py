@@ -10,7 +10,8 @@ from sqlalchemy import text
 from kilowatch.lake.writing import LakeWriter
 from kilowatch.postgres.engine import Database
 from kilowatch.telemetry.dead_letter import NewDeadLetter
-from kilowatch.telemetry.store import ensure_series, keep_dead_letters
+from kilowatch.telemetry.store import ensure_series
+from kilowatch.telemetry.store.letters import keep_dead_letters
 from tests.server.conftest import Member
 from tests.server.test_readings import sampled
 

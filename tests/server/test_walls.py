@@ -20,7 +20,7 @@ from kilowatch.clock import to_us
 from kilowatch.postgres.engine import Database
 from kilowatch.sites.store import get_device
 from kilowatch.telemetry.dead_letter import NewDeadLetter
-from kilowatch.telemetry.store import keep_dead_letters
+from kilowatch.telemetry.store.letters import keep_dead_letters
 from tests.server.conftest import House, Member
 from tests.server.persons import make_staff
 
@@ -117,6 +117,7 @@ class Belongings:
             ("PATCH", f"{ORGANISATION}/members/{{user_id}}"): {"role": "customer"},
             ("POST", "/api/v1/meters/{device_id}/assign"): {"user_id": self.user_id},
             ("POST", "/api/v1/sites/{site_id}/assign"): {"user_id": self.user_id},
+            ("POST", "/api/v1/dead-letters/discard"): {"device": self.device_id},
             ("POST", "/api/v1/rules"): RULE | {"site_id": self.site_id},
             ("PATCH", "/api/v1/rules/{rule_id}"): {"name": "taken over"},
             ("POST", "/api/v1/rules/backtest"): {

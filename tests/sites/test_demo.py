@@ -17,7 +17,7 @@ from kilowatch.postgres.engine import Database
 from kilowatch.postgres.roles import APP, WORKER
 from kilowatch.postgres.schema import metadata
 from kilowatch.sites import demo, store
-from kilowatch.telemetry.store import list_dead_letters
+from kilowatch.telemetry.store.letters import list_dead_letters
 from kilowatch.wire.simulation import ROLES, PlayedHome, hmac_pads, home_key
 from tests.conftest import PostgresServer
 

@@ -17,7 +17,8 @@ from kilowatch.sites import store
 from kilowatch.sites.currency import CURRENCIES
 from kilowatch.sites.site import site_faults
 from kilowatch.telemetry.dead_letter import NewDeadLetter
-from kilowatch.telemetry.store import ensure_metrics, ensure_series, keep_dead_letters, list_dead_letters
+from kilowatch.telemetry.store import ensure_metrics, ensure_series
+from kilowatch.telemetry.store.letters import keep_dead_letters, list_dead_letters
 
 
 async def test_an_organisation_starts_with_a_home(database: Database, organisation: Organisation) -> None:

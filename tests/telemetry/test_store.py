@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import text
 
 from kilowatch.accounts.store.api_keys import create_api_key
@@ -18,7 +20,9 @@ from kilowatch.telemetry import store
 from kilowatch.telemetry.dead_letter import NewDeadLetter
 from kilowatch.telemetry.metric import Metric, StoredMetric
 from kilowatch.telemetry.source import DeviceSource
+from kilowatch.telemetry.store import letters
 
+DOORS = ("http", "mqtt")
 NOON = datetime(2026, 6, 1, 12, 0, 0, 123_456, tzinfo=UTC)
 
 
@@ -216,44 +220,90 @@ async def test_a_dead_letter_is_kept_listed_replayed_and_deleted(
     database: Database, organisation: Organisation
 ) -> None:
     async with database.scope(organisation.id) as connection:
-        assert await store.keep_dead_letters(connection, [letter(organisation, n) for n in range(5)]) == 5
-        first = await store.list_dead_letters(connection, 2)
-        second = await store.list_dead_letters(connection, 2, first.next_cursor)
-        third = await store.list_dead_letters(connection, 2, second.next_cursor)
-        letters = first.items + second.items + third.items
-        assert {kept.payload["n"] for kept in letters} == set(range(5))
-        assert [kept.received_at for kept in letters] == sorted(
-            (kept.received_at for kept in letters), reverse=True
+        assert await letters.keep_dead_letters(connection, [letter(organisation, n) for n in range(5)]) == 5
+        first = await letters.list_dead_letters(connection, 2)
+        second = await letters.list_dead_letters(connection, 2, first.next_cursor)
+        third = await letters.list_dead_letters(connection, 2, second.next_cursor)
+        shown = first.items + second.items + third.items
+        assert {kept.payload["n"] for kept in shown} == set(range(5))
+        assert [kept.received_at for kept in shown] == sorted(
+            (kept.received_at for kept in shown), reverse=True
         )
         assert third.next_cursor is None
 
-        one = letters[0]
-        assert await store.get_dead_letter(connection, one.id) == one
-        marked = await store.mark_replayed(connection, one.id)
+        one = shown[0]
+        assert await letters.get_dead_letter(connection, one.id) == one
+        marked = await letters.mark_replayed(connection, one.id)
         assert marked.replayed_at is not None
-        assert (await store.list_dead_letters(connection, replayed=True)).items == [marked]
-        assert len((await store.list_dead_letters(connection, replayed=False)).items) == 4
-        assert len((await store.list_dead_letters(connection, device="D3", code=None)).items) == 1
-        assert (await store.list_dead_letters(connection, code="bad_shape", door="mqtt")).items == []
+        assert (await letters.list_dead_letters(connection, replayed=True)).items == [marked]
+        assert len((await letters.list_dead_letters(connection, replayed=False)).items) == 4
+        assert len((await letters.list_dead_letters(connection, device="D3", code=None)).items) == 1
+        assert (await letters.list_dead_letters(connection, code="bad_shape", door="mqtt")).items == []
 
-        await store.delete_dead_letter(connection, one.id)
+        await letters.delete_dead_letter(connection, one.id)
         with pytest.raises(Problem) as refused:
-            await store.delete_dead_letter(connection, one.id)
+            await letters.delete_dead_letter(connection, one.id)
         assert refused.value.status == 404
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    kept=st.lists(
+        st.tuples(st.sampled_from(DOORS), st.sampled_from(["conflict", "bad_shape"]), st.booleans()),
+        max_size=8,
+    ),
+    door=st.sampled_from([None, *DOORS]),
+    replayed=st.sampled_from([None, True, False]),
+    most=st.integers(1, 10),
+)
+async def test_letters_are_counted_by_door_and_code_and_discarded_as_they_are_named(
+    database: Database,
+    organisation: Organisation,
+    kept: list[tuple[str, str, bool]],
+    door: str | None,
+    replayed: bool | None,
+    most: int,
+) -> None:
+    async with database.scope(organisation.id) as connection:
+        await letters.discard_dead_letters(connection, 1000)
+        for place, (by, code, was_replayed) in enumerate(kept):
+            moment = NOON + timedelta(seconds=place)
+            refused = NewDeadLetter(organisation.id, "D1", by, code, "why", {}, moment, None)
+            await letters.keep_dead_letters(connection, [refused])
+            if was_replayed:
+                (newest,) = (await letters.list_dead_letters(connection, 1)).items
+                await letters.mark_replayed(connection, newest.id)
+        counts = {
+            (one.door, one.code): (one.waiting, one.replayed)
+            for one in await letters.summarise_dead_letters(connection)
+        }
+        assert counts == {
+            (by, code): (kept.count((by, code, False)), kept.count((by, code, True))) for by, code, _ in kept
+        }
+        meant = [one for one in kept if door in (None, one[0]) and replayed in (None, one[2])]
+        gone = await letters.discard_dead_letters(connection, most, replayed, door=door)
+        assert gone == min(most, len(meant))
+        left = [
+            (one.door, one.code, one.replayed_at is not None)
+            for one in (await letters.list_dead_letters(connection)).items
+        ]
+        for oldest in meant[:most]:
+            kept.remove(oldest)
+        assert left == kept[::-1]
 
 
 async def test_letters_of_one_source_are_kept_once(
     worker_database: Database, organisation: Organisation
 ) -> None:
     run = new_id().hex
-    letters = [letter(organisation, number, f"{run}:{number:04}") for number in range(500)]
+    many = [letter(organisation, number, f"{run}:{number:04}") for number in range(500)]
 
     async def keep(order: list[NewDeadLetter]) -> int:
         async with worker_database.unscoped() as connection:
-            return await store.keep_dead_letters(connection, order)
+            return await letters.keep_dead_letters(connection, order)
 
-    assert sum(await asyncio.gather(keep(letters), keep(letters[::-1]))) == 500
-    assert await keep(letters) == 0
+    assert sum(await asyncio.gather(keep(many), keep(many[::-1]))) == 500
+    assert await keep(many) == 0
     assert await keep([]) == 0
 
 
@@ -273,8 +323,8 @@ async def test_any_payload_can_be_kept(
 ) -> None:
     strange = NewDeadLetter(organisation.id, "D\x00", "mqtt", "bad_shape", "no \x00", payload, NOON)
     async with database.scope(organisation.id) as connection:
-        await store.keep_dead_letters(connection, [strange])
-        (found,) = (await store.list_dead_letters(connection)).items
+        await letters.keep_dead_letters(connection, [strange])
+        (found,) = (await letters.list_dead_letters(connection)).items
     assert found.payload == kept
     assert (found.device, found.detail) == ("D\ufffd", "no \ufffd")
 

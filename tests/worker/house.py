@@ -31,7 +31,8 @@ from kilowatch.stream.client import Client
 from kilowatch.stream.log import Log
 from kilowatch.telemetry.dead_letter import DeadLetter
 from kilowatch.telemetry.metric import ENERGY, describe
-from kilowatch.telemetry.store import define_metrics, ensure_series, list_dead_letters, list_series
+from kilowatch.telemetry.store import define_metrics, ensure_series, list_series
+from kilowatch.telemetry.store.letters import list_dead_letters
 from kilowatch.wire.frame import Frame, OnConflict
 from kilowatch.worker.process import Engines, Worker
 from tests.conftest import PostgresServer, wait_until

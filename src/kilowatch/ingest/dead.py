@@ -17,9 +17,10 @@ from kilowatch.ingest.batch import Batch, Limits, Reject
 from kilowatch.ingest.decode_influx import decode_influx
 from kilowatch.ingest.decode_json import decode_json
 from kilowatch.ingest.directory import Known
+from kilowatch.observe import metrics
 from kilowatch.postgres.engine import Database
 from kilowatch.telemetry.dead_letter import DeadLetter, NewDeadLetter
-from kilowatch.telemetry.store import get_dead_letter, keep_dead_letters, mark_replayed
+from kilowatch.telemetry.store.letters import get_dead_letter, keep_dead_letters, mark_replayed
 from kilowatch.wire.frame import Door
 
 
@@ -97,6 +98,7 @@ async def close_letter(database: Database, caller: Caller, letter_id: uuid.UUID)
     """Notes that the letter's reading is in the log."""
     async with database.scope(caller.organisation_id) as connection:
         await mark_replayed(connection, letter_id)
+    metrics.DEAD_LETTERS_HANDLED.labels("replayed").inc()
 
 
 def decode_letter(letter: DeadLetter, limits: Limits, known: Known) -> Batch:

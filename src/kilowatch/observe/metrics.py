@@ -36,6 +36,9 @@ def _histogram(name: str, sentence: str, *labels: str, registry: CollectorRegist
 
 
 # The doors
+DEAD_LETTERS_HANDLED = _counter(
+    "dead_letters_handled", "Dead letters that people replayed or discarded.", "act"
+)
 READINGS_ACCEPTED = _counter("readings_accepted", "Readings acknowledged, in the log on disk.", "door")
 READINGS_REJECTED = _counter("readings_rejected", "Readings refused one by one, by code.", "door", "code")
 REQUESTS_REFUSED = _counter("requests_refused", "Requests refused as a whole, by code.", "code")

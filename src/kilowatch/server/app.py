@@ -69,7 +69,8 @@ from kilowatch.sites.routes import make_routes as make_site_routes
 from kilowatch.sites.store import create_organisation_with_home
 from kilowatch.stream.client import Client, Subscription
 from kilowatch.telemetry.query import Lake
-from kilowatch.telemetry.routes import make_routes as make_telemetry_routes
+from kilowatch.telemetry.routes.letters import make_letter_routes
+from kilowatch.telemetry.routes.readings import make_routes as make_telemetry_routes
 from kilowatch.wire.figures import FIGURES_SUBJECT
 from kilowatch.wire.live import (
     COMMANDS_SUBJECT,
@@ -222,6 +223,7 @@ def create_app(parts: Parts) -> Application:
     api.include_router(simulation.make_routes(access, parts.lake, parts.simulator_key))
     api.include_router(make_device_token_routes(access))
     api.include_router(make_telemetry_routes(access, parts.lake, parts.clock))
+    api.include_router(make_letter_routes(access))
     api.include_router(make_rule_routes(access, parts.lake, parts.clock))
     api.include_router(make_alert_routes(access, parts.clock, parts.notices))
     api.include_router(make_window_routes(access, parts.clock))

@@ -182,6 +182,29 @@ class DeadLetters(BaseModel):
     next_cursor: str | None
 
 
+class LetterCountShown(BaseModel):
+    """Letters that came by one door and were refused for one reason."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    door: str
+    code: str
+    waiting: int
+    replayed: int
+    oldest: datetime
+    newest: datetime
+
+
+class DeadLetterSummary(BaseModel):
+    """All dead letters, counted; what waits most comes first."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    waiting: int
+    replayed: int
+    items: list[LetterCountShown]
+
+
 def encode_readings(device: str, resolution: str, span: Span, series: Sequence[Points]) -> bytes:
     """The document `Readings`."""
     return msgspec.json.encode(

@@ -19,7 +19,7 @@ from kilowatch.observe import metrics
 from kilowatch.postgres.engine import Database
 from kilowatch.stream.log import LogMessage
 from kilowatch.telemetry.dead_letter import NewDeadLetter
-from kilowatch.telemetry.store import keep_dead_letters
+from kilowatch.telemetry.store.letters import keep_dead_letters
 from kilowatch.wire.frame import Frame
 from kilowatch.worker.forgotten import DAY_US, PROOF_MARGIN_US
 from kilowatch.worker.registry import Registry

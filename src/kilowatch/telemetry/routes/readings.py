@@ -1,4 +1,4 @@
-"""HTTP for reading back: readings of a device, newest values, energy of a site; metrics and dead letters."""
+"""HTTP for reading back: readings of a device, newest values, energy of a site; and metrics."""
 
 import asyncio
 import itertools
@@ -13,20 +13,20 @@ from fastapi.responses import StreamingResponse
 
 from kilowatch.accounts.access import Access
 from kilowatch.accounts.identity import Caller
-from kilowatch.accounts.store.audit import record_by
 from kilowatch.accounts.store.organisations import get_organisation
 from kilowatch.clock import Clock, to_datetime, to_us
 from kilowatch.errors import Fault, Problem
 from kilowatch.ids import METRIC_NAME, require_device_id
 from kilowatch.period import DAY_US
 from kilowatch.postgres.engine import Connection
-from kilowatch.postgres.page import LIMIT_DEFAULT, LIMIT_MAX
+from kilowatch.postgres.page import LIMIT_MAX
 from kilowatch.sites.device import Device
 from kilowatch.sites.store import get_device, get_site, list_devices
 from kilowatch.telemetry import documents, forms, health, query, site_energy, store
 from kilowatch.telemetry.metric import ENERGY, Metric
 from kilowatch.telemetry.moment import read_span
 from kilowatch.telemetry.source import Series
+from kilowatch.telemetry.store import letters
 
 Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX)]
 Moment = Annotated[str | None, Query(description="RFC 3339, or milliseconds since 1970.", max_length=64)]
@@ -61,7 +61,6 @@ def make_routes(access: Access, lake: query.Lake, clock: Clock) -> APIRouter:
     _add_health_route(routes, back)
     _add_site_routes(routes, back)
     _add_metric_routes(routes, access)
-    _add_dead_letter_routes(routes, access)
     return routes
 
 
@@ -184,7 +183,7 @@ def _add_health_route(routes: APIRouter, back: Back) -> None:
             series = await store.list_series(connection, [device.device_no])
             # What was refused because there was no such device yet is no fault of the device.
             since = max(to_datetime(now_us - health.SPAN_US), device.created_at)
-            dead_letters = await store.count_dead_letters(connection, device.id, since)
+            dead_letters = await letters.count_dead_letters(connection, device.id, since)
         measured = [one for one in series if one.metric != ENERGY and one.kind != "state"]
         numbers = [one.series_no for one in measured or series if one.metric != ENERGY]
 
@@ -311,43 +310,3 @@ def _show_metric(metric: Metric) -> documents.MetricShown:
         minimum=metric.minimum,
         maximum=metric.maximum,
     )
-
-
-# --- dead letters ----------------------------------------------------------------------------------------
-
-
-def _add_dead_letter_routes(routes: APIRouter, access: Access) -> None:
-    @routes.get("/dead-letters", tags=["dead letters"])
-    async def list_dead_letters(
-        caller: Annotated[Caller, Depends(access.may("dead_letters", "read"))],
-        limit: Limit = LIMIT_DEFAULT,
-        cursor: str | None = None,
-        device: Word = None,
-        door: Word = None,
-        code: Word = None,
-        replayed: bool | None = None,
-    ) -> documents.DeadLetters:
-        """Refused readings, newest first."""
-        async with access.database.scope(caller.sight) as connection:
-            page = await store.list_dead_letters(
-                connection, limit, cursor, replayed, device=device, door=door, code=code
-            )
-        return documents.DeadLetters.model_validate(page)
-
-    @routes.get("/dead-letters/{letter_id}", tags=["dead letters"])
-    async def get_dead_letter(
-        letter_id: uuid.UUID, caller: Annotated[Caller, Depends(access.may("dead_letters", "read"))]
-    ) -> documents.DeadLetterShown:
-        """One refused reading."""
-        async with access.database.scope(caller.sight) as connection:
-            letter = await store.get_dead_letter(connection, letter_id)
-        return documents.DeadLetterShown.model_validate(letter)
-
-    @routes.delete("/dead-letters/{letter_id}", status_code=204, tags=["dead letters"])
-    async def delete_dead_letter(
-        letter_id: uuid.UUID, caller: Annotated[Caller, Depends(access.may("dead_letters", "delete"))]
-    ) -> None:
-        """Throws a refused reading away."""
-        async with access.database.scope(caller.sight) as connection:
-            await store.delete_dead_letter(connection, letter_id)
-            await record_by(connection, caller, "dead_letter.deleted", letter_id)

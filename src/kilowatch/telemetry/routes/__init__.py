@@ -1,0 +1,1 @@
+"""HTTP for readings and for what was refused of them."""
