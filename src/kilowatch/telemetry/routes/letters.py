@@ -106,8 +106,7 @@ def _add_discarding(routes: APIRouter, access: Access) -> None:
         async with access.database.scope(caller.sight) as connection:
             count = await letters.discard_dead_letters(connection, wanted.most, **narrowed)
             if count:
-                about = {"discarded": count, **narrowed}
-                await record_by(connection, caller, "dead_letters.discarded", detail=about)
+                await record_by(connection, caller, "dead_letters.discarded", discarded=count, **narrowed)
         metrics.DEAD_LETTERS_HANDLED.labels("discarded").inc(count)
         return Discarded(discarded=count)
 
