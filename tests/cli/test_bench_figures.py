@@ -29,13 +29,13 @@ def test_live_and_ended_children_count_once() -> None:
         assert process.stdout is not None
         child = int(process.stdout.readline())
         root, parts = psutil.Process(process.pid), {process.pid: "parent", child: "child"}
-        wait_until(lambda: cpu_seconds(root, parts)["child"] >= 0.2, what="a busy child")
+        wait_until(lambda: cpu_seconds(root, parts)["child"] >= 0.15, what="a busy child")
         used = cpu_seconds(root, parts)
         held = memory_mb(root, parts)
         process.communicate("\n")
     assert set(used) == {"parent", "child"}
     assert 0.3 <= used["parent"] < 1.0
-    assert 0.2 <= used["child"] < 0.8
+    assert 0.15 <= used["child"] < 0.8
     assert held["child"] > 1
     assert cpu_seconds(root, parts) == {}
 
