@@ -5,7 +5,7 @@ import asyncio
 import numpy as np
 
 from kilowatch.accounts.store.organisations import Organisation
-from kilowatch.clock import SystemClock
+from kilowatch.clock import MICROSECONDS, SystemClock, rfc3339
 from kilowatch.ingest.doors import Doors, create_doors
 from kilowatch.postgres.engine import Database
 from kilowatch.settings import Settings
@@ -18,7 +18,9 @@ from tests.ingest.test_doors import reading
 async def test_small_requests_share_messages(sender: Sender, client: Client) -> None:
     await sender.send([reading("D1"), reading("D2")])
     before = len(await logged_messages(client))
-    answers = await asyncio.gather(*(sender.send(reading(seconds=place + 1)) for place in range(200)))
+    now_us = SystemClock().now_us()
+    readings = [{**reading(), "ts": rfc3339(now_us - place * MICROSECONDS)} for place in range(1, 201)]
+    answers = await asyncio.gather(*(sender.send(one) for one in readings))
     assert {answer.status_code for answer in answers} == {202}
     frames = (await logged(client))[before:]
     assert sum(map(len, frames)) == 200
