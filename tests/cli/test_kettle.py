@@ -34,6 +34,7 @@ def post() -> Iterator[Post]:
 def house(post: Post, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Instance]:
     """An instance whose mail goes to that server."""
     monkeypatch.setenv("KILOWATCH_SMTP_URL", f"smtp://127.0.0.1:{post.port}")
+    monkeypatch.setenv("KILOWATCH_USER_REQUESTS_PER_MINUTE", "0")  # who waits asks often
     instance = Instance(Path(os.path.realpath(tmp_path)) / "data")
     instance.start()
     yield instance
