@@ -36,6 +36,7 @@ from kilowatch.wire.frame import Frame
 from kilowatch.wire.live import VALUES_SUBJECT, newest_per_series
 from tests.conftest import PostgresServer
 from tests.ingest.conftest import LOG_BYTES, NatsServer
+from tests.server.persons import TOKENS, Person, make_person
 
 WITHIN_S = 10.0
 PAGE = "<!doctype html><title>Kilowatch</title>"
@@ -267,3 +268,21 @@ async def http(house: House) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the running server without credentials."""
     async with httpx.AsyncClient(base_url=house.url, timeout=30) as client:
         yield client
+
+
+@pytest.fixture
+def tokens(parts: Parts) -> None:
+    """The house reads the tokens of people that tests make."""
+    parts.tokens = TOKENS
+
+
+@pytest.fixture
+async def ada(house: House, database: Database) -> Person:
+    """Somebody with a home of their own."""
+    return await make_person(database)
+
+
+@pytest.fixture
+async def ben(house: House, database: Database) -> Person:
+    """Somebody else."""
+    return await make_person(database)

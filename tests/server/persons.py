@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
 
 from kilowatch.accounts.access_token import AccessTokens
 from kilowatch.accounts.password import hash_password
@@ -15,6 +17,7 @@ from kilowatch.ids import new_id
 from kilowatch.postgres.engine import Database
 from kilowatch.sites.store import create_organisation_with_home
 
+API = "/api/v1/organisations"
 PASSWORD = "correct horse battery"
 TOKENS = AccessTokens(b"k" * 32, SystemClock())
 """Give it to `Parts.tokens` before the house opens."""
@@ -74,3 +77,26 @@ async def list_all(http: httpx.AsyncClient, path: str, headers: dict[str, str]) 
         cursor = answer.json()["next_cursor"]
         if cursor is None:
             return items
+
+
+async def found(http: httpx.AsyncClient, person: Person, **wanted: str) -> dict[str, Any]:
+    """A further organisation of a person."""
+    made = await http.post(API, json={"name": "Works", **wanted}, headers=person.headers)
+    assert made.status_code == 201, made.text
+    return dict(made.json())
+
+
+async def invite(
+    http: httpx.AsyncClient, by: Person, organisation: str, email: str, role: str, **more: str
+) -> httpx.Response:
+    wanted = {"email": email, "role": role, **more}
+    return await http.post(f"{API}/{organisation}/members", json=wanted, headers=by.headers)
+
+
+async def closing_code(socket: ClientConnection) -> int:
+    """Reads until the server closes; its code."""
+    try:
+        while True:
+            await socket.recv()
+    except ConnectionClosed as closed:
+        return 0 if closed.rcvd is None else closed.rcvd.code

@@ -18,22 +18,18 @@ from kilowatch.lake.writing import LakeWriter
 from kilowatch.period import MINUTE_US
 from kilowatch.postgres.engine import Database, Sight
 from kilowatch.postgres.schema import metadata
-from kilowatch.server.app import Parts
 from kilowatch.sites.store import create_site, update_device
 from kilowatch.telemetry.metric import ENERGY_METRIC
 from kilowatch.telemetry.store import define_metrics, ensure_series
 from tests.server.conftest import House, Listener, Member
-from tests.server.persons import TOKENS, Person, list_all, make_staff
+from tests.server.persons import Person, list_all, make_staff
 from tests.server.test_readings import END, START, measured, sampled
 
 ARROW, PARQUET = "application/vnd.apache.arrow.stream", "application/vnd.apache.parquet"
 SPAN = {"start": "2025-10-25T00:00:00Z", "end": "2025-10-26T00:00:00Z"}
 
 
-@pytest.fixture(autouse=True)
-def tokens(parts: Parts) -> None:
-    """The house reads the tokens of these tests."""
-    parts.tokens = TOKENS
+pytestmark = pytest.mark.usefixtures("tokens")
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from kilowatch.simulator.home.household import APPLIANCES
 from kilowatch.simulator.home.readings import live_bodies
 from kilowatch.sites.store import get_device
 from kilowatch.telemetry.store import ensure_metrics, ensure_series
-from kilowatch.wire.simulation import HOMES_PATH, STATES, PlayedHomes, simulator_token
+from kilowatch.wire.simulation import HOMES_PATH, STATES, PlayedHome, PlayedHomes, home_key, simulator_token
 from tests.server.conftest import House
 from tests.server.test_people import PASSWORD, code_in
 from tests.server.test_readings import sampled
@@ -409,5 +409,38 @@ async def test_15_what_is_switched_is_so_in_what_the_device_tells_next(
             else:
                 power_w = 0.0 if state == "off" else appliance.standby_w
                 assert (told["state"], told["power"]) == (state, power_w)
+
+    await holds(check)
+
+
+async def test_39_whoever_makes_a_demo_home_has_it_played(
+    house: House, residents: tuple[Resident, Resident], parts: Parts
+) -> None:
+    """The simulator is told of it at once and may send what its five devices tell, until it is gone.
+    That readings come by themselves is tried on a whole instance in tests/cli/test_demo_home.py."""
+    simulator = {"Authorization": f"Bearer {simulator_token(parts.simulator_key)}"}
+    base = f"{house.url}/api/v1"
+
+    def played(http: httpx.Client) -> dict[str, PlayedHome]:
+        told = http.get(f"{house.url}{HOMES_PATH}", headers=simulator).content
+        return {one.site_id: one for one in msgspec.json.decode(told, type=PlayedHomes).items}
+
+    @law
+    @given(WHO, ZONE, st.integers(0, 10**9))
+    def check(who: int, zone: str, later_s: int) -> None:
+        http = residents[who].http
+        made = http.post("/sites/demo", json={"time_zone": zone}).json()
+        home = played(http)[made["id"]]
+        assert home.time_zone == zone
+        ((_, body),) = live_bodies([home], home.since_us + later_s * SECOND_US)
+        told = {one["device"]: one["metrics"] for one in msgspec.json.decode(body)}
+        assert set(told) == {one["id"] for one in made["devices"]}
+        assert all({"power", "state"} <= set(metrics) for metrics in told.values())
+        key = {"Authorization": f"Bearer {home_key(parts.simulator_key, made['id'])}"}
+        sender = httpx.get(f"{base}/whoami", headers=key)
+        assert (sender.status_code, sender.json()["scopes"]) == (200, ["ingest"])
+        assert http.delete(f"/sites/{made['id']}").status_code == 204
+        assert made["id"] not in played(http)
+        assert httpx.get(f"{base}/whoami", headers=key).status_code == 401
 
     await holds(check)

@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 from kilowatch.accounts.rights import ROLES, Role, may_appoint
 from kilowatch.ids import new_id
 from kilowatch.postgres.engine import Database
-from kilowatch.server.app import Parts
 from kilowatch.sites.store import create_organisation_with_home
 from tests.server.conftest import House
-from tests.server.persons import TOKENS, Person, join, make_person
+from tests.server.persons import Person, join, make_person
 
 PEOPLE = 3
 Deed = tuple[str, int, int, Role]
@@ -26,10 +25,7 @@ deeds = st.tuples(
 )
 
 
-@pytest.fixture(autouse=True)
-def tokens(parts: Parts) -> None:
-    """The house reads the tokens of these tests."""
-    parts.tokens = TOKENS
+pytestmark = pytest.mark.usefixtures("tokens")
 
 
 @dataclass

@@ -12,9 +12,8 @@ from websockets.exceptions import ConnectionClosed
 
 from kilowatch.accounts.rights import RIGHTS, ROLES, Role, Scope, may_appoint, may_do
 from kilowatch.accounts.store.api_keys import create_api_key
-from kilowatch.server.app import Parts
 from tests.server.conftest import House, Member
-from tests.server.persons import TOKENS, Person, make_staff
+from tests.server.persons import Person, make_staff
 
 WITHOUT_OPERATIONS: set[str] = {
     *("device_state:change", "device_tokens:create", "device_tokens:delete"),
@@ -25,10 +24,7 @@ EXPORTS = ("text/csv", "application/vnd.apache.arrow.stream", "application/vnd.a
 ANSWERS_ALIKE = (401, 403)
 
 
-@pytest.fixture(autouse=True)
-def tokens(parts: Parts) -> None:
-    """The house reads the tokens of these tests."""
-    parts.tokens = TOKENS
+pytestmark = pytest.mark.usefixtures("tokens")
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, str]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from kilowatch.accounts.identity import Caller
-from kilowatch.accounts.rights import Verb
+from kilowatch.accounts.rights import RIGHTS, Verb
 from kilowatch.postgres.engine import Database
 from kilowatch.wire.live import LiveEvent
 
@@ -18,6 +18,12 @@ Rows = Literal["organisations", "keys", "sites", "devices", "metrics", "rules", 
 
 
 Guard = Callable[..., Awaitable[Caller]]
+
+
+def name_right(guard: Guard, resource: str, verb: Verb) -> Guard:
+    """The guard, telling which right it asks for: documents and tests read it off."""
+    vars(guard)["right"] = RIGHTS[resource, verb]
+    return guard
 
 
 class MakeGuard(Protocol):

@@ -1,7 +1,8 @@
 """Answers that several people want at the same moment, worked out once.
 
-Keeps true: an answer is no older than RECALL_S when it is given, and whoever asks while the same question is
-being worked out waits for that answer; memory is bounded by number and size of the answers that are kept.
+Keeps true: who asks within RECALL_S of somebody else's same question gets that one's answer, waiting for it
+where need be, and who asks later gets a new one; memory is bounded by number and size of the answers that are
+kept.
 """
 
 import threading

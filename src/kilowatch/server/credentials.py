@@ -14,9 +14,9 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import HTTPConnection
 
-from kilowatch.accounts.access import Guard
+from kilowatch.accounts.access import Guard, name_right
 from kilowatch.accounts.identity import Authenticator, Caller, require_right
-from kilowatch.accounts.rights import RIGHTS, Verb
+from kilowatch.accounts.rights import Verb
 from kilowatch.accounts.routes.browser import (
     COOKIE,
     DAY_S,
@@ -104,8 +104,7 @@ class Credentials:
             require_right(caller, resource, verb)
             return caller
 
-        require.right = RIGHTS[resource, verb]  # type: ignore[attr-defined]
-        return require
+        return name_right(require, resource, verb)
 
     def may_by_address(self, resource: str, verb: Verb) -> Guard:
         """The same for channels that a browser opens with an address and no headers of its own: the query may
@@ -118,8 +117,7 @@ class Credentials:
             require_right(caller, resource, verb)
             return caller
 
-        require.right = RIGHTS[resource, verb]  # type: ignore[attr-defined]
-        return require
+        return name_right(require, resource, verb)
 
     async def _find_there(self, request: Request) -> Caller:
         """The caller in the organisation of the path; to others it is not there."""

@@ -8,13 +8,13 @@ import structlog
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from kilowatch.accounts.access import Access
+from kilowatch.accounts.access import Access, name_right
 from kilowatch.accounts.identity import Caller, require_right
 from kilowatch.accounts.mail import Mail, mail_unsent
 from kilowatch.accounts.organisation import REGION_MAX, region_faults
 from kilowatch.accounts.people import email_faults
 from kilowatch.accounts.postage import Postage
-from kilowatch.accounts.rights import RIGHTS, Role, may_appoint
+from kilowatch.accounts.rights import Role, may_appoint
 from kilowatch.accounts.routes.people import Email, Strict
 from kilowatch.accounts.store import audit, invitations, members, organisations
 from kilowatch.errors import EngineUnavailable, Problem
@@ -162,11 +162,11 @@ def _add_removal(routes: APIRouter, access: Access) -> None:
             require_right(caller, "members", "delete")
         return caller
 
-    may_remove.right = RIGHTS["members", "delete"]  # type: ignore[attr-defined]
+    guard = name_right(may_remove, "members", "delete")
 
     @routes.delete("/organisations/{organisation_id}/members/{user_id}", status_code=204)
     async def remove_member(
-        organisation_id: uuid.UUID, user_id: uuid.UUID, caller: Annotated[Caller, Depends(may_remove)]
+        organisation_id: uuid.UUID, user_id: uuid.UUID, caller: Annotated[Caller, Depends(guard)]
     ) -> None:
         """Takes a member out of the organisation; everybody may leave it. What they may see there ends within
         a second, live connections included, and their invitations are withdrawn."""

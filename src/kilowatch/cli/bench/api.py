@@ -134,7 +134,12 @@ def ask(
     instance: Instance, people: list[Person], path: str, clients: int, rounds: int, pause_s: float = 0.0
 ) -> dict[str, float]:
     """How long `clients` connections wait for an answer to one question."""
-    return _spread(_visit(instance, people, lambda _: Question("GET", path), clients, rounds, pause_s))
+    return _spread(_visit(instance, people, repeat_question(Question("GET", path)), clients, rounds, pause_s))
+
+
+def repeat_question(question: Question) -> Callable[[int], Question]:
+    """The same question at every turn."""
+    return lambda _: question
 
 
 def read_pages(instance: Instance, person: Person, devices: int) -> dict[str, float]:
@@ -143,8 +148,8 @@ def read_pages(instance: Instance, person: Person, devices: int) -> dict[str, fl
     cursor = ""
     for _ in range(-(-devices // PAGE)):
         path = f"/api/v1/devices?limit={PAGE}{cursor}"
-        answers = _visit(instance, [person], lambda _, path=path: Question("GET", path), 1, 1)  # type: ignore[misc]
-        waits += answers.waits
+        question = Question("GET", path)
+        waits += _visit(instance, [person], repeat_question(question), 1, 1).waits
         bearer = {"Authorization": f"Bearer {person.access_token}"}
         following = _accept(instance.http.get(f"{instance.url}{path}", headers=bearer))["next_cursor"]
         cursor = f"&cursor={following}"
