@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import psycopg
 import pytest
+import structlog
 
 from kilowatch.accounts.store.organisations import Organisation
 from kilowatch.ids import new_id
@@ -22,6 +23,14 @@ from kilowatch.sites.store import create_organisation_with_home
 
 READY_WITHIN_S = 30.0
 TEMPLATE = "kilowatch"
+
+# Drawn tracebacks take seconds of the event loop, in which logins and connections run into their deadlines.
+structlog.configure(
+    processors=[
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 
 def wait_until(

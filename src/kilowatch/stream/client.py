@@ -143,20 +143,8 @@ class Client:
         Raises:
             EngineUnavailable: if the server is away, goes away meanwhile, or nobody answers in time.
         """
-        self._require_connected()
         reply = f"{self._inbox}.{next(self._tokens)}"
-        answer: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
-        self._waiting[reply] = answer
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._connection.publish(subject, data, reply=reply, headers=headers)
-                message = await answer
-        except TimeoutError as error:
-            raise EngineUnavailable(f"NATS did not answer within {timeout_s:g} s") from error
-        except (nats.errors.Error, OSError) as error:
-            raise _unavailable(error) from error
-        finally:
-            self._waiting.pop(reply, None)
+        message = await self._exchange(subject, data, reply, reply, timeout_s, headers)
         if message.headers and message.headers.get("Status") == NO_RESPONDERS:
             raise EngineUnavailable("JetStream does not answer (no responders)")
         return message
@@ -205,15 +193,13 @@ class Client:
     async def flush(self, timeout_s: float = 5.0) -> None:
         """Returns once the server has taken everything sent so far.
 
+        A message to ourselves goes behind the rest; the ping of the library's own flush goes ahead of it.
+
         Raises:
             EngineUnavailable: if it does not within `timeout_s`.
         """
-        self._require_connected()
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._connection.flush()
-        except (TimeoutError, nats.errors.Error, OSError) as error:
-            raise _unavailable(error) from error
+        mark = f"{self._inbox}.{next(self._tokens)}"
+        await self._exchange(mark, b"", mark, "", timeout_s)
 
     async def close(self) -> None:
         """Sends what is still buffered and closes the connection for good."""
@@ -224,6 +210,30 @@ class Client:
                 self._last_error = error
         await self._connection.close()
         self._fail_waiting("the connection to NATS was closed")
+
+    async def _exchange(
+        self,
+        subject: str,
+        data: bytes,
+        answer_subject: str,
+        reply: str,
+        timeout_s: float,
+        headers: dict[str, str] | None = None,
+    ) -> Msg:
+        """Sends `data` and waits for the first message on `answer_subject`, one of our own."""
+        self._require_connected()
+        answer: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
+        self._waiting[answer_subject] = answer
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._connection.publish(subject, data, reply=reply, headers=headers)
+                return await answer
+        except TimeoutError as error:
+            raise EngineUnavailable(f"NATS did not answer within {timeout_s:g} s") from error
+        except (nats.errors.Error, OSError) as error:
+            raise _unavailable(error) from error
+        finally:
+            self._waiting.pop(answer_subject, None)
 
     def _require_connected(self) -> None:
         if not self._connection.is_connected:
