@@ -125,6 +125,9 @@ def test_rules_are_at_work_while_they_are_measured(tmp_path: Path) -> None:
     assert result["rules"] == 40
     assert result["raised"] > 0
     assert 0 < result["looking_s"] < 3
+    for one in (result["alerts_idle"], result["alerts_loaded"]):
+        assert one["alerts"] > 0
+        assert one["accepted_to_told_ms"]["most"] <= one["sent_to_told_ms"]["most"]
     assert rules.rows_of(result)
 
 

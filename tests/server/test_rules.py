@@ -31,7 +31,9 @@ async def make(http: httpx.AsyncClient, member: Member, **more: Any) -> dict[str
 
 
 async def test_a_rule_is_made_shown_changed_and_archived(http: httpx.AsyncClient, member: Member) -> None:
-    channel = str(uuid.uuid4())
+    wanted = {"name": "On duty", "address": "ntfy://a-topic", "whole_organisation": True}
+    headers = member.bearer("admin")
+    channel = (await http.post("/api/v1/notification-channels", json=wanted, headers=headers)).json()["id"]
     more = {"for_s": 60, "clear_threshold": 80, "channels": [channel, channel]}
     made = await make(http, member, device_id="D1", **more)
     assert made["device_id"] == "D1"
@@ -83,6 +85,8 @@ async def test_pages_and_filters_find_each_rule_once(http: httpx.AsyncClient, me
         ({"device_id": "D9"}, ["/device_id"]),
         ({"device_id": "\u0000"}, ["/device_id"]),
         ({"site_id": str(uuid.uuid4())}, ["/site_id"]),
+        ({"channels": ["email", str(uuid.uuid4()), "pigeon"]}, ["/channels", "/channels"]),
+        ({"channels": ["\u0000"]}, ["/channels"]),
         ({"device_type": "Kettle!"}, ["/device_type"]),
         ({"input": "no_data", "for_s": 0}, ["/operator", "/threshold", "/for_s"]),
         ({"for_s": 604_801}, ["/body/for_s"]),
@@ -104,6 +108,21 @@ async def test_a_number_that_is_none_is_refused(http: httpx.AsyncClient, member:
     body = b'{"name":"x","metric":"power","operator":">","threshold":1e999}'
     answer = await http.post(RULES, content=body, headers=member.bearer("admin"))
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
+
+
+async def test_a_channel_that_is_removed_leaves_the_rules(http: httpx.AsyncClient, member: Member) -> None:
+    """Named otherwise than by its id it stays: there may be another of that name."""
+    admin = member.bearer("admin")
+    wanted = {"name": "On duty", "address": "ntfy://a-topic", "whole_organisation": True}
+    channel = (await http.post("/api/v1/notification-channels", json=wanted, headers=admin)).json()["id"]
+    made = await make(http, member, channels=[channel, "On duty", "ntfy", "email"])
+    path = f"{RULES}/{made['id']}"
+    assert (await http.delete(f"/api/v1/notification-channels/{channel}", headers=admin)).status_code == 204
+    left = (await http.get(path, headers=admin)).json()
+    assert left["channels"] == ["On duty", "ntfy", "email"]
+    assert left["updated_at"] > made["updated_at"]
+    changed = await http.patch(path, json={"channels": ["email"]}, headers=admin)
+    assert changed.json()["channels"] == ["email"]
 
 
 async def test_a_rule_goes_with_its_device(http: httpx.AsyncClient, member: Member) -> None:

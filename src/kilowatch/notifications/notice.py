@@ -6,7 +6,7 @@ What was told live is only a hint: tell the events that come back once the trans
 """
 
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kilowatch.clock import rfc3339, to_datetime, to_us
@@ -32,15 +32,22 @@ from kilowatch.wire.live import LiveEvent
 NAMESPACE = uuid.UUID("8d3f3b62-0b0e-4f0c-9d43-6d4f1f2a9c55")
 TOPIC = "notifications"
 ESCALATIONS_MOST = 500
-MAIL_KINDS = ("mail", "mailto", "mailtos")
+KINDS_BY_WORD: Mapping[str, frozenset[str]] = {
+    "email": frozenset(("mail", "mailto", "mailtos")),
+    "telegram": frozenset(("tgram",)),
+    "whatsapp": frozenset(("whatsapp",)),
+    "sms": frozenset(("twilio", "clicksend", "d7sms", "sinch", "vonage", "msgbird", "plivo", "sns")),
+    "webhook": frozenset(("json", "jsons", "xml", "xmls", "form", "forms")),
+}
+"""Words for several kinds of channels at once; other kinds are named as their addresses begin."""
 UNZONED = "UTC"
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
     """Something that people are to be told. site_id, device_no: where it happened, which decides who may
-    know; ts_us: when; rule_channels: where the rule wants it told (ids, names or kinds of channels, `email`);
-    without any, wherever its severity is wanted."""
+    know; ts_us: when; rule_channels: where the rule wants it told (ids, names, kinds of channels or words
+    for these); without any, wherever its severity is wanted."""
 
     organisation_id: uuid.UUID
     alert_id: uuid.UUID
@@ -186,8 +193,8 @@ def _channels(notice: Notice, member: Listener | None, audience: Audience) -> li
 
 
 def _names(channel: OpenChannel) -> set[str]:
-    own = {str(channel.id), channel.name, channel.kind}
-    return own | {"email"} if channel.kind in MAIL_KINDS else own
+    words = {word for word, kinds in KINDS_BY_WORD.items() if channel.kind in kinds}
+    return {str(channel.id), channel.name, channel.kind, *words}
 
 
 def _notification(notice: Notice, user_id: uuid.UUID | None) -> NewNotification:

@@ -20,7 +20,7 @@ from kilowatch.ids import DEVICE_ID, METRIC_NAME
 from kilowatch.postgres.page import LIMIT_DEFAULT, LIMIT_MAX
 from kilowatch.rules import store
 from kilowatch.rules.backtest import MOST_SERIES, Outcome, Subject, backtest, check_span
-from kilowatch.rules.rule import LONGEST_S, MOST_CHANNELS, Input, RuleStatus
+from kilowatch.rules.rule import CHANNEL_LONGEST, LONGEST_S, MOST_CHANNELS, Input, RuleStatus
 from kilowatch.rules.watch import Operator
 from kilowatch.sites.device import DEVICE_TYPE
 from kilowatch.telemetry.moment import read_span
@@ -31,13 +31,19 @@ DeviceWord = Annotated[str | None, Query(pattern=f"^{DEVICE_ID.pattern}$")]
 TypeWord = Annotated[str | None, Query(pattern=f"^{DEVICE_TYPE.pattern}$")]
 MetricWord = Annotated[str | None, Query(pattern=f"^{METRIC_NAME.pattern}$")]
 Seconds = Annotated[int, Field(ge=0, le=LONGEST_S)]
-Channels = Annotated[list[uuid.UUID], Field(max_length=MOST_CHANNELS)]
+Channels = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=CHANNEL_LONGEST)]], Field(max_length=MOST_CHANNELS)
+]
 TARGET = "At most one of `device_id`, `site_id`, `device_type`; without any: every device."
 METRIC = (
     "A metric that devices report. Left out for energy; for `no_data` it may be left out, which means"
     " anything at all of the device."
 )
 THRESHOLD = "In the metric's unit; per minute for a rate, in Wh for energy. Left out for `no_data`."
+CHANNELS = (
+    "Where it is told, whatever severity the channels ask for: by id, by name, by how the address begins"
+    " (`ntfy`), or by `email`, `telegram`, `whatsapp`, `sms`, `webhook`. Without any: by severity."
+)
 Moment = Annotated[str | None, Field(max_length=64, description="RFC 3339, or milliseconds since 1970.")]
 
 
@@ -59,7 +65,7 @@ class RuleWanted(BaseModel):
     cooldown_s: Seconds = Field(0, description="How long after a raise there is no other.")
     severity: Severity = "medium"
     status: RuleStatus = "active"
-    channels: Channels = Field(default_factory=list, description="Notification channels of its own.")
+    channels: Channels = Field(default_factory=list, description=CHANNELS)
 
     def given(self) -> dict[str, Any]:
         """The members that were sent."""
@@ -91,7 +97,7 @@ class RuleShown(BaseModel):
     cooldown_s: int
     severity: Severity
     status: RuleStatus
-    channels: list[uuid.UUID]
+    channels: list[str]
     created_at: datetime
     updated_at: datetime
 

@@ -30,6 +30,7 @@ STATUSES: tuple[RuleStatus, ...] = get_args(RuleStatus)
 TARGETS = ("device_id", "site_id", "device_type")
 LONGEST_S = 7 * 86_400
 MOST_CHANNELS = 20
+CHANNEL_LONGEST = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class Rule:
     cooldown_s: int
     severity: Severity
     status: RuleStatus
-    channels: tuple[uuid.UUID, ...]
+    channels: tuple[str, ...]
     created_at: datetime
     updated_at: datetime
 

@@ -5,15 +5,17 @@ evaluates rules finds what is new. Row-level security decides whose rows are see
 """
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, insert, literal, select, text, tuple_, update
+from sqlalchemy import Select, Text, cast, func, insert, literal, select, text, tuple_, update
 
 from kilowatch.errors import Fault, Problem
 from kilowatch.ids import DEVICE_ID, new_id
+from kilowatch.notifications.notice import KINDS_BY_WORD
+from kilowatch.notifications.tables import notification_channels
 from kilowatch.postgres.engine import Connection
 from kilowatch.postgres.page import LIMIT_DEFAULT, Page, check_limit, make_page, read_cursor
 from kilowatch.rules.rule import ENERGY_INPUTS, TARGETS, Rule, rule_faults
@@ -111,7 +113,7 @@ async def update_rule(connection: Connection, rule_id: uuid.UUID, changes: Mappi
     if not changes:
         return rule
     values = {**{name: getattr(rule, name) for name in CHANGEABLE}, **changes}
-    row = await check_rule(connection, organisation_id, values)
+    row = await check_rule(connection, organisation_id, values, kept=rule.channels)
     del row["device_id"]
     changed = update(rules).where(rules.c.id == rule_id).values(updated_at=func.clock_timestamp(), **row)
     await connection.execute(changed)
@@ -131,9 +133,13 @@ async def archive_rule(connection: Connection, rule_id: uuid.UUID) -> None:
 
 
 async def check_rule(
-    connection: Connection, organisation_id: uuid.UUID, values: Mapping[str, Any]
+    connection: Connection,
+    organisation_id: uuid.UUID,
+    values: Mapping[str, Any],
+    kept: Collection[str] = (),
 ) -> dict[str, Any]:
-    """The fields of a rule as they are stored, `device_no` among them; all fields are given.
+    """The fields of a rule as they are stored, `device_no` among them; all fields are given. Channels in
+    `kept`, which stood in the rule before, may be those of others, whom one does not see.
 
     Raises:
         Problem: 422 with all that is wrong.
@@ -151,6 +157,7 @@ async def check_rule(
     faults = rule_faults(row)
     if not faults:
         faults, row["device_no"] = await _reference_faults(connection, organisation_id, row)
+        faults += await _channel_faults(connection, organisation_id, row["channels"], kept)
     if faults:
         raise Problem(422, "invalid", "The rule cannot be like this; see `errors`.", faults)
     row["channels"] = list(dict.fromkeys(row["channels"]))
@@ -187,6 +194,34 @@ async def _reference_faults(
         detail = f"No device reports {metric!r}; define the metric first if one shall."
         faults.append(Fault("unknown_metric", detail, pointer="/metric"))
     return faults, device_no
+
+
+async def _channel_faults(
+    connection: Connection,
+    organisation_id: uuid.UUID,
+    named: Sequence[str],
+    kept: Collection[str],
+) -> list[Fault]:
+    """Names of channels that are neither the organisation's nor those of who asks."""
+    fresh = [channel_id for channel_id in named if channel_id not in kept]
+    if not fresh:
+        return []
+    columns = notification_channels.c
+    query = select(cast(columns.id, Text), columns.name, columns.kind).where(
+        columns.organisation_id == organisation_id
+    )
+    known = {word for row in await connection.execute(query) for word in row} | set(KINDS_BY_WORD)
+    words = ", ".join(KINDS_BY_WORD)
+    return [
+        Fault(
+            "unknown_channel",
+            f"You see no notification channel {one[:80]!r}. Name one by its id, its name or how its address"
+            f" begins, or say {words}.",
+            pointer="/channels",
+        )
+        for one in fresh
+        if one not in known
+    ]
 
 
 def _is_catalogued(metric: str | None) -> bool:

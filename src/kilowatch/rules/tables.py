@@ -38,7 +38,7 @@ rules = Table(
     Column("cooldown_s", Integer, nullable=False, server_default=text("0")),
     Column("severity", Text, nullable=False, server_default=text("'medium'")),
     Column("status", Text, nullable=False, server_default=text("'active'")),
-    Column("channels", ARRAY(Uuid), nullable=False, server_default=text("'{}'::uuid[]")),
+    Column("channels", ARRAY(Text), nullable=False, server_default=text("'{}'::text[]")),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     UniqueConstraint("organisation_id", "id"),

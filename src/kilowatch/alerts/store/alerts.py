@@ -76,7 +76,7 @@ async def find_rule_channels(
     """Where rules want their alerts told, beside what members wish for themselves."""
     asked = text("SELECT id, channels FROM kilowatch.rules WHERE id = ANY(CAST(:rules AS uuid[]))")
     found = await connection.execute(asked, {"rules": list(rule_ids)})
-    return {row.id: [str(channel) for channel in row.channels] for row in found}
+    return {row.id: list(row.channels) for row in found}
 
 
 async def find_alerts(connection: Connection, alert_ids: Sequence[uuid.UUID]) -> list[Alert]:

@@ -1,12 +1,14 @@
 """`kw bench rules`: what looking at readings with many rules costs the worker, under load.
 
 Makes rules over HTTP as people would, spread over the devices of a load, and reads from `/metrics` how much
-processor time went into looking. Keeps true that every rule is at work before the load begins: a marked one
+processor time went into looking; and how long alerts take from a reading to those who listen, before the
+load and under it. Keeps true that every rule is at work before the load begins: a marked one
 on each end of the list has raised its alert.
 """
 
 import asyncio
 import re
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from typing import Any
 import httpx
 
 from kilowatch.cli.bench import ingest
+from kilowatch.cli.bench.alarm import listening
 from kilowatch.cli.bench.api import NO_LIMITS
 from kilowatch.cli.bench.client import Client
 from kilowatch.cli.bench.figures import describe_machine, spent_between
@@ -28,6 +31,8 @@ from kilowatch.clock import rfc3339
 AT_ONCE = 16
 PAGE = 1000
 BATCHES_PER_S = 80
+IDLE_S = 10.0
+"""How long alerts are timed before the load."""
 TAKEN_WITHIN_S = 30.0
 FIGURE = re.compile(r"^kilowatch_(lookout_seconds|findings)_total\{([^}]*)\} (\S+)$", re.MULTILINE)
 LIMITS = (
@@ -70,8 +75,8 @@ def measure(wish: Wish, folder: Path | None = None) -> dict[str, Any]:
             with Client(order) as client:
                 client.wait_until_ready()
                 instance.wait_until_stored()
-                bars.update(starting, description="loading", total=wish.seconds)
-                result = _load(instance, client)
+                bars.update(starting, description="alerts, then the load", total=None)
+                result = asyncio.run(_watch(instance, key, client, min(IDLE_S, wish.seconds)))
     return {
         "bench": "rules",
         "rules": wish.rules,
@@ -127,10 +132,28 @@ def figures(instance: Instance) -> dict[str, float]:
     return found
 
 
-def _load(instance: Instance, client: Client) -> dict[str, Any]:
+async def _watch(instance: Instance, key: str, client: Client, idle_s: float) -> dict[str, Any]:
+    """The load, with alerts timed for `idle_s` before it, and under it."""
+    async with listening(instance, key) as alarm:
+        idle_until = time.monotonic() + idle_s
+        idle = await alarm.send(lambda: time.monotonic() > idle_until)
+        ended = threading.Event()
+        loading = asyncio.create_task(asyncio.to_thread(_load, instance, client, ended))
+        loaded = await alarm.send(ended.is_set)
+        result = await loading
+        stored, told = await alarm.count_stored(), len(alarm.alert_ids)
+    if stored != told:
+        raise BenchFailed(f"{told} alerts were told and {stored} are in the list")
+    return {**result, "alerts_idle": idle, "alerts_loaded": loaded}
+
+
+def _load(instance: Instance, client: Client, ended: threading.Event) -> dict[str, Any]:
     before, told_before = instance.cpu_seconds(), figures(instance)
-    for _ in client.go():
-        """Until the load has ended."""
+    try:
+        for _ in client.go():
+            """Until the load has ended."""
+    finally:
+        ended.set()
     instance.wait_until_stored()
     time.sleep(2.0)
     spent, told = spent_between(before, instance.cpu_seconds()), figures(instance)
@@ -161,5 +184,7 @@ def rows_of(result: dict[str, Any]) -> Sequence[Row]:
         ("acknowledgement", spread(result["ack_ms"])),
         ("looking at them", f"{share} ({result['looking_s']:.2f} s)"),
         ("found", f"{result['raised']:,} raised, {result['cleared']:,} cleared"),
+        ("an alert, idle: accepted to told", spread(result["alerts_idle"]["accepted_to_told_ms"])),
+        ("an alert, under load", spread(result["alerts_loaded"]["accepted_to_told_ms"])),
         ("cores busy", shares(result["cpu_cores"], "", 2)),
     ]

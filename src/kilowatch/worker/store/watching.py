@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
+import structlog
 from sqlalchemy import RowMapping, text
 
 from kilowatch.alerts.voices import SEVERITIES
@@ -16,6 +17,8 @@ from kilowatch.rules.rule import INPUTS
 from kilowatch.rules.watch import OPERATORS
 from kilowatch.telemetry.metric import ENERGY
 from kilowatch.worker.watch_rows import UNITS, WATCH, WatchRows
+
+_log = structlog.get_logger()
 
 # One row for each watch: an active rule on one series, or (silence of a device as a whole) on one device.
 # Columns come as bytes, many rows at once: a million watches would be half a minute as rows of objects.
@@ -81,7 +84,8 @@ WATCHES = text("""
 """)
 WATCHES_AT_ONCE = 50_000
 WATCHES_MOST = 4_000_000
-"""Beyond so many, rules on many devices each are too many for a worker's memory; the rest is left out."""
+"""Beyond so many, rules on many devices each are too many for a worker's memory; the rest is left out, and
+the log says so."""
 FOR_MANY = text("SELECT set_config('enable_nestloop', 'off', true), set_config('work_mem', '64MB', true)")
 """Where rules were made a moment ago, PostgreSQL may take them for few, and go through devices one by one."""
 WATCH_COLUMNS: dict[str, str] = {
@@ -124,7 +128,11 @@ async def load_watches(
             await connection.execute(FOR_MANY)
         found = await connection.stream(WATCHES, given)
         parts = [_as_watches(row) async for row in found.mappings()]
-    return np.concatenate(parts) if parts else np.empty(0, WATCH)
+    rows = np.concatenate(parts) if parts else np.empty(0, WATCH)
+    if len(rows) >= WATCHES_MOST:
+        advice = "narrow rules that are on every device, or share the partitions among more workers"
+        _log.error("rules are left out: one worker holds no more", watches=len(rows), advice=advice)
+    return rows
 
 
 def _as_watches(columns: RowMapping) -> WatchRows:

@@ -30,7 +30,7 @@ CREATE TABLE kilowatch.rules (
     cooldown_s integer NOT NULL DEFAULT 0,
     severity text NOT NULL DEFAULT 'medium',
     status text NOT NULL DEFAULT 'active',
-    channels uuid[] NOT NULL DEFAULT '{}'::uuid[],
+    channels text[] NOT NULL DEFAULT '{}'::text[],
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT uq_rules_organisation_id_id UNIQUE (organisation_id, id),

@@ -149,6 +149,20 @@ CREATE INDEX ix_delivery_attempts_delivery_id
     ON kilowatch.delivery_attempts (organisation_id, delivery_id);
 """
 
+FORGET_CHANNEL = """
+CREATE FUNCTION kilowatch.forget_channel() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    UPDATE kilowatch.rules SET channels = array_remove(channels, OLD.id::text), updated_at = clock_timestamp()
+    WHERE organisation_id = OLD.organisation_id AND OLD.id::text = ANY (channels);
+    RETURN NULL;
+END $$;
+REVOKE ALL ON FUNCTION kilowatch.forget_channel() FROM PUBLIC;
+CREATE TRIGGER forget_channel AFTER DELETE ON kilowatch.notification_channels
+    FOR EACH ROW EXECUTE FUNCTION kilowatch.forget_channel();
+"""
+"""A rule whose own channels are all gone tells by its severity again, not nobody."""
+
 PERSONAL = ("notifications", "notification_preferences")
 OWN_OR_SHARED = ("notification_channels", "delivery_attempts")
 OF_ORGANISATIONS = ("deliveries", "escalations")
@@ -161,7 +175,8 @@ STILL_ASSIGNED = (
 
 
 def upgrade() -> None:
-    op.get_bind().exec_driver_sql(TABLES, execution_options={"no_parameters": True})
+    for statements in (TABLES, FORGET_CHANNEL):
+        op.get_bind().exec_driver_sql(statements, execution_options={"no_parameters": True})
     for table in PERSONAL:
         _protect_own(table, f"user_id = {CURRENT_USER}")
     for table in OWN_OR_SHARED:
@@ -195,3 +210,4 @@ def downgrade() -> None:
         "DROP TABLE kilowatch.delivery_attempts, kilowatch.deliveries, kilowatch.escalations,"
         " kilowatch.notification_preferences, kilowatch.notification_channels, kilowatch.notifications"
     )
+    op.execute("DROP FUNCTION kilowatch.forget_channel()")
