@@ -150,13 +150,14 @@ class Alarm:
         Raises:
             BenchFailed: if the list is refused.
         """
-        found, cursor = 0, ""
+        found: int = 0
+        cursor = ""
         while True:
             given = {"kind": "rule", "limit": "500"} | ({"cursor": cursor} if cursor else {})
             answer = await self.http.get("/api/v1/alerts", params=given)
             _require(answer, 200)
             page = answer.json()
-            found += sum((one["device"] or "").startswith(PREFIX) for one in page["items"])
+            found += len([one for one in page["items"] if (one["device"] or "").startswith(PREFIX)])
             cursor = page["next_cursor"] or ""
             if not cursor:
                 return found
