@@ -142,7 +142,7 @@ async def test_the_same_key_stores_one_command(http: httpx.AsyncClient, control:
         assert (bad.status_code, bad.json()["code"]) == (400, "bad_idempotency_key")
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(asked=st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from(["on", "off"])), max_size=8))
 async def test_for_any_requests_a_key_is_one_command(
     http: httpx.AsyncClient, control: dict[str, str], asked: list[tuple[str, str]]
