@@ -144,7 +144,7 @@ async def assert_stands(http: httpx.AsyncClient, people: list[Person], place: st
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(doing=st.lists(deeds, max_size=10))
+@given(doing=st.lists(deeds, max_size=6))
 async def test_whatever_people_do_there_is_an_admin_and_only_members_see(
     house: House, database: Database, people: list[Person], doing: list[Deed]
 ) -> None:

@@ -457,7 +457,7 @@ async def test_nothing_is_lost_or_done_twice_whoever_is_killed(place: Place, see
     stored: list[Command] = []
     try:
         async with place.playing(**devices):
-            for _ in range(8):
+            for _ in range(6):
                 for _ in range(6):
                     name = chance.choice(sorted(devices))
                     stored += await place.store(name, *(f"do-{len(stored)}",) * chance.randint(1, 2))
