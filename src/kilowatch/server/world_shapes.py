@@ -44,7 +44,7 @@ class Worlds(BaseModel):
     items: list[WorldShown]
 
 
-class Statistics(BaseModel):
+class StreamStatistics(BaseModel):
     """What is usual for a stream, per interval of history."""
 
     mean: float
@@ -62,7 +62,7 @@ class Statistics(BaseModel):
     seasonality: str
 
 
-class Latest(BaseModel):
+class StreamLatest(BaseModel):
     """What a stream told last. normalised: 50 is its mean, 0 and 100 three standard deviations away."""
 
     ts: datetime
@@ -80,8 +80,8 @@ class StreamShown(BaseModel):
     kind: Literal["count", "gauge", "ratio"]
     domain: str = Field(description="The first part of its name.")
     frequency: Frequency
-    statistics: Statistics
-    latest: Latest | None
+    statistics: StreamStatistics
+    latest: StreamLatest | None
     ratio: float = Field(description="How much of the usual level there is now; 1 is as usual.")
 
 
@@ -130,7 +130,7 @@ class EventShown(BaseModel):
     origin: Literal["world", "scenario", "injected"]
 
 
-class Events(BaseModel):
+class SimulationEvents(BaseModel):
     """Events in the order of their time."""
 
     items: list[EventShown]
@@ -150,7 +150,7 @@ class ActiveScenario(BaseModel):
     warnings: list[str]
 
 
-class Anomaly(BaseModel):
+class StreamAnomaly(BaseModel):
     """A value far from what is usual."""
 
     stream: str
@@ -160,7 +160,7 @@ class Anomaly(BaseModel):
     flag: Flag
 
 
-class State(BaseModel):
+class SimulationState(BaseModel):
     """How the simulation stands."""
 
     world: str | None
@@ -171,7 +171,7 @@ class State(BaseModel):
     history: Literal["baseline", "modified"]
     scenario: ActiveScenario | None
     events: list[EventShown] = Field(description="Those whose time is now.")
-    anomalies: list[Anomaly] = Field(description="The last twenty.")
+    anomalies: list[StreamAnomaly] = Field(description="The last twenty.")
     fleet: FleetShown | None
     last_modified: datetime
 
@@ -183,7 +183,7 @@ class TimeRange(BaseModel):
     end: datetime
 
 
-class Point(BaseModel):
+class StreamPoint(BaseModel):
     """A value of a stream in an interval that begins at `ts`."""
 
     ts: datetime
@@ -191,13 +191,13 @@ class Point(BaseModel):
     normalised: float
 
 
-class History(BaseModel):
+class SimulationHistory(BaseModel):
     """What streams told, and what happened meanwhile."""
 
     world: str
     time_range: TimeRange
     interval_s: float
-    streams: dict[str, list[Point]]
+    streams: dict[str, list[StreamPoint]]
     events: list[EventShown]
 
 
@@ -249,14 +249,14 @@ class ScenarioBegun(BaseModel):
     estimated_duration_s: float
 
 
-class Stopped(BaseModel):
+class ScenarioStopped(BaseModel):
     """When all will be as usual again."""
 
     success: Literal[True]
     settling_until: datetime
 
 
-class Reset(BaseModel):
+class SimulationReset(BaseModel):
     """That all is as it was."""
 
     success: Literal[True]

@@ -50,9 +50,9 @@ def _add_library(routes: APIRouter, stages: Stages, reader: Any) -> None:
         return await _ask(stages, caller, shapes.Scenarios, "scenarios", world=world)
 
     @routes.get("/simulation/state")
-    async def get_simulation(caller: Annotated[Caller, reader]) -> shapes.State:
+    async def get_simulation(caller: Annotated[Caller, reader]) -> shapes.SimulationState:
         """What is played, how fast, and what goes on in it."""
-        return await _ask(stages, caller, shapes.State, "state")
+        return await _ask(stages, caller, shapes.SimulationState, "state")
 
 
 def _add_history(routes: APIRouter, stages: Stages, reader: Any) -> None:
@@ -63,11 +63,11 @@ def _add_history(routes: APIRouter, stages: Stages, reader: Any) -> None:
         end: Moment = None,
         streams: Names = "",
         mode: Literal["modified", "baseline", "difference"] = "modified",
-    ) -> shapes.History:
+    ) -> shapes.SimulationHistory:
         """What streams told from `start` to before `end` (now without it; a week before it without a start),
         with the events of that time; as it was without scenarios, or what they changed."""
         given = _span(start, end) | {"streams": [one for one in streams.split(",") if one], "mode": mode}
-        return await _ask(stages, caller, shapes.History, "history", **given)
+        return await _ask(stages, caller, shapes.SimulationHistory, "history", **given)
 
     @routes.get("/simulation/events")
     async def list_simulation_events(
@@ -75,9 +75,9 @@ def _add_history(routes: APIRouter, stages: Stages, reader: Any) -> None:
         start: Moment = None,
         end: Moment = None,
         type: shapes.EventType | None = None,  # noqa: A002
-    ) -> shapes.Events:
+    ) -> shapes.SimulationEvents:
         """What happened outside, and what is planned."""
-        return await _ask(stages, caller, shapes.Events, "events", **_span(start, end), type=type)
+        return await _ask(stages, caller, shapes.SimulationEvents, "events", **_span(start, end), type=type)
 
     @routes.get("/simulation/correlations")
     async def list_correlations(
@@ -109,16 +109,16 @@ def _add_wishes(routes: APIRouter, access: Access, stages: Stages, changer: Any)
         return begun
 
     @routes.post("/simulation/stop")
-    async def stop_scenario(caller: Annotated[Caller, changer]) -> shapes.Stopped:
+    async def stop_scenario(caller: Annotated[Caller, changer]) -> shapes.ScenarioStopped:
         """Ends the scenario: from now on it settles."""
-        stopped = await _ask(stages, caller, shapes.Stopped, "stop")
+        stopped = await _ask(stages, caller, shapes.ScenarioStopped, "stop")
         await note(caller, "scenario_stopped", "scenario")
         return stopped
 
     @routes.post("/simulation/reset")
-    async def reset_simulation(caller: Annotated[Caller, changer]) -> shapes.Reset:
+    async def reset_simulation(caller: Annotated[Caller, changer]) -> shapes.SimulationReset:
         """Takes scenarios and injected events back: history and live are the baseline again, at once."""
-        reset = await _ask(stages, caller, shapes.Reset, "reset")
+        reset = await _ask(stages, caller, shapes.SimulationReset, "reset")
         await note(caller, "reset", "simulation")
         return reset
 
@@ -136,10 +136,10 @@ def _add_wishes(routes: APIRouter, access: Access, stages: Stages, changer: Any)
     @routes.patch("/simulation/state")
     async def change_simulation(
         changes: shapes.StateChanges, caller: Annotated[Caller, changer]
-    ) -> shapes.State:
+    ) -> shapes.SimulationState:
         """Chooses a world, its seed and its speed, or moves its clock on."""
         given = changes.model_dump(exclude_none=True)
-        state = await _ask(stages, caller, shapes.State, "change", **given)
+        state = await _ask(stages, caller, shapes.SimulationState, "change", **given)
         await note(caller, "changed", state.world or "simulation", **given)
         return state
 
