@@ -327,6 +327,14 @@ async def test_a_gateway_explains_the_silence_of_its_children(database: Database
     assert await lifted(home, 10 + settling_s) == [late.alert_id]
 
 
+async def test_of_two_gateways_that_name_each_other_one_is_told_of(database: Database, home: Home) -> None:
+    async with database.scope(home.organisation_id) as connection:
+        await update_device(connection, "D1", {"metadata": {"gateway": "D2"}})
+        await update_device(connection, "D2", {"metadata": {"gateway": "D1"}})
+    raised = await home.raise_(*(home.finding(0, key=home.key(one, "offline")) for one in ("D1", "D2")))
+    assert (len(raised.opened), len(raised.suppressed)) == (1, 1)
+
+
 async def test_a_silent_site_explains_its_devices_and_one_batch_is_enough(home: Home) -> None:
     site = home.finding(0, key=home.key(None, "offline"), devices=3)
     child = home.finding(0, key=home.key("D1", "offline"))

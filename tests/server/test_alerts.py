@@ -351,3 +351,16 @@ async def test_a_rules_rate_has_its_unit(
     finding = await breach(worker_database, member, kind="spike", metric="power/min", excess_w=None)
     alert = (await http.get(f"/api/v1/alerts/{finding.alert_id}", headers=member.bearer())).json()
     assert alert["unit"] == "W/min"
+
+
+async def test_who_suppresses_anew_is_in_the_log_too(
+    http: httpx.AsyncClient, worker_database: Database, member: Member
+) -> None:
+    admin = member.bearer("admin")
+    path = f"/api/v1/alerts/{(await breach(worker_database, member)).alert_id}/suppress"
+    hour = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    for until in (hour, None, None):
+        answer = await http.post(path, json={"until": until}, headers=admin)
+        assert answer.status_code == 200, answer.text
+    log = (await http.get("/api/v1/audit-log", params={"action": "alert"}, headers=admin)).json()["items"]
+    assert [one["action"] for one in log] == ["alert.suppressed"] * 2

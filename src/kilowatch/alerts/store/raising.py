@@ -107,12 +107,17 @@ RENEW = text(
 # while it lasts is suppressed whatever its kind.
 BY_PARENT = text("""
     WITH parent AS MATERIALIZED (
-        SELECT id, organisation_id, device_no, site_id, id = ANY(CAST(:opened AS uuid[])) AS is_new
-        FROM kilowatch.alerts
-        WHERE organisation_id = ANY(CAST(:organisations AS uuid[])) AND kind = 'offline'
-            AND status <> 'resolved'
+        SELECT a.id, a.organisation_id, a.device_no, a.site_id, g.device_no AS gateway_no,
+            a.id = ANY(CAST(:opened AS uuid[])) AS is_new
+        FROM kilowatch.alerts a
+        LEFT JOIN kilowatch.devices d
+            ON d.organisation_id = a.organisation_id AND d.device_no = a.device_no
+        LEFT JOIN kilowatch.devices g
+            ON g.organisation_id = d.organisation_id AND g.id = d.metadata ->> 'gateway'
+        WHERE a.organisation_id = ANY(CAST(:organisations AS uuid[])) AND a.kind = 'offline'
+            AND a.status <> 'resolved'
     ), child AS MATERIALIZED (
-        SELECT a.id, a.organisation_id, d.site_id, g.device_no AS gateway_no,
+        SELECT a.id, a.organisation_id, d.site_id, d.device_no, g.device_no AS gateway_no,
             a.id = ANY(CAST(:opened AS uuid[])) AS is_new,
             a.kind IN ('offline', 'zero_consumption') AS is_silence
         FROM kilowatch.alerts a
@@ -125,6 +130,8 @@ BY_PARENT = text("""
             SELECT c.id, p.id AS parent_id, 1 AS nearness FROM child c
             JOIN parent p ON p.organisation_id = c.organisation_id AND p.device_no = c.gateway_no
             WHERE p.id <> c.id AND (c.is_new OR (p.is_new AND c.is_silence))
+                -- Of two that name each other one is told of.
+                AND (p.gateway_no IS DISTINCT FROM c.device_no OR p.device_no < c.device_no)
             UNION ALL
             SELECT c.id, p.id, 2 FROM child c
             JOIN parent p ON p.organisation_id = c.organisation_id AND p.site_id = c.site_id
