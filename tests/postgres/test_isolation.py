@@ -398,11 +398,15 @@ ATTEMPTS: dict[str, Attempt] = {
     "raising.clear_alerts": lambda c, o: raising.clear_alerts(
         c, [Clearing(o.key, to_us(LATER))], to_us(LATER)
     ),
+    "raising.hide_alerts": lambda c, _: raising.hide_alerts(c, 0, to_us(LATER)),
     "raising.lift_alerts": lambda c, _: raising.lift_alerts(c, to_us(LATER)),
+    "raising.list_dismissed": lambda c, _: raising.list_dismissed(c, ["spike"], to_us(LATER)),
     "raising.list_living": lambda c, _: raising.list_living(c, ["spike"]),
+    "raising.list_resting": lambda c, _: raising.list_resting(c, to_us(LATER)),
     "raising.raise_alerts": lambda c, o: raising.raise_alerts(
         c, [o.finding(to_us(LATER))], to_us(LATER), Decimal(1)
     ),
+    "windows.list_hidden": lambda c, o: windows.list_hidden(c, o.window_id),
     "windows.apply_window": lambda c, o: windows.apply_window(c, o.window_id, LATER),
     "windows.create_window": lambda c, o: windows.create_window(
         c, o.me, "me", NOW, starts_at=NOW, ends_at=LATER, device=o.device

@@ -1,5 +1,7 @@
 """Alerts, maintenance windows and detectors over HTTP, as an operator, a viewer and a customer meet them."""
 
+import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,13 +13,17 @@ from kilowatch.accounts.rights import Role
 from kilowatch.accounts.store.assignments import assign_device, assign_site
 from kilowatch.accounts.store.audit import list_audit_log
 from kilowatch.alerts.finding import Finding, Key
+from kilowatch.alerts.notices import Notices
 from kilowatch.alerts.store.raising import raise_alerts
 from kilowatch.clock import SystemClock
-from kilowatch.postgres.engine import Database
+from kilowatch.postgres.engine import Connection, Database
 from kilowatch.server.app import Parts
 from kilowatch.sites.store import list_sites
-from tests.server.conftest import House, Member
+from kilowatch.stream.client import Client
+from kilowatch.wire.live import EVENTS_SUBJECT, LiveEvent
+from tests.server.conftest import House, Member, open_house
 from tests.server.persons import TOKENS, Person, list_all, make_staff
+from tests.worker import house as workhouse
 
 MINUTE_US = 60_000_000
 
@@ -289,3 +295,72 @@ async def test_detectors_are_set_for_the_organisation_and_its_sites(
     nowhere = {"site_id": "00000000-0000-0000-0000-000000000000"}
     assert (await http.get("/api/v1/detectors", params=nowhere, headers=read)).status_code == 404
     assert (await http.patch(path, json={}, params=nowhere, headers=admin)).status_code == 404
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+async def test_moments_that_no_clock_shows_are_refused(
+    http: httpx.AsyncClient, member: Member, moment: str
+) -> None:
+    for path, name in (
+        ("alerts", "start"), ("alerts", "end"), ("alerts/summary", "start"), ("alerts/summary", "end"),
+        ("maintenance-windows", "after"),
+    ):  # fmt: skip
+        answer = await http.get(f"/api/v1/{path}", params={name: moment}, headers=member.bearer("admin"))
+        assert answer.status_code in (200, 422), (path, name, answer.text)
+
+
+async def test_a_window_stops_what_was_still_to_be_sent(
+    parts: Parts, stream: Client, worker_database: Database, member: Member
+) -> None:
+    settled: list[uuid.UUID] = []
+
+    async def settle(connection: Connection, alert_ids: Sequence[uuid.UUID], now_us: int) -> None:
+        del connection, now_us
+        settled.extend(alert_ids)
+
+    parts.notices = Notices(settle=settle)
+    events: list[LiveEvent] = []
+    await stream.subscribe(EVENTS_SUBJECT, lambda _, message: events.append(LiveEvent.decode(message)))
+    await stream.flush()
+    finding = await breach(worker_database, member)
+    starts, ends = (datetime.now(UTC) + timedelta(hours=hours) for hours in (-1, 1))
+    wanted = {"starts_at": starts.isoformat(), "ends_at": ends.isoformat()}
+    async with open_house(parts, stream) as house, httpx.AsyncClient(base_url=house.url) as http:
+        admin = member.bearer("admin")
+        made = await http.post("/api/v1/maintenance-windows", json=wanted, headers=admin)
+        assert (made.status_code, settled) == (201, [finding.alert_id]), made.text
+
+        async def heard() -> bool:
+            return "suppressed" in [one.data.get("status") for one in events]
+
+        await workhouse.until(heard, "word of it", 5.0)
+
+
+@pytest.mark.parametrize("value", [1e30, 1e308])
+async def test_whatever_a_device_reports_can_be_told(
+    http: httpx.AsyncClient, worker_database: Database, member: Member, value: float
+) -> None:
+    finding = await breach(worker_database, member, value=value, excess_w=value)
+    alert = (await http.get(f"/api/v1/alerts/{finding.alert_id}", headers=member.bearer())).json()
+    assert (alert["value"], alert["status"]) == (value, "open")
+
+
+async def test_a_rules_rate_has_its_unit(
+    http: httpx.AsyncClient, worker_database: Database, member: Member
+) -> None:
+    finding = await breach(worker_database, member, kind="spike", metric="power/min", excess_w=None)
+    alert = (await http.get(f"/api/v1/alerts/{finding.alert_id}", headers=member.bearer())).json()
+    assert alert["unit"] == "W/min"
+
+
+async def test_who_suppresses_anew_is_in_the_log_too(
+    http: httpx.AsyncClient, worker_database: Database, member: Member
+) -> None:
+    admin = member.bearer("admin")
+    path = f"/api/v1/alerts/{(await breach(worker_database, member)).alert_id}/suppress"
+    hour = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    for until in (hour, None, None):
+        answer = await http.post(path, json={"until": until}, headers=admin)
+        assert answer.status_code == 200, answer.text
+    log = (await http.get("/api/v1/audit-log", params={"action": "alert"}, headers=admin)).json()["items"]
+    assert [one["action"] for one in log] == ["alert.suppressed"] * 2

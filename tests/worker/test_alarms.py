@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from kilowatch.alerts.alert import Alert
 from kilowatch.alerts.finding import Clearing, Finding, Key
 from kilowatch.alerts.notices import Notices
-from kilowatch.alerts.store.alerts import Wanted, list_alerts
+from kilowatch.alerts.store.alerts import Wanted, lift_alert, list_alerts
 from kilowatch.alerts.store.windows import create_window
 from kilowatch.alerts.telling import Told
 from kilowatch.clock import MICROSECONDS, to_datetime
@@ -128,6 +128,33 @@ async def test_nobody_is_told_of_what_a_window_hides_until_it_is_over(
     assert notebook.told == [one.alert_id]
     await alarms.lift()
     assert notebook.told == [one.alert_id]
+
+
+async def test_a_window_that_begins_hides_what_is_open_unless_somebody_lifts_it(
+    house: House, alarms: Alarms, notebook: Notebook
+) -> None:
+    start, end = (to_datetime(NOW_US + hours * 3600 * MICROSECONDS) for hours in (1, 2))
+    async with house.database.scope(house.organisation.id) as connection:
+        await create_window(connection, house.organisation.id, "user:x", start, starts_at=start, ends_at=end)
+    one = finding(house, 0)
+    await alarms.take([one], [])
+    await alarms.lift()
+    assert [alert.status for alert in await kept(house)] == ["open"]
+    house.clock.advance(3600)
+    events = await heard(house)
+    await alarms.lift()
+    assert [alert.status for alert in await kept(house)] == ["suppressed"]
+    assert notebook.settled == [one.alert_id]
+    async with house.database.scope(house.organisation.id) as connection:
+        await lift_alert(connection, one.alert_id)
+    house.clock.advance(1)
+    await alarms.lift()
+    assert [alert.status for alert in await kept(house)] == ["open"]
+
+    async def told() -> bool:
+        return [event.data["status"] for event in events if event.topic == "alerts"] == ["suppressed"]
+
+    await until(told, "word of it")
 
 
 async def test_a_worse_severity_is_told_and_a_better_one_is_not(

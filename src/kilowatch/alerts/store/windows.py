@@ -130,6 +130,13 @@ async def apply_window(connection: Connection, window_id: uuid.UUID, now: dateti
     await connection.execute(hidden)
 
 
+async def list_hidden(connection: Connection, window_id: uuid.UUID) -> list[uuid.UUID]:
+    """The alerts that this window hides."""
+    by_it = alerts.c.suppressed_by == f"window:{window_id}"
+    query = select(alerts.c.id).where(alerts.c.status == "suppressed", by_it)
+    return list((await connection.execute(query)).scalars())
+
+
 async def _lift(connection: Connection, window_id: uuid.UUID, now: datetime) -> None:
     """Has what this window hides be lifted with the worker's next turn, which tells people of it."""
     over = update(alerts).where(
