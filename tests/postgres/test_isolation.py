@@ -312,6 +312,7 @@ ATTEMPTS: dict[str, Attempt] = {
     "deliveries.add_trial": lambda c, o: deliveries.add_trial(c, o.channel_id, NOW),
     "deliveries.end_deliveries": lambda c, o: deliveries.end_deliveries(c, [o.alert_id], NOW),
     "deliveries.end_trial": lambda c, o: deliveries.end_trial(c, o.delivery_id, True, "", NOW),
+    "deliveries.find_last_steps": lambda c, o: deliveries.find_last_steps(c, [o.notification_id]),
     "deliveries.forget_deliveries": lambda c, _: deliveries.forget_deliveries(c, LATER),
     "deliveries.list_deliveries": lambda c, o: deliveries.list_deliveries(c, o.channel_id),
     "deliveries.list_due_channels": lambda c, _: deliveries.list_due_channels(c, LATER, [], 10),

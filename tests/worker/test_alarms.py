@@ -8,17 +8,23 @@ from decimal import Decimal
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text
 
 from kilowatch.alerts.alert import Alert
 from kilowatch.alerts.finding import Clearing, Finding, Key
 from kilowatch.alerts.notices import Notices
-from kilowatch.alerts.store.alerts import Wanted, list_alerts
+from kilowatch.alerts.store.alerts import Wanted, acknowledge_alert, list_alerts
 from kilowatch.alerts.store.windows import create_window
 from kilowatch.alerts.telling import Told
 from kilowatch.clock import MICROSECONDS, to_datetime
+from kilowatch.notifications.escalation import Step
+from kilowatch.notifications.notice import settle
+from kilowatch.notifications.preference import Preferences
+from kilowatch.notifications.store.preferences import set_preferences
 from kilowatch.postgres.engine import Connection, Database
 from kilowatch.wire.live import EVENTS_SUBJECT, LiveEvent
 from kilowatch.worker.alarms import Alarms, in_order, rounds
+from tests.server.persons import join, make_person
 from tests.worker.house import NOW_US, House, until
 
 
@@ -140,6 +146,33 @@ async def test_a_worse_severity_is_told_and_a_better_one_is_not(
     assert notebook.told == [first.alert_id, first.alert_id]
     (alert,) = await kept(house)
     assert alert.severity == "medium"
+
+
+async def test_what_somebody_looks_after_is_told_when_it_grows_worse_but_not_escalated(
+    house: House, alarms: Alarms
+) -> None:
+    alarms.notices = Notices()
+    place = house.organisation.id
+    person = await join(house.database, place, await make_person(house.database), "operator")
+    async with house.database.person(person.user_id, place) as connection:
+        wanted = Preferences(escalation=(Step(1, user_id=person.user_id),))
+        await set_preferences(connection, place, person.user_id, wanted)
+    first = finding(house, 0)
+    await alarms.take([first], [])
+    async with house.database.scope(place) as connection:
+        await acknowledge_alert(connection, first.alert_id, "user:x", to_datetime(NOW_US))
+        await settle(connection, [first.alert_id], NOW_US)
+    await alarms.take([Finding(first.key, "high", NOW_US, NOW_US + MICROSECONDS)], [])
+    async with alarms.database.unscoped() as connection:
+        waiting = await connection.execute(
+            text("SELECT count(*) FROM kilowatch.escalations WHERE alert_id = :id AND ended_at IS NULL"),
+            {"id": first.alert_id},
+        )
+        assert waiting.scalar_one() == 0
+        told = await connection.execute(
+            text("SELECT severity FROM kilowatch.notifications WHERE alert_id = :id"), {"id": first.alert_id}
+        )
+        assert sorted(told.scalars()) == ["high", "low"]
 
 
 async def test_nothing_is_lost_while_postgresql_is_away(

@@ -38,6 +38,7 @@ async def tell_people(connection: Connection, alerts: Sequence[Told], now_us: in
             ts_us=to_us(one.alert.ts),
             rule_channels=channels.get(one.alert.rule_id, ()) if one.alert.rule_id else (),
             device_no=one.alert.device_no,
+            looked_after=one.alert.status == "acknowledged",
         )
         for one in alerts
     ]

@@ -109,6 +109,20 @@ async def add_deliveries(connection: Connection, rows: Sequence[NewDelivery], at
     )
 
 
+async def find_last_steps(
+    connection: Connection, notification_ids: Collection[uuid.UUID]
+) -> dict[tuple[uuid.UUID, uuid.UUID], int]:
+    """The last step for which each of these notifications went to a channel, by notification and channel."""
+    found = await connection.execute(
+        text(
+            "SELECT notification_id, channel_id, max(step) AS step FROM kilowatch.deliveries"
+            " WHERE notification_id = ANY(CAST(:ids AS uuid[])) GROUP BY notification_id, channel_id"
+        ),
+        {"ids": list(notification_ids)},
+    )
+    return {(row.notification_id, row.channel_id): int(row.step) for row in found}
+
+
 async def end_deliveries(connection: Connection, alert_ids: Collection[uuid.UUID], at: datetime) -> None:
     """Drops what is still to be sent of these alerts; the daily digest tells of them all the same."""
     await connection.execute(
@@ -249,11 +263,12 @@ async def _begin(
 
 
 async def _contents(connection: Connection, chosen: Sequence[uuid.UUID]) -> list[Content]:
+    """What these deliveries tell; once what waited together with steps of its own escalation."""
     found = await connection.execute(
         text(
-            "SELECT n.severity, n.title, n.body, n.remedy, n.happened_at, d.step"
+            "SELECT n.severity, n.title, n.body, n.remedy, n.happened_at, max(d.step) AS step"
             " FROM kilowatch.deliveries d JOIN kilowatch.notifications n ON n.id = d.notification_id"
-            " WHERE d.id = ANY(:ids) ORDER BY n.happened_at, n.id"
+            " WHERE d.id = ANY(:ids) GROUP BY n.id ORDER BY n.happened_at, n.id"
         ),
         {"ids": list(chosen)},
     )
