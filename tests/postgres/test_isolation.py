@@ -319,6 +319,7 @@ ATTEMPTS: dict[str, Attempt] = {
     "deliveries.note_outcome": lambda c, o: deliveries.note_outcome(
         c, {o.delivery_id: 1}, ok=False, detail="", now_us=0
     ),
+    "deliveries.resume_deliveries": lambda c, o: deliveries.resume_deliveries(c, [o.alert_id], NOW),
     "deliveries.take_parcel": lambda c, o: deliveries.take_parcel(c, o.channel_id, LATER, LATER),
     "escalations.add_escalations": lambda c, o: escalations.add_escalations(
         c,
@@ -329,6 +330,7 @@ ATTEMPTS: dict[str, Attempt] = {
         ],
     ),
     "escalations.end_escalations": lambda c, o: escalations.end_escalations(c, [o.alert_id], NOW),
+    "escalations.resume_escalations": lambda c, o: escalations.resume_escalations(c, [o.alert_id], NOW),
     "escalations.take_escalations": lambda c, _: escalations.take_escalations(c, LATER, 10),
     "notifications.add_notifications": lambda c, o: notifications.add_notifications(
         c,
@@ -409,6 +411,7 @@ ATTEMPTS: dict[str, Attempt] = {
         c, o.me, "me", NOW, starts_at=NOW, ends_at=LATER, device=o.device
     ),
     "windows.delete_window": lambda c, o: windows.delete_window(c, o.window_id, NOW),
+    "windows.list_hidden": lambda c, o: windows.list_hidden(c, o.window_id),
     "windows.get_window": lambda c, o: windows.get_window(c, o.window_id),
     "windows.list_windows": lambda c, _: windows.list_windows(c),
     "windows.update_window": lambda c, o: windows.update_window(c, o.window_id, {"reason": "mine"}, NOW),

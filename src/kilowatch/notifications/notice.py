@@ -20,12 +20,14 @@ from kilowatch.notifications.store.deliveries import (
     add_deliveries,
     end_deliveries,
     find_last_steps,
+    resume_deliveries,
 )
 from kilowatch.notifications.store.escalations import (
     DueEscalation,
     NewEscalation,
     add_escalations,
     end_escalations,
+    resume_escalations,
     take_escalations,
 )
 from kilowatch.notifications.store.notifications import NewNotification, add_notifications
@@ -118,6 +120,14 @@ async def settle(connection: Connection, alert_ids: Collection[uuid.UUID], now_u
     if alert_ids:
         await end_escalations(connection, alert_ids, to_datetime(now_us))
         await end_deliveries(connection, alert_ids, to_datetime(now_us))
+
+
+async def resume(connection: Connection, alert_ids: Collection[uuid.UUID], now_us: int) -> None:
+    """Goes on with what `settle` stopped, of alerts that were hidden for a time: what was not sent is due
+    again, and the steps of escalations come as much later as it lasted."""
+    if alert_ids:
+        await resume_escalations(connection, alert_ids, to_datetime(now_us))
+        await resume_deliveries(connection, alert_ids, to_datetime(now_us))
 
 
 async def escalate(connection: Connection, now_us: int) -> list[LiveEvent]:

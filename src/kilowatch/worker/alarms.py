@@ -94,6 +94,7 @@ class Alarms:
         async with self.database.unscoped() as connection:
             alert_ids = await lift_alerts(connection, now_us)
             told = [put_in_words(alert, now_us) for alert in await find_alerts(connection, alert_ids)]
+            await self.notices.resume(connection, alert_ids, now_us)
             notices = await self.notices.tell(connection, told, now_us) if told else ()
         await self._publish(told, notices)
 

@@ -10,10 +10,12 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from kilowatch.accounts.access import Access
 from kilowatch.accounts.identity import Caller
 from kilowatch.accounts.store.audit import record_by
+from kilowatch.alerts.notices import Notices
 from kilowatch.alerts.store import windows as store
 from kilowatch.alerts.voices import Kind
 from kilowatch.clock import Clock, to_datetime
 from kilowatch.ids import DEVICE_ID
+from kilowatch.postgres.engine import Connection
 from kilowatch.postgres.page import LIMIT_DEFAULT, LIMIT_MAX
 
 
@@ -73,9 +75,14 @@ class WindowChanges(Strict):
     reason: str | None = None
 
 
-def make_window_routes(access: Access, clock: Clock) -> APIRouter:
+def make_window_routes(access: Access, clock: Clock, notices: Notices) -> APIRouter:
     """The routes of this file."""
     routes = APIRouter(tags=["alerts"])
+
+    async def hush(connection: Connection, window_id: uuid.UUID) -> None:
+        """Has nobody told any more of what a window hides."""
+        hidden = await store.list_hidden(connection, window_id)
+        await notices.settle(connection, hidden, clock.now_us())
 
     def now() -> datetime:
         return to_datetime(clock.now_us())
@@ -102,6 +109,7 @@ def make_window_routes(access: Access, clock: Clock) -> APIRouter:
             made = await store.create_window(
                 connection, caller.organisation_id, caller.actor, now(), device=wanted.device_id, **values
             )
+            await hush(connection, made.id)
             await record_by(connection, caller, "maintenance_window.created", made.id)
         return MaintenanceWindow.model_validate(made)
 
@@ -122,6 +130,7 @@ def make_window_routes(access: Access, clock: Clock) -> APIRouter:
         """Changes when a window holds, or why."""
         async with access.database.scope(caller.sight) as connection:
             changed = await store.update_window(connection, window_id, changes.given(), now())
+            await hush(connection, window_id)
             await record_by(connection, caller, "maintenance_window.changed", window_id)
         return MaintenanceWindow.model_validate(changed)
 

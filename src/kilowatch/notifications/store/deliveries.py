@@ -136,6 +136,20 @@ async def end_deliveries(connection: Connection, alert_ids: Collection[uuid.UUID
     )
 
 
+async def resume_deliveries(connection: Connection, alert_ids: Collection[uuid.UUID], at: datetime) -> None:
+    """Has what was dropped of these alerts before it was tried be sent after all, by channels that are on."""
+    await connection.execute(
+        text(
+            "UPDATE kilowatch.deliveries SET status = 'pending', ended_at = NULL,"
+            " due_at = greatest(due_at, :at) WHERE id IN (SELECT d.id FROM kilowatch.deliveries d"
+            " JOIN kilowatch.notification_channels c ON c.id = d.channel_id AND c.enabled"
+            " WHERE d.alert_id = ANY(CAST(:alerts AS uuid[])) AND d.status = 'dropped' AND d.tries = 0"
+            " ORDER BY d.id FOR UPDATE OF d)"
+        ),
+        {"alerts": list(alert_ids), "at": at},
+    )
+
+
 async def list_due_channels(
     connection: Connection, now: datetime, busy: Collection[uuid.UUID], most: int
 ) -> list[uuid.UUID]:
