@@ -167,6 +167,21 @@ async def test_a_silent_service_holds_up_nobody_else(
     assert (delivery.status, delivery.attempts[0].detail) == ("pending", "no answer within 1 s")
 
 
+async def test_a_service_that_answers_never_keeps_one_thread_and_no_more(hook: Hook, mail: Mail) -> None:
+    sender = Sender(mail, private_hosts=True, limit_s=0.2)
+    hook.wait.clear()
+    answers = [await sender.send(hook.address, TRIAL) for _ in range(3)]
+    assert [one.ok for one in answers] == [False] * 3
+    assert answers[1].detail == "the message before is still not answered"
+    assert hook.asked == 1
+    hook.wait.set()
+
+    async def taken() -> bool:
+        return (await sender.send(hook.address, TRIAL)).ok
+
+    await until(taken, "it is asked again once it has answered")
+
+
 async def test_what_waits_together_goes_in_one_message(
     town: Town, courier: Courier, hook: Hook, clock: DrivenClock
 ) -> None:
