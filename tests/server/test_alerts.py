@@ -8,14 +8,19 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from kilowatch.accounts.rights import Role
 from kilowatch.accounts.store.assignments import assign_device, assign_site
 from kilowatch.accounts.store.audit import list_audit_log
 from kilowatch.alerts.finding import Finding, Key
 from kilowatch.alerts.notices import Notices
-from kilowatch.alerts.store.raising import raise_alerts
+from kilowatch.alerts.store.raising import lift_alerts, raise_alerts
 from kilowatch.clock import SystemClock
+from kilowatch.notifications.escalation import Step
+from kilowatch.notifications.notice import Notice, tell
+from kilowatch.notifications.preference import Preferences
+from kilowatch.notifications.store.preferences import set_preferences
 from kilowatch.postgres.engine import Connection, Database
 from kilowatch.server.app import Parts
 from kilowatch.sites.store import list_sites
@@ -207,6 +212,47 @@ async def test_a_customer_sees_alerts_of_what_is_theirs_and_changes_none(
     async with database.scope(place) as connection:
         await assign_site(connection, place, staff["customer"].user_id, home.id)
     assert len(await list_all(http, "/api/v1/alerts", customer)) == 3
+
+
+async def test_a_window_stops_what_is_told_of_what_it_hides_and_goes_on_hiding_when_it_is_changed(
+    http: httpx.AsyncClient,
+    database: Database,
+    worker_database: Database,
+    member: Member,
+    staff: dict[Role, Person],
+) -> None:
+    admin = member.bearer("admin")
+    finding = await breach(worker_database, member)
+    place, operator = member.organisation.id, staff["operator"].user_id
+    async with database.person(operator, place) as connection:
+        wishes = Preferences(escalation=(Step(60, user_id=operator),))
+        await set_preferences(connection, place, operator, wishes)
+    shown = Notice(place, finding.alert_id, None, "high", "Kettle", "", "", finding.ts_us)
+    async with worker_database.unscoped() as connection:
+        await tell(connection, [shown], finding.ts_us)
+
+    async def waiting() -> int:
+        steps = text("SELECT count(*) FROM kilowatch.escalations WHERE alert_id = :id AND ended_at IS NULL")
+        async with worker_database.unscoped() as connection:
+            return int((await connection.execute(steps, {"id": finding.alert_id})).scalar_one())
+
+    assert await waiting() == 1
+    now = datetime.now(UTC)
+    wanted = {"device_id": "D1", "starts_at": (now - timedelta(hours=1)).isoformat()}
+    made = await http.post(
+        "/api/v1/maintenance-windows",
+        json=wanted | {"ends_at": (now + timedelta(hours=1)).isoformat()},
+        headers=admin,
+    )
+    assert await waiting() == 0
+    path = f"/api/v1/maintenance-windows/{made.json()['id']}"
+    for hours, hidden in ((2, True), (3, True), (-0.5, False)):
+        changed = {"ends_at": (now + timedelta(hours=hours)).isoformat(), "reason": f"{hours} h"}
+        assert (await http.patch(path, json=changed, headers=admin)).status_code == 200
+        now_us = SystemClock().now_us()
+        async with worker_database.unscoped() as connection:
+            lifted = await lift_alerts(connection, now_us)
+        assert (finding.alert_id in lifted) is not hidden
 
 
 async def test_windows_are_made_changed_listed_and_removed(

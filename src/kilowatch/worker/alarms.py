@@ -129,6 +129,7 @@ class Alarms:
             hidden = await hide_alerts(connection, since_us, now_us)
             changed = await find_alerts(connection, [*opened, *hidden]) if opened or hidden else []
             told = [put_in_words(alert, now_us) for alert in changed]
+            await self.notices.resume(connection, opened, now_us)
             news = [one for one in told if one.alert.status == "open"]
             notices = await self.notices.tell(connection, news, now_us) if news else ()
             if hidden:

@@ -149,8 +149,8 @@ class Desk:
                 await store.add_comment(connection, alert_id, caller.actor, to_datetime(now_us), comment)
             if before != after:
                 await record_by(connection, caller, f"alert.{name}", alert_id)
-                if after.status != "open":
-                    await self.notices.settle(connection, [alert_id], now_us)
+                change = self.notices.resume if after.status == "open" else self.notices.settle
+                await change(connection, [alert_id], now_us)
         told = put_in_words(after, now_us)
         if before != after:
             for event in events_of(told, now_us):
