@@ -1,6 +1,6 @@
-"""The history of a world: what each stream was in each interval, and what it would have been otherwise. Pure.
+"""The history of a world: what each stream was in each interval, and what it would have been otherwise.
 
-Keeps true: the baseline is never changed; what lies outside the windows that were regenerated equals it; and a
+Keeps true: the baseline is never changed; what lies outside the windows that were made anew equals it; and a
 window regenerated without modifiers equals it too, all to the bit.
 """
 

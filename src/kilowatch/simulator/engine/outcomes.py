@@ -5,54 +5,82 @@ before where the chain is complete, that is where something comes of each event.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from kilowatch.simulator.engine.chance import Floats, Mask
-from kilowatch.simulator.engine.modifiers import Change
 from kilowatch.simulator.world.format import Chain
 
 COMPLETE = 1.0 - 1e-9
 
 
-def probabilities(chain: Chain, done: Sequence[Change], count: int) -> tuple[Floats, Floats]:
+@dataclass(frozen=True, slots=True)
+class Leaning:
+    """What is done to the probability of one outcome; shapes (count,), None is nothing. own, shift: the
+    factor and the addend of modifiers; follows: the factor of influences."""
+
+    own: Floats | None = None
+    shift: Floats | None = None
+    follows: Floats | None = None
+
+    @property
+    def factor(self) -> Floats | None:
+        """Both factors together."""
+        if self.own is None or self.follows is None:
+            return self.follows if self.own is None else self.own
+        return self.own * self.follows
+
+
+def probabilities(chain: Chain, leanings: Sequence[Leaning], count: int) -> tuple[Floats, Floats]:
     """The probability of each outcome, and how many more a factor asks for than there are causes for.
 
-    Shapes (outcomes, count). What was changed goes first. In a complete chain the other outcomes share the
-    rest in their proportion, and there is never more than causes; in another one they give way only where
-    there would be more than 1 otherwise.
+    Shapes (outcomes, count). What modifiers act on goes first. In a complete chain the other outcomes share
+    the rest in their proportion, and there are never more than causes; in another one they give way only
+    where there would be more than 1 otherwise.
     """
     usual = np.array([outcome.probability for outcome in chain.outcomes])
     base = np.repeat(usual[:, None], count, axis=1)
     excess = np.zeros_like(base)
-    wanted, touched = base.copy(), np.zeros(base.shape, np.bool_)
-    for which, change in enumerate(done):
-        if change.factor is not None:
-            wanted[which] *= change.factor
-            touched[which] |= change.factor != 1.0
-        if change.shift is not None:
-            wanted[which] += change.shift
-            touched[which] |= change.shift != 0.0
-    if not touched.any():
+    wanted, first, moved = base.copy(), np.zeros(base.shape, np.bool_), np.zeros(base.shape, np.bool_)
+    for which, leaning in enumerate(leanings):
+        _lean(leaning, wanted[which], first[which], moved[which])
+    if not moved.any():
         return base, excess
-    wanted = np.where(touched, np.maximum(wanted, 0.0), base)
+    wanted = np.where(moved, np.maximum(wanted, 0.0), base)
     is_complete = chain.exclusive and float(usual.sum()) >= COMPLETE
-    found = _exclusive(base, wanted, touched, is_complete) if chain.exclusive else np.minimum(wanted, 1.0)
+    if chain.exclusive:
+        found = np.where(moved.any(axis=0), _exclusive(wanted, first, is_complete=is_complete), base)
+    else:
+        found = np.minimum(wanted, 1.0)
     if not is_complete:
-        for which, change in enumerate(done):
-            if change.factor is not None:
-                more = base[which] * change.factor - found[which]
-                excess[which] = np.where(change.factor > 1.0, np.maximum(more, 0.0), 0.0)
+        for which, leaning in enumerate(leanings):
+            if (factor := leaning.factor) is not None:
+                more = base[which] * factor - found[which]
+                excess[which] = np.where(factor > 1.0, np.maximum(more, 0.0), 0.0)
     return found, excess
 
 
-def _exclusive(base: Floats, wanted: Floats, touched: Mask, is_complete: bool) -> Floats:
-    """Those that were changed as they are wanted, but together at most 1; the others share what is left."""
-    changed = np.where(touched, wanted, 0.0)
+def _lean(leaning: Leaning, wanted: Floats, first: Mask, moved: Mask) -> None:
+    """Does to one outcome, in place, what is done to it, and marks what modifiers or anything act on."""
+    if leaning.own is not None:
+        first |= leaning.own != 1.0
+    if leaning.factor is not None:
+        wanted *= leaning.factor
+        moved |= leaning.factor != 1.0
+    if leaning.shift is not None:
+        wanted += leaning.shift
+        first |= leaning.shift != 0.0
+    moved |= first
+
+
+def _exclusive(wanted: Floats, first: Mask, *, is_complete: bool) -> Floats:
+    """Those that go first as they are wanted, but together at most 1; the others share what is left."""
+    changed = np.where(first, wanted, 0.0)
     total = changed.sum(axis=0)
     changed /= np.maximum(total, 1.0)
     left = 1.0 - np.minimum(total, 1.0)
-    others = np.where(touched, 0.0, base)
+    others = np.where(first, 0.0, wanted)
     asked = others.sum(axis=0)
     share = np.divide(left, asked, out=np.zeros_like(left), where=asked > 0.0)
     if not is_complete:
@@ -60,4 +88,5 @@ def _exclusive(base: Floats, wanted: Floats, touched: Mask, is_complete: bool) -
     else:
         alone = (asked == 0.0) & (total > 0.0)
         changed = np.where(alone, changed / np.where(alone, changed.sum(axis=0), 1.0), changed)
-    return np.where(touched.any(axis=0), changed + others * share, base)
+    found: Floats = changed + others * share
+    return found

@@ -2,7 +2,8 @@
 
 Keeps true: a scenario that was begun is over in the end, whatever is done to it: when the modifiers that it
 brought have faded, nothing of it is at work. It is `active` until it ends or is stopped, `settling` while any
-stream is more than 5 % from its usual level because of it, and then `settled`.
+stream that it acts on itself is more than 5 % from its usual level because of it, and then `settled`. What
+follows through chains may come for longer: of more payments, more refunds days later.
 
 One is active at a time; whoever holds the state asks `begin` with what there is. While one is only settling
 another may begin.
@@ -146,7 +147,7 @@ def scenario_modifiers(world: World, activation: Activation) -> tuple[Modifier, 
 
 
 def cascades(scenario: Scenario) -> list[tuple[float, list[Effect]]]:
-    """The effects of cascades, with the delay in seconds since the scenario's beginning, through all before."""
+    """The effects of cascades, with the delay in seconds from the scenario's beginning on."""
     known = {cascade.id: cascade for cascade in scenario.cascades}
     found = []
     for cascade in scenario.cascades:
@@ -160,15 +161,17 @@ def cascades(scenario: Scenario) -> list[tuple[float, list[Effect]]]:
 
 
 def settling_levels(run: Run, activation: Activation, step_us: int) -> tuple[Levels, int]:
-    """The levels from the beginning of a scenario, with its own modifiers only, until all of them are near
-    usual again; and from when on they are (the end of the last interval in which one is not)."""
+    """The levels from the beginning of a scenario, with its own modifiers only, until nothing of it can be
+    felt any more; and from when on all streams that it acts on are near usual (the end of the last interval in
+    which one is not)."""
     modifiers = scenario_modifiers(run.world, activation)
     over_us = max([one.course.over_us for one in modifiers], default=activation.ends_us)
     echo_us = (run.causes.memory(step_us) + 1) * step_us
     end_us = min(max(over_us, activation.ends_us) + echo_us, activation.begins_us + LONGEST_US)
     moments = Moments.covering(activation.begins_us, end_us, step_us)
     found = remembered(run, moments, modifiers).last(moments.count)
-    away = np.flatnonzero((np.abs(found.ratio - 1.0) > NEAR).any(axis=0))
+    acted_on = sorted({run.causes.number[name] for one in modifiers for name in one.streams})
+    away = np.flatnonzero((np.abs(found.ratio[acted_on] - 1.0) > NEAR).any(axis=0))
     last_us = moments.start_us + (int(away[-1]) + 1) * step_us if len(away) else activation.ends_us
     settled_us = max(last_us, activation.ends_us)
     return found, settled_us

@@ -37,7 +37,7 @@ class Course:
         start = moments.ts_us
         end = start + moments.step_us
         inside = np.minimum(end, self.ends_us) - np.maximum(start, self.begins_us)
-        found = np.maximum(inside, 0) / moments.step_us
+        found: Floats = np.maximum(inside, 0) / moments.step_us
         if self.over_us > self.ends_us and self.ends_us > self.begins_us:
             fading = self._faded(end) - self._faded(start)
             found = np.minimum(found + fading * (self.fades_us / moments.step_us), 1.0)

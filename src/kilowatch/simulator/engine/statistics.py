@@ -123,7 +123,7 @@ def _named(daily: float, weekly: float) -> str:
 
 def _trends(value: Floats, moments: Moments, shown: Calendar) -> Floats:
     """Growth a month relative to the median day: the median slope over pairs of whole days a multiple of a
-    week apart, so that the days of the week do not matter (Hirsch, Slack and Smith 1982, after Theil and Sen).
+    week apart, so that the days of the week do not matter (Hirsch, Slack and Smith 1982).
 
     Of less than two weeks: over all pairs of days, and 0 of less than three days.
     """

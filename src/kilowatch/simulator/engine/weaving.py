@@ -11,7 +11,7 @@ from kilowatch.simulator.engine.chance import Floats
 from kilowatch.simulator.engine.delays import Kernel, later, spread_later
 from kilowatch.simulator.engine.modifiers import Change, with_overrides
 from kilowatch.simulator.engine.moments import Moments
-from kilowatch.simulator.engine.outcomes import probabilities
+from kilowatch.simulator.engine.outcomes import Leaning, probabilities
 from kilowatch.simulator.engine.run import Levels, Run
 from kilowatch.simulator.engine.usual import usual_levels
 from kilowatch.simulator.world.format import Influence, Stream
@@ -131,8 +131,8 @@ class Weaving:
     def _chain(self, place: int) -> None:
         chain = self.causes.world.chains[place]
         parent = self.value[self.causes.number[chain.of]]
-        done = [self._leaning(place, which) for which in range(len(chain.outcomes))]
-        chances, excess = probabilities(chain, done, self.moments.count)
+        leanings = [self._leaning(place, which) for which in range(len(chain.outcomes))]
+        chances, excess = probabilities(chain, leanings, self.moments.count)
         for which, outcome in enumerate(chain.outcomes):
             kernel: Kernel = self.kernels[place, which]
             child = self.causes.number[outcome.to]
@@ -141,21 +141,19 @@ class Weaving:
             if excess[which].any():
                 _add(self.beyond, child, spread_later(parent * excess[which], kernel))
 
-    def _leaning(self, place: int, which: int) -> Change:
+    def _leaning(self, place: int, which: int) -> Leaning:
         """What is done to the probability of an outcome. An override of a stream that only comes of chains
         sets the probability at which about so many come of the usual number of causes."""
         child = self.causes.number[self.causes.world.chains[place].outcomes[which].to]
         change = self.done.get(self.causes.names[child], Change())
-        factor = change.factor
-        follows = self._following(self.causes.leanings.get((place, which), []))
-        if follows is not None:
-            factor = follows if factor is None else factor * follows
+        own = change.factor
         if change.overrides and self.usual is not None and self.causes.streams[child].mean is None:
             usual = np.maximum(self.usual.value[child], TINY)
-            factor = np.ones(self.moments.count) if factor is None else factor
+            own = np.ones(self.moments.count) if own is None else own
             for strength, value in change.overrides:
-                factor = factor + (value * self.moments.days / usual - factor) * strength
-        return Change(factor=factor, shift=change.shift)
+                own = own + (value * self.moments.days / usual - own) * strength
+        follows = self._following(self.causes.leanings.get((place, which), []))
+        return Leaning(own, change.shift, follows)
 
 
 def whole_of(whole: Floats, path: Sequence[Kernel]) -> Floats:
