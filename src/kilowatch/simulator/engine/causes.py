@@ -50,13 +50,21 @@ class Causes:
         }
 
     def memory(self, step_us: int) -> int:
-        """How many intervals back anything can still be felt, through all delays in a row."""
+        """How many intervals back anything can still be felt, through all delays in a row.
+
+        An override of an outcome looks at its usual level when its cause happened, so that adds to its chain.
+        """
+        usual = self._depths(step_us, {})
+        depths = self._depths(step_us, usual)
+        ratios = [sum(kernel.longest for kernel in path) for path in self.paths(step_us).values()]
+        return max(depths.values(), default=0) + max(ratios, default=0)
+
+    def _depths(self, step_us: int, usual: dict[Node, int]) -> dict[Node, int]:
         depth: dict[Node, int] = {}
         kernels = self.kernels(step_us)
-        for node in self.order:
-            kind, number = node
+        for kind, number in self.order:
             if kind == "chain":
-                depth[node] = self._depth_of_chain(number, depth, step_us)
+                depth[kind, number] = self._depth_of_chain(number, depth, usual, step_us)
                 continue
             reached = [
                 depth["chain", chain] + kernels[chain, outcome].longest
@@ -64,13 +72,15 @@ class Causes:
             ]
             reached += [depth["stream", self.number[name]] for name in _line(self.streams[number])]
             reached += self._followed(self.influences.get(number, []), depth, step_us)
-            depth[node] = max(reached, default=0)
-        ratios = [sum(kernel.longest for kernel in path) for path in self.paths(step_us).values()]
-        return max(depth.values(), default=0) + max(ratios, default=0)
+            depth[kind, number] = max(reached, default=0)
+        return depth
 
-    def _depth_of_chain(self, number: int, depth: dict[Node, int], step_us: int) -> int:
+    def _depth_of_chain(
+        self, number: int, depth: dict[Node, int], usual: dict[Node, int], step_us: int
+    ) -> int:
         chain = self.world.chains[number]
         reached = [depth["stream", self.number[chain.of]]]
+        reached += [usual.get(("stream", self.number[outcome.to]), 0) for outcome in chain.outcomes]
         for outcome in range(len(chain.outcomes)):
             reached += self._followed(self.leanings.get((number, outcome), []), depth, step_us)
         return max(reached)

@@ -13,6 +13,8 @@ from kilowatch.simulator.world.format import Delay
 
 MOST_LAGS = 96
 """A delay over more intervals than these comes in so many equal portions instead."""
+SUDDEN = 1e-9
+"""A span of fewer intervals is a single moment."""
 EARLY = 3
 """Of a delay that is mostly early, the part z of the span is over with probability 1 - (1 - z) ** 3."""
 
@@ -55,7 +57,7 @@ def kernel_of(delay: Delay, step_us: int) -> Kernel:
 def _integral(at: Floats, least: float, most: float, is_early: bool) -> Floats:
     """The integral of the distribution function of the delay from minus infinity."""
     width = most - least
-    if width <= 0.0:
+    if width < SUDDEN:
         return np.maximum(at - least, 0.0)
     part = np.clip((at - least) / width, 0.0, 1.0)
     beyond = np.maximum(at - most, 0.0)

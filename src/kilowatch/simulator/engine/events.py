@@ -54,7 +54,7 @@ class Event:
 @dataclass(frozen=True, slots=True)
 class Expectation:
     """What everybody expects of an event: for each stream whether it rises (1), falls (-1) or either (0), in
-    `[begins_us, ends_us)`, and about how much."""
+    `[begins_us, ends_us)`, and about how much. kind: the template, or the event itself."""
 
     event: str
     at_us: int
@@ -62,6 +62,7 @@ class Expectation:
     ends_us: int
     directions: dict[str, int]
     magnitude: Magnitude
+    kind: str
 
 
 def expectation(event: Event, names: Sequence[str]) -> Expectation:
@@ -77,7 +78,9 @@ def expectation(event: Event, names: Sequence[str]) -> Expectation:
         (after + (event.lasts_s if lasts is None else lasts) for after, lasts in spans), default=0.0
     )
     ends = event.begins_us + microseconds(longest)
-    return Expectation(event.id, event.at_us, begins, ends, directions, _magnitude(event.effects))
+    return Expectation(
+        event.id, event.at_us, begins, ends, directions, _magnitude(event.effects), event.template or event.id
+    )
 
 
 def _sign(effect: Effect) -> int:

@@ -35,9 +35,9 @@ class Leaning:
 def probabilities(chain: Chain, leanings: Sequence[Leaning], count: int) -> tuple[Floats, Floats]:
     """The probability of each outcome, and how many more a factor asks for than there are causes for.
 
-    Shapes (outcomes, count). What modifiers act on goes first. In a complete chain the other outcomes share
-    the rest in their proportion, and there are never more than causes; in another one they give way only
-    where there would be more than 1 otherwise.
+    Shapes (outcomes, count). What modifiers act on goes first, then what follows something. In a complete chain
+    the other outcomes share the rest in their proportion, and there are never more than causes; in another one
+    they give way only where there would be more than 1 otherwise.
     """
     usual = np.array([outcome.probability for outcome in chain.outcomes])
     base = np.repeat(usual[:, None], count, axis=1)
@@ -50,7 +50,7 @@ def probabilities(chain: Chain, leanings: Sequence[Leaning], count: int) -> tupl
     wanted = np.where(moved, np.maximum(wanted, 0.0), base)
     is_complete = chain.exclusive and float(usual.sum()) >= COMPLETE
     if chain.exclusive:
-        found = np.where(moved.any(axis=0), _exclusive(wanted, first, is_complete=is_complete), base)
+        found = np.where(moved.any(axis=0), _exclusive(wanted, first, moved, is_complete=is_complete), base)
     else:
         found = np.minimum(wanted, 1.0)
     if not is_complete:
@@ -74,19 +74,25 @@ def _lean(leaning: Leaning, wanted: Floats, first: Mask, moved: Mask) -> None:
     moved |= first
 
 
-def _exclusive(wanted: Floats, first: Mask, *, is_complete: bool) -> Floats:
-    """Those that go first as they are wanted, but together at most 1; the others share what is left."""
-    changed = np.where(first, wanted, 0.0)
-    total = changed.sum(axis=0)
-    changed /= np.maximum(total, 1.0)
-    left = 1.0 - np.minimum(total, 1.0)
-    others = np.where(first, 0.0, wanted)
-    asked = others.sum(axis=0)
+def _exclusive(wanted: Floats, first: Mask, moved: Mask, *, is_complete: bool) -> Floats:
+    """First those that modifiers act on, then those that only follow something, as they are wanted as far as
+    there is room; the others share what is left. Where there are no others in a complete chain, the last of
+    these take all."""
+    tiers = [np.where(which, wanted, 0.0) for which in (first, moved & ~first, ~moved)]
+    left = np.ones(wanted.shape[1])
+    for tier in tiers[:2]:
+        total = tier.sum(axis=0)
+        tier *= np.divide(left, total, out=np.ones_like(left), where=total > left)
+        left = np.maximum(left - tier.sum(axis=0), 0.0)
+    asked = tiers[2].sum(axis=0)
     share = np.divide(left, asked, out=np.zeros_like(left), where=asked > 0.0)
-    if not is_complete:
-        share = np.minimum(share, 1.0)
-    else:
-        alone = (asked == 0.0) & (total > 0.0)
-        changed = np.where(alone, changed / np.where(alone, changed.sum(axis=0), 1.0), changed)
-    found: Floats = changed + others * share
+    tiers[2] *= share if is_complete else np.minimum(share, 1.0)
+    if is_complete:
+        missing = left > 0.0
+        for tier in reversed(tiers):
+            total = tier.sum(axis=0)
+            takes = missing & (total > 0.0)
+            missing &= ~takes
+            tier *= np.where(takes & (asked == 0.0), 1.0 + left / np.where(takes, total, 1.0), 1.0)
+    found: Floats = tiers[0] + tiers[1] + tiers[2]
     return found

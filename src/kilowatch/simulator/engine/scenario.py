@@ -162,8 +162,8 @@ def cascades(scenario: Scenario) -> list[tuple[float, list[Effect]]]:
 
 def settling_levels(run: Run, activation: Activation, step_us: int) -> tuple[Levels, int]:
     """The levels from the beginning of a scenario, with its own modifiers only, until nothing of it can be
-    felt any more; and from when on all streams that it acts on are near usual (the end of the last interval in
-    which one is not)."""
+    felt any more; and from when on all streams that it acts on are near usual (the end of the last interval
+    in which one is not)."""
     modifiers = scenario_modifiers(run.world, activation)
     over_us = max([one.course.over_us for one in modifiers], default=activation.ends_us)
     echo_us = (run.causes.memory(step_us) + 1) * step_us
