@@ -13,26 +13,8 @@ from kilowatch.simulator.world.format import World
 
 START_US = to_us(datetime(2026, 9, 7, tzinfo=UTC))
 """A Monday."""
-HOURS = [1.0] * 6 + [
-    3.0,
-    5.0,
-    8.0,
-    10.0,
-    11.0,
-    12.0,
-    12.0,
-    11.0,
-    10.0,
-    10.0,
-    11.0,
-    13.0,
-    14.0,
-    14.0,
-    12.0,
-    8.0,
-    4.0,
-    2.0,
-]
+HOURS = [1.0] * 6 + [3.0, 5.0, 8.0, 10.0, 11.0, 12.0, 12.0, 11.0, 10.0, 10.0, 11.0]
+HOURS += [13.0, 14.0, 14.0, 12.0, 8.0, 4.0, 2.0]
 
 
 def hourly(days: float, start_us: int = START_US) -> Moments:
@@ -68,13 +50,23 @@ def small_document() -> dict[str, Any]:
             {
                 "from": "request",
                 "outcomes": [
-                    {"to": "confirmed", "probability": 0.75, "delay": {"from": "2h", "to": "20h", "shape": "early"}},
+                    {
+                        "to": "confirmed",
+                        "probability": 0.75,
+                        "delay": {"from": "2h", "to": "20h", "shape": "early"},
+                    },
                     {"to": "declined", "probability": 0.15, "delay": {"from": "1h", "to": "12h"}},
                     {"to": "expired", "probability": 0.10, "delay": {"from": "24h", "to": "24h"}},
                 ],
             },
-            {"from": "confirmed", "outcomes": [{"to": "done", "probability": 0.95, "delay": {"from": "6h", "to": "2d"}}]},
-            {"from": "done", "outcomes": [{"to": "rating", "probability": 0.5, "delay": {"to": "2d", "shape": "early"}}]},
+            {
+                "from": "confirmed",
+                "outcomes": [{"to": "done", "probability": 0.95, "delay": {"from": "6h", "to": "2d"}}],
+            },
+            {
+                "from": "done",
+                "outcomes": [{"to": "rating", "probability": 0.5, "delay": {"to": "2d", "shape": "early"}}],
+            },
         ],
         "influences": [
             {"from": "search", "on": "request", "elasticity": 0.8, "delay": "1h"},
@@ -90,7 +82,12 @@ def small_document() -> dict[str, Any]:
                 "effects": [{"streams": ["search"], "value": 2.0}],
                 "cascades": [
                     {"id": "tired", "delay": "4h", "effects": [{"streams": ["supply"], "value": 0.7}]},
-                    {"id": "angry", "after": "tired", "delay": "2h", "effects": [{"streams": ["ticket"], "how": "add", "value": 100}]},
+                    {
+                        "id": "angry",
+                        "after": "tired",
+                        "delay": "2h",
+                        "effects": [{"streams": ["ticket"], "how": "add", "value": 100}],
+                    },
                 ],
                 "settling": {"curve": "linear", "lasts": "6h"},
             },
@@ -99,7 +96,10 @@ def small_document() -> dict[str, Any]:
                 "description": "Nothing can be requested.",
                 "lasts": "4h",
                 "effects": [{"streams": ["request"], "how": "override", "value": 0, "precedence": 5}],
-                "settling": {"curve": "immediate", "backlog": {"streams": ["request"], "factor": 1.8, "lasts": "2h"}},
+                "settling": {
+                    "curve": "immediate",
+                    "backlog": {"streams": ["request"], "factor": 1.8, "lasts": "2h"},
+                },
             },
             "doubt": {
                 "name": "Doubt",
@@ -109,7 +109,7 @@ def small_document() -> dict[str, Any]:
                 "settling": {"curve": "exponential", "lasts": "3d"},
             },
         },
-    }  # fmt: skip
+    }
 
 
 @lru_cache(maxsize=1)
@@ -127,11 +127,15 @@ def large() -> World:
             {
                 "from": f"{domain}.thing1",
                 "outcomes": [
-                    {"to": f"{domain}.yes", "probability": 0.75, "delay": {"from": "1h", "to": "24h", "shape": "early"}},
+                    {
+                        "to": f"{domain}.yes",
+                        "probability": 0.75,
+                        "delay": {"from": "1h", "to": "24h", "shape": "early"},
+                    },
                     {"to": f"{domain}.no", "probability": 0.25, "delay": {"from": "30m", "to": "12h"}},
                 ],
             }
-        )  # fmt: skip
+        )
         streams |= {f"{domain}.{answer}": {"title": answer} for answer in ("yes", "no")}
         streams[f"{domain}.level"] = {"title": "level", "kind": "gauge", "mean": 100, "noise": 0.05}
         influences.append(
@@ -163,10 +167,15 @@ def surge() -> dict[str, Any]:
         "name": "Surge",
         "description": "Much more of everything.",
         "lasts": "1d",
-        "effects": [{"streams": ["customer.*"], "value": 1.8}, {"streams": ["session.no"], "how": "shift", "value": 0.2}],
-        "cascades": [{"id": "later", "delay": "6h", "effects": [{"streams": ["support.thing1"], "value": 2.5}]}],
+        "effects": [
+            {"streams": ["customer.*"], "value": 1.8},
+            {"streams": ["session.no"], "how": "shift", "value": 0.2},
+        ],
+        "cascades": [
+            {"id": "later", "delay": "6h", "effects": [{"streams": ["support.thing1"], "value": 2.5}]}
+        ],
         "settling": {"curve": "linear", "lasts": "8h"},
-    }  # fmt: skip
+    }
 
 
 def templates(names: list[str]) -> dict[str, Any]:

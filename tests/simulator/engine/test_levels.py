@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from kilowatch.period import DAY_US, HOUR_US, QUARTER_US
 from kilowatch.simulator.engine.causes import arrange
 from kilowatch.simulator.engine.chance import Floats
-from kilowatch.simulator.engine.levels import Levels, levels, waiting_events
+from kilowatch.simulator.engine.levels import levels, waiting_events
 from kilowatch.simulator.engine.modifiers import Modifier
 from kilowatch.simulator.engine.moments import Moments
-from kilowatch.simulator.engine.run import Run
+from kilowatch.simulator.engine.run import Levels, Run
 from kilowatch.simulator.engine.settling import Course
 from kilowatch.simulator.world.format import How
 from tests.simulator.engine.markets import START_US, hourly, large, small

@@ -100,7 +100,7 @@ def _medians(value: Floats, group: Int64s, groups: int) -> Floats:
 
 
 def _beyond_chance(ratio: Floats, part: Int64s) -> Floats:
-    """By which factor each part of the week differs, brought nearer to 1 by some standard errors of a median."""
+    """By which factor each part of the week differs, brought nearer to 1 by some standard errors."""
     known = np.where(np.isnan(ratio), 1.0, ratio)
     sizes = np.bincount(part, minlength=7 * PARTS)
     off = np.where(sizes > 0, _medians(known, part, 7 * PARTS) - 1.0, 0.0)

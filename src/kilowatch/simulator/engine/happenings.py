@@ -6,7 +6,7 @@ within a longer one.
 Days are made in blocks of four weeks. Academic events come on dates that do not depend on the seed: evenly
 through their seasons from the first day on, or evenly through the year. Clustered ones come on a few days of
 each ten. The rest fill up each day to about as many as the templates say, 2 to 5 where they say between 2 and
-5. Of the events of a block the red herrings are drawn so that there are as many as the templates say, to one.
+5. The red herrings are drawn so that in each block there are as many as the templates say, to one.
 """
 
 import zlib
@@ -31,6 +31,7 @@ STRAY = 1.5
 """By how many events days differ, either way."""
 CLUSTER_EVERY, CLUSTER = 10, 3
 """Days from cluster to cluster, and days of a cluster."""
+SHUFFLE_DAYS = 3.0
 SLOTS = 64
 """Numbers of chance for each day: more than twice the events that it can have."""
 
@@ -68,12 +69,13 @@ def _block(run: Run, block: int) -> list[Event]:
         [_fixed(name, of, open_on[row], world, shown) for row, (name, of) in enumerate(templates)]
     )
     rate = np.array([of.timing.per_month for _, of in templates]) / MONTH_DAYS
-    weights = rate[:, None] * open_on
-    weights[[row for row, (_, of) in enumerate(templates) if of.type == "academic"]] = 0.0
+    usual = rate[:, None] * open_on
+    weights = usual.copy()
     for row, (name, of) in enumerate(templates):
         if of.timing.clustered:
             weights[row] *= _clusters(run.seed, name, days)
-    wanted = _wanted(run.seed, days, (rate[:, None] * open_on).sum(axis=0))
+    wanted = _wanted(run.seed, days, usual.sum(axis=0), weights.sum(axis=0))
+    weights[[row for row, (_, of) in enumerate(templates) if of.type == "academic"]] = 0.0
     found: list[Event] = []
     for place, day in enumerate(days.tolist()):
         chosen = _chosen(run.seed, day, weights[:, place], fixed[:, place], int(wanted[place]))
@@ -119,13 +121,14 @@ def _clusters(seed: int, name: str, days: Int64s) -> Floats:
     return np.where(inside, CLUSTER_EVERY / CLUSTER, 0.0)
 
 
-def _wanted(seed: int, days: Int64s, rate: Floats) -> Int64s:
-    """How many events each day has, about `rate` in the mean."""
-    stray = STRAY * (2.0 * even(seed, "events a day", days) - 1.0)
-    few = np.floor(rate + even(seed, "events a day", days))
-    usual = np.clip(np.floor(rate + stray + 0.5), LEAST_A_DAY, MOST_A_DAY)
-    many = np.floor(rate + stray + 0.5)
-    found = np.where(rate < LEAST_A_DAY, few, np.where(rate <= MOST_A_DAY, usual, many))
+def _wanted(seed: int, days: Int64s, usual: Floats, rate: Floats) -> Int64s:
+    """How many events each day has: about `rate`, within the bounds where `usual` is within them."""
+    chance = even(seed, "events a day", days)
+    near = np.floor(rate + STRAY * (2.0 * chance - 1.0) + 0.5)
+    bounded = np.clip(near, LEAST_A_DAY, MOST_A_DAY)
+    found = np.where(
+        usual < LEAST_A_DAY, np.floor(rate + chance), np.where(usual <= MOST_A_DAY, bounded, near)
+    )
     return found.astype(np.int64)
 
 
@@ -169,10 +172,14 @@ def _utc(local_us: int, zone: str) -> int:
 
 
 def _with_red_herrings(run: Run, block: int, events: list[Event]) -> list[Event]:
-    """The events of a block, of which as many move nothing as is expected of their templates: shuffled, the
-    whole numbers between their summed shares are drawn (systematic sampling)."""
+    """The events of a block, of which as many move nothing as is expected of their templates.
+
+    In an order that differs from that of time by a few days, the whole numbers between their summed shares
+    are drawn (systematic sampling), so the share is right in any few weeks.
+    """
     numbers = block * BLOCK * SLOTS + np.arange(len(events), dtype=np.int64)
-    order = np.argsort(even(run.seed, "red herring order", numbers), kind="stable")
+    days = np.array([event.at_us / DAY_US for event in events])
+    order = np.argsort(days + SHUFFLE_DAYS * even(run.seed, "red herring order", numbers), kind="stable")
     shares = np.array([_share(run.world, events[place]) for place in order])
     begin = float(even(run.seed, "red herring", np.array([block]))[0])
     reached = np.floor(np.concatenate(([0.0], np.cumsum(shares))) + begin)

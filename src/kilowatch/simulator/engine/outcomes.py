@@ -35,9 +35,9 @@ class Leaning:
 def probabilities(chain: Chain, leanings: Sequence[Leaning], count: int) -> tuple[Floats, Floats]:
     """The probability of each outcome, and how many more a factor asks for than there are causes for.
 
-    Shapes (outcomes, count). What modifiers act on goes first, then what follows something. In a complete chain
-    the other outcomes share the rest in their proportion, and there are never more than causes; in another one
-    they give way only where there would be more than 1 otherwise.
+    Shapes (outcomes, count). What modifiers act on goes first, then what follows something. In a complete
+    chain the other outcomes share the rest in their proportion, and there are never more than causes; in
+    another one they give way only where there would be more than 1 otherwise.
     """
     usual = np.array([outcome.probability for outcome in chain.outcomes])
     base = np.repeat(usual[:, None], count, axis=1)
@@ -78,21 +78,21 @@ def _exclusive(wanted: Floats, first: Mask, moved: Mask, *, is_complete: bool) -
     """First those that modifiers act on, then those that only follow something, as they are wanted as far as
     there is room; the others share what is left. Where there are no others in a complete chain, the last of
     these take all."""
-    tiers = [np.where(which, wanted, 0.0) for which in (first, moved & ~first, ~moved)]
+    tiers = np.stack([np.where(which, wanted, 0.0) for which in (first, moved & ~first, ~moved)])
     left = np.ones(wanted.shape[1])
-    for tier in tiers[:2]:
-        total = tier.sum(axis=0)
-        tier *= np.divide(left, total, out=np.ones_like(left), where=total > left)
-        left = np.maximum(left - tier.sum(axis=0), 0.0)
+    for number in (0, 1):
+        total = tiers[number].sum(axis=0)
+        tiers[number] *= np.divide(left, total, out=np.ones_like(left), where=total > left)
+        left = np.maximum(left - tiers[number].sum(axis=0), 0.0)
     asked = tiers[2].sum(axis=0)
     share = np.divide(left, asked, out=np.zeros_like(left), where=asked > 0.0)
     tiers[2] *= share if is_complete else np.minimum(share, 1.0)
     if is_complete:
-        missing = left > 0.0
-        for tier in reversed(tiers):
-            total = tier.sum(axis=0)
+        missing = (left > 0.0) & (asked == 0.0)
+        for number in (1, 0):
+            total = tiers[number].sum(axis=0)
             takes = missing & (total > 0.0)
             missing &= ~takes
-            tier *= np.where(takes & (asked == 0.0), 1.0 + left / np.where(takes, total, 1.0), 1.0)
+            tiers[number] *= np.where(takes, 1.0 + left / np.where(takes, total, 1.0), 1.0)
     found: Floats = tiers[0] + tiers[1] + tiers[2]
     return found
