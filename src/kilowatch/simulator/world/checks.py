@@ -21,6 +21,8 @@ from kilowatch.simulator.world.mistake import Place
 SLACK: Final = 1e-9
 """How far probabilities that are written in decimals may miss their sum."""
 LEAP_YEAR: Final = 2024
+CHAIN: Final = "chain "
+"""Begins what stands for a chain among names of streams, which have no spaces."""
 
 
 def find_doubts(world: World, known: Known) -> Iterator[Doubt]:
@@ -137,24 +139,34 @@ def _doubt_influence(place: Place, influence: Influence, known: Known) -> Iterat
 
 
 def _doubt_order(world: World) -> Iterator[Doubt]:
-    """Circles of chains, influences and ratios. Each stream must follow only from earlier ones."""
+    """Circles of chains, influences and ratios: each stream must follow only from earlier ones."""
+    steps = dict(_steps(world))
     follows: dict[str, set[str]] = defaultdict(set)
-    places: dict[tuple[str, str], Place] = {}
-
-    def follow(of: str, on: str, place: Place) -> None:
+    for of, on in steps:
         follows[on].add(of)
-        places.setdefault((of, on), place)
+    for circle in find_circles(follows):
+        names = [one for one in circle[1:] if not one.startswith(CHAIN)]
+        way = " -> ".join(f"`{one}`" for one in (names[-1], *names))
+        says = f"streams follow from each other in a circle: {way}; take away one of these steps"
+        yield Doubt(steps[circle[0], circle[1]], says)
 
+
+def _steps(world: World) -> Iterator[tuple[tuple[str, str], Place]]:
+    """What follows from what, and where that is written. Between a stream and what comes of it stands the
+    chain, which follows also from what its probabilities follow."""
+    leading_to: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for index, chain in enumerate(world.chains):
+        yield (chain.of, f"{CHAIN}{index}"), ("chains", index)
         for place, name in _named_outcomes(("chains", index), chain):
-            follow(chain.of, name, place)
+            yield (f"{CHAIN}{index}", name), place
+            leading_to[name].append((chain.of, f"{CHAIN}{index}"))
     for index, influence in enumerate(world.influences):
-        follow(influence.of, influence.outcome or influence.on, ("influences", index))
+        chains = leading_to[influence.outcome or influence.on]
+        meant = [chain for of, chain in chains if influence.outcome is None or of == influence.on]
+        for on in meant or [influence.on]:
+            yield (influence.of, on), ("influences", index)
     for name, stream in world.streams.items():
         for member in ("part", "whole"):
-            if (source := getattr(stream, member)) is not None and stream.kind == "ratio":
-                follow(source, name, ("streams", name, member))
-    for circle in find_circles(follows):
-        way = " -> ".join(f"`{one}`" for one in circle)
-        says = f"streams follow from each other in a circle: {way}; take away one of these steps"
-        yield Doubt(places[circle[0], circle[1]], says)
+            source = getattr(stream, member)
+            if source is not None and stream.kind == "ratio":
+                yield (source, name), ("streams", name, member)
