@@ -14,15 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from kilowatch.period import DAY_US, HOUR_US, SECOND_US, offset_periods
+from kilowatch.simulator.engine.chance import GOLDEN, spread
 
 Floats = npt.NDArray[np.float64]
 Int64s = npt.NDArray[np.int64]
 UInt64s = npt.NDArray[np.uint64]
 Mask = npt.NDArray[np.bool_]
 
-GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-MIX_1, MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-"""The constants of SplitMix64 (Steele, Lea and Flood 2014)."""
 YEAR_US = 365.2425 * DAY_US
 MONDAY_OF_1970 = 3
 """1970 began on a Thursday."""
@@ -62,11 +60,7 @@ class Moments:
         """A number from 0 to 1 for each row, evenly spread, another for each purpose and index."""
         salt = np.uint64(zlib.crc32(purpose.encode()))
         place = np.broadcast_to(index, self.seed.shape).astype(np.uint64) ^ (salt << np.uint64(32))
-        state = self.seed + GOLDEN * place
-        state = (state ^ (state >> np.uint64(30))) * MIX_1
-        state = (state ^ (state >> np.uint64(27))) * MIX_2
-        spread: Floats = ((state ^ (state >> np.uint64(31))) >> np.uint64(11)) * 2.0**-53
-        return spread
+        return spread(self.seed + GOLDEN * place)
 
     def drift(self, purpose: str, every_s: float) -> Floats:
         """A number from 0 to 1 that changes smoothly and is new every so many seconds."""

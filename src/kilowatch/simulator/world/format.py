@@ -6,7 +6,7 @@ circle, which `checks` looks for. The published JSON Schema is made from here.
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from kilowatch.simulator.world.span import read_span
 
@@ -22,20 +22,34 @@ FaultKind = Literal[
 
 NAME = r"^[a-z][a-z0-9_]*(\.[a-z0-9_]+)*$"
 WORD = r"^[a-z][a-z0-9_-]*$"
+PATTERN = r"^(\*|[a-z][a-z0-9_.]*\*?)$"
 MONTH_DAY = r"^(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"
 
 Name = Annotated[str, Field(pattern=NAME, max_length=100)]
 Pattern = Annotated[
-    str, Field(min_length=1, max_length=100, description="A stream, or with `*` at its end many.")
+    str, Field(pattern=PATTERN, max_length=100, description="A stream, or with `*` at its end many.")
 ]
 Word = Annotated[str, Field(pattern=WORD, max_length=60)]
 Span = Annotated[
     float,
     BeforeValidator(read_span),
     Field(ge=0, description="Seconds, or a number with `s`, `m`, `h`, `d` or `w`, such as `6h`."),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "minimum": 0},
+                {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?\s*[smhdw]?$"},
+            ]
+        }
+    ),
 ]
 Offset = Annotated[
-    float, BeforeValidator(read_span), Field(description="Like a span; negative is before the beginning.")
+    float,
+    BeforeValidator(read_span),
+    Field(description="Like a span; negative is before the beginning."),
+    WithJsonSchema(
+        {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]+)?\s*[smhdw]?$"}]}
+    ),
 ]
 Factor = Annotated[float, Field(gt=0, le=1000)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -45,7 +59,7 @@ Hours = Annotated[list[Annotated[float, Field(ge=0)]], Field(min_length=24, max_
 class Part(BaseModel):
     """A part of a world; members that are not known are mistakes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Season(Part):

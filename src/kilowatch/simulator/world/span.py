@@ -3,7 +3,7 @@
 import re
 from typing import Any, Final
 
-SPAN: Final = re.compile(r"(-?\d+(?:\.\d+)?)\s*([smhdw]?)")
+SPAN: Final = re.compile(r"(-?[0-9]+(?:\.[0-9]+)?)\s*([smhdw]?)")
 SECONDS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
