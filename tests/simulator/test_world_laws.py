@@ -27,8 +27,8 @@ Spoil = tuple[Way, object, bool]
 
 def ways(part: Any, way: Way = ()) -> Iterator[Way]:
     """The ways to all parts within a part."""
-    inner = part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ()
-    for step, value in inner:
+    members = part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ()
+    for step, value in members:
         yield (*way, step)
         yield from ways(value, (*way, step))
 
@@ -44,13 +44,16 @@ def spoiled(spoiling: list[Spoil]) -> dict[str, Any]:
     for way, value, is_gone in spoiling:
         holder: Any = data
         for step in way[:-1]:
-            inside = isinstance(holder, dict) or (isinstance(holder, list) and isinstance(step, int))
-            if not inside or (step not in holder if isinstance(holder, dict) else step >= len(holder)):
-                break
-            holder = holder[step]
-        else:
-            put(holder, way[-1], json.loads(json.dumps(value)), is_gone)
+            holder = inner(holder, step)
+        put(holder, way[-1], json.loads(json.dumps(value)), is_gone)
     return data
+
+
+def inner(holder: Any, step: str | int) -> Any:
+    """What a part holds there; nothing where it is not what it was any more."""
+    if isinstance(holder, dict):
+        return holder.get(step)
+    return holder[step] if isinstance(holder, list) and isinstance(step, int) and step < len(holder) else None
 
 
 def put(holder: Any, step: str | int, value: object, is_gone: bool) -> None:
