@@ -1,4 +1,4 @@
-"""The way to a simulator: who may ask, what is answered, what streams tell, and what is said when it is away."""
+"""The way to a simulator: who may ask, what is answered, what streams tell, and what if it is away."""
 
 import asyncio
 import contextlib
@@ -17,6 +17,7 @@ from kilowatch.server.app import Parts
 from kilowatch.wire.simulation import simulator_token
 from kilowatch.wire.stage import STAGE_PATH, Answer, Ask, Hello, StreamTold, Tell
 from tests.server.conftest import House, Member
+from tests.ingest.conftest import until
 from tests.server.persons import list_all
 
 V1 = "/api/v1"
@@ -67,9 +68,15 @@ async def simulating(house: House, parts: Parts, *organisations: str) -> AsyncIt
 
 async def ask_until(http: httpx.AsyncClient, headers: dict[str, str], status: int) -> httpx.Response:
     """Asks for the worlds until it is answered so."""
-    async with asyncio.timeout(10):
-        while (answer := await http.get(f"{V1}/simulation/worlds", headers=headers)).status_code != status:
-            await asyncio.sleep(0.01)
+
+    async def answered() -> bool:
+        nonlocal answer
+        answer = await http.get(f"{V1}/simulation/worlds", headers=headers)
+        return answer.status_code == status
+
+    answer: httpx.Response | None = None
+    await until(answered, f"an answer with status {status}")
+    assert answer is not None
     return answer
 
 
@@ -99,9 +106,7 @@ async def test_who_asks_reaches_the_simulator_of_their_organisation(
             answer = await http.get(f"{V1}/simulation/events", params=span, headers=member.bearer())
             return answer.status_code == 200 and answer.json() == {"items": [EVENT]}
 
-        async with asyncio.timeout(10):
-            while not await heard_by_mine():
-                await asyncio.sleep(0.01)
+        await until(heard_by_mine, "an answer of one's own simulator")
         ask = mine.asked[-1]
         assert (ask.organisation, ask.question) == (own, "events")
         assert ask.given == {

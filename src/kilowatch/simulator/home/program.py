@@ -1,8 +1,10 @@
-"""The program that plays homes to try, for as long as the instance runs.
+"""The program that plays homes to try, and worlds for whoever asks, for as long as the instance runs.
 
 Keeps true that it costs next to nothing while there are none: only then does it load what playing needs.
 """
 
+import asyncio
+import contextlib
 import signal
 import threading
 from typing import TYPE_CHECKING
@@ -11,15 +13,20 @@ from kilowatch.clock import SystemClock
 from kilowatch.simulator.home.door import Away, Doors
 from kilowatch.simulator.home.given import Given
 from kilowatch.simulator.home.register import Register
+from kilowatch.simulator.stage.program import Program
 
 if TYPE_CHECKING:
     from kilowatch.simulator.home.player import Player
+    from kilowatch.simulator.stage.desk import Desk
 
 BEAT_S = 1.0
 
 
 def play(given: Given, stop: threading.Event) -> None:
-    """Plays the homes of an instance until `stop` is set."""
+    """Plays the homes and the worlds of an instance until `stop` is set."""
+    over = threading.Event()
+    worlds = threading.Thread(target=_play_worlds, args=(given, over), name="worlds", daemon=True)
+    worlds.start()
     doors, root = Doors(given.base_url), given.root.encode()
     register = Register(doors, root)
     player: Player | None = None
@@ -39,12 +46,34 @@ def play(given: Given, stop: threading.Event) -> None:
     finally:
         if player is not None:
             player.close()
+        over.set()
+        worlds.join()
 
 
 def _make_player(doors: Doors, register: Register, root: bytes) -> "Player":
     from kilowatch.simulator.home.player import Player
 
     return Player(doors, register, root, SystemClock())
+
+
+def _play_worlds(given: Given, over: threading.Event) -> None:
+    async def play() -> None:
+        program = Program(given.base_url, given.root.encode(), _make_desk, SystemClock())
+        playing = asyncio.create_task(program.run())
+        await asyncio.wait(
+            [playing, asyncio.create_task(asyncio.to_thread(over.wait))], return_when=asyncio.FIRST_COMPLETED
+        )
+        playing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await playing
+
+    asyncio.run(play())
+
+
+def _make_desk() -> "Desk":
+    from kilowatch.simulator.stage.desk import make_desk
+
+    return make_desk()
 
 
 def main() -> None:

@@ -7,16 +7,19 @@ is answered with a problem.
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
-from kilowatch.clock import Clock, rfc3339, to_us
+from kilowatch.clock import Clock, SystemClock, rfc3339, to_us
 from kilowatch.errors import Fault, Problem
 from kilowatch.period import DAY_US, SECOND_US
 from kilowatch.simulator.engine.events import Event, from_template, injected_event
 from kilowatch.simulator.stage import shown
 from kilowatch.simulator.stage.play import HISTORY_US, Play
 from kilowatch.simulator.world.format import World
+from kilowatch.simulator.world.loading import shipped
 from kilowatch.simulator.world.shelf import Shelf
+from kilowatch.wire.stage import StreamTold
 
 FIRST_WORLD = "marketplace"
 SEED = 1
@@ -62,6 +65,15 @@ class Desk:
         if question not in answers:
             raise Problem(404, "unknown_question", f"The simulator knows no question {question!r}.")
         return answers[question](organisation, given)
+
+    def advance(self) -> list[StreamTold]:
+        """What the streams of all plays tell up to now."""
+        told = []
+        for organisation, play in self.plays.items():
+            for one in play.advance():
+                data, now_us = shown.told_shown(one), self.clock.now_us()
+                told.append(StreamTold(organisation, one.stream, now_us, one.frequency, one.flag, data))
+        return told
 
     def end_idle(self) -> None:
         """Ends plays that nobody has asked about for long."""
@@ -241,6 +253,11 @@ class Desk:
         raise Problem(422, "which_world", f"{names} have a scenario {scenario!r}; say which world.")
 
 
+def make_desk() -> Desk:
+    """A desk with the worlds that come with Kilowatch, on the clock of this machine."""
+    return Desk(Shelf([shipped()]), SystemClock())
+
+
 def _refuse_while_active(play: Play | None) -> None:
     """Another world would end what goes on.
 
@@ -272,8 +289,6 @@ def _check_span(start_us: int, end_us: int) -> None:
 
 
 def _moment(text: str) -> int:
-    from datetime import datetime
-
     try:
         return to_us(datetime.fromisoformat(text))
     except ValueError as error:
@@ -285,7 +300,7 @@ def _event_of(world: World, given: Given, at_us: int) -> Event:
     event_id = str(uuid.uuid4())
     if "template" in given:
         return from_template(world, given["template"], at_us, event_id=event_id)
-    described = {
+    described: Given = {
         name: given[name] for name in ("type", "title", "description", "severity", "icon") if name in given
     }
     described |= {"effects": given.get("effects", []), "delay": given.get("delay_s", 0.0)}

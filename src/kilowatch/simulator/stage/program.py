@@ -1,26 +1,28 @@
 """The connection to the server: answers what it asks, and tells what streams say.
 
 Keeps true: while the server is away the worlds go on, and what they told meanwhile, up to a bound, is told
-when it is back; nothing is told twice.
+when it is back; nothing is told twice. What playing needs is loaded with the first question.
 """
 
 import asyncio
 import contextlib
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
-from kilowatch.clock import Clock
+from kilowatch.clock import MICROSECONDS, Clock
 from kilowatch.errors import Problem
-from kilowatch.simulator.live.streams import Told
-from kilowatch.simulator.stage.desk import Desk
-from kilowatch.simulator.stage.shown import told_shown
 from kilowatch.wire.simulation import simulator_token
 from kilowatch.wire.stage import STAGE_PATH, Answer, Ask, Hello, StreamTold, Tell, decode_ask
+
+if TYPE_CHECKING:
+    from kilowatch.simulator.stage.desk import Desk
 
 log = structlog.get_logger()
 
@@ -39,10 +41,11 @@ class Program:
 
     base_url: str
     root: bytes
-    desk: Desk
+    make_desk: "Callable[[], Desk]"
     clock: Clock
     organisations: list[str] | None = None
     kept: deque[StreamTold] = field(default_factory=lambda: deque(maxlen=KEPT))
+    _desk: "Desk | None" = None
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def run(self) -> None:
@@ -91,7 +94,7 @@ class Program:
         status, body = 200, None
         try:
             async with self._turn:
-                body = await asyncio.to_thread(self.desk.answer, ask.organisation, ask.question, ask.given)
+                body = await asyncio.to_thread(self._find_answer, ask)
         except Problem as problem:
             status = problem.status
             body = {
@@ -108,18 +111,21 @@ class Program:
         answer = Answer(ask.id, status, msgspec.Raw(msgspec.json.encode(body)))
         await socket.send(msgspec.json.encode(answer).decode())
 
+    def _find_answer(self, ask: Ask) -> object:
+        if self._desk is None:
+            self._desk = self.make_desk()
+        return self._desk.answer(ask.organisation, ask.question, ask.given)
+
     async def _play_on(self) -> None:
         """Has all worlds tell what is due."""
         idle_us = self.clock.now_us()
         while True:
-            async with self._turn:
-                for organisation, play in self.desk.plays.items():
-                    told = await asyncio.to_thread(play.advance)
-                    now_us = self.clock.now_us()
-                    self.kept.extend(as_told(organisation, one, now_us) for one in told)
-                if self.clock.now_us() - idle_us > IDLE_EVERY_S * 1e6:
-                    idle_us = self.clock.now_us()
-                    self.desk.end_idle()
+            if self._desk is not None:
+                async with self._turn:
+                    self.kept.extend(await asyncio.to_thread(self._desk.advance))
+                    if self.clock.now_us() - idle_us > IDLE_EVERY_S * MICROSECONDS:
+                        idle_us = self.clock.now_us()
+                        self._desk.end_idle()
             await asyncio.sleep(BEAT_S)
 
     async def _tell_on(self, socket: ClientConnection) -> None:
@@ -131,8 +137,3 @@ class Program:
                     if self.kept and self.kept[0] is one:
                         self.kept.popleft()
             await asyncio.sleep(BEAT_S)
-
-
-def as_told(organisation: str, told: Told, now_us: int) -> StreamTold:
-    """What a stream told, as the server is told."""
-    return StreamTold(organisation, told.stream, now_us, told.frequency, told.flag, told_shown(told))

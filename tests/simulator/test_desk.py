@@ -1,0 +1,167 @@
+"""The desk of worlds: what may be asked, what is refused, and that all is as it was once it is taken back."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kilowatch.clock import DrivenClock
+from kilowatch.errors import Problem
+from kilowatch.period import DAY_US, HOUR_US
+from kilowatch.server import world_shapes as shapes
+from kilowatch.simulator.stage.desk import Desk
+from kilowatch.simulator.world.loading import shipped
+from kilowatch.simulator.world.shelf import Shelf
+from tests.simulator.engine.markets import START_US
+
+OWN, OTHER = "own", "other"
+
+
+@pytest.fixture(scope="module")
+def shelf() -> Shelf:
+    return Shelf([shipped()])
+
+
+@pytest.fixture
+def clock() -> DrivenClock:
+    return DrivenClock(START_US + 10 * HOUR_US)
+
+
+@pytest.fixture
+def desk(shelf: Shelf, clock: DrivenClock) -> Desk:
+    return Desk(shelf, clock)
+
+
+def ask(desk: Desk, question: str, organisation: str = OWN, **given: Any) -> Any:
+    return desk.answer(organisation, question, given)
+
+
+def test_answers_have_the_shapes_of_the_api(desk: Desk, clock: DrivenClock) -> None:
+    assert {one.name for one in shapes.Worlds.model_validate(ask(desk, "worlds")).items} == {
+        "home", "grid", "plant", "microgrid", "marketplace",
+    }  # fmt: skip
+    assert len(shapes.Scenarios.model_validate(ask(desk, "scenarios")).items) >= 9 + 15
+    assert shapes.SimulationState.model_validate(ask(desk, "state")).status == "stopped"
+    begun = shapes.ScenarioBegun.model_validate(ask(desk, "scenario", scenario_id="payment-outage"))
+    assert begun.scenario.status == "active"
+    assert begun.events
+    clock.advance(600)
+    assert desk.advance()
+    streams = shapes.Streams.model_validate(ask(desk, "streams"))
+    assert (streams.world, len(streams.items)) == ("marketplace", 50)
+    assert any(one.latest for one in streams.items)
+    state = shapes.SimulationState.model_validate(ask(desk, "state"))
+    assert (state.status, state.history) == ("running", "modified")
+    history = shapes.SimulationHistory.model_validate(ask(desk, "history", streams=["customer.tutor.search"]))
+    assert len(history.streams["customer.tutor.search"]) == 7 * 24 - 1, "whole hours only"
+    assert shapes.SimulationEvents.model_validate(ask(desk, "events")).items
+    assert shapes.Correlations.model_validate(ask(desk, "correlations")).items
+    stopped = shapes.ScenarioStopped.model_validate(ask(desk, "stop"))
+    assert stopped.settling_until > begun.scenario.started_at
+    assert shapes.SimulationReset.model_validate(ask(desk, "reset")).success
+    event = shapes.EventShown.model_validate(ask(desk, "inject", template="blog_viral"))
+    assert event.origin == "injected"
+
+
+def test_one_scenario_at_a_time_and_each_organisation_its_own(desk: Desk, clock: DrivenClock) -> None:
+    ask(desk, "scenario", scenario_id="heat_wave")
+    for wish in ({"scenario_id": "cold_snap"}, {"scenario_id": "supply-crisis"}):
+        with pytest.raises(Problem) as refused:
+            ask(desk, "scenario", **wish)
+        assert (refused.value.status, refused.value.code) == (409, "scenario_active")
+    with pytest.raises(Problem) as refused:
+        ask(desk, "change", world="plant")
+    assert refused.value.code == "scenario_active"
+    assert ask(desk, "state", OTHER)["status"] == "stopped"
+    ask(desk, "scenario", OTHER, scenario_id="supply-crisis")
+    assert ask(desk, "state")["scenario"]["id"] == "heat_wave"
+    clock.advance(20 * 86_400)
+    assert ask(desk, "state")["scenario"]["status"] == "settled"
+    assert ask(desk, "state")["status"] == "baseline"
+    ask(desk, "scenario", scenario_id="cold_snap")
+
+
+def test_what_is_taken_back_leaves_the_baseline_to_the_bit(desk: Desk, clock: DrivenClock) -> None:
+    before = ask(desk, "history")
+    ask(desk, "inject", template="blog_viral", ts="2026-09-05T12:00:00+00:00")
+    ask(desk, "scenario", scenario_id="exam-season-surge")
+    clock.advance(3 * 3600)
+    changed = ask(desk, "history", mode="difference")["streams"]
+    assert any(point["value"] != 0 for points in changed.values() for point in points)
+    ask(desk, "reset")
+    clock.advance(-3 * 3600)
+    assert ask(desk, "history", end_us=START_US + 10 * HOUR_US) == before
+
+
+def test_a_heat_wave_makes_regions_climb_and_settles(desk: Desk, clock: DrivenClock) -> None:
+    ask(desk, "scenario", scenario_id="heat_wave")
+    clock.advance(3 * 3600)
+    ratios = {one["name"]: one["ratio"] for one in ask(desk, "streams")["items"]}
+    loads = [ratio for name, ratio in ratios.items() if name.startswith("grid.") and name.endswith(".load")]
+    assert len(loads) == 5
+    assert min(loads) > 1.15
+    ask(desk, "stop")
+    settled = ask(desk, "state")["scenario"]
+    clock.advance(settled["left_s"] + 1)
+    assert ask(desk, "state")["scenario"]["status"] == "settled"
+
+
+def test_tickets_follow_a_payment_outage_hours_later_and_it_is_found_as_the_cause(
+    desk: Desk, clock: DrivenClock
+) -> None:
+    """Over several days, at once: what is asked is answered from the values alone."""
+    clock.advance(-10 * 3600)
+    ask(desk, "change", world="marketplace", seed=7)
+    begun = ask(desk, "scenario", scenario_id="payment-outage")
+    started_us = desk.plays[OWN].begun[-1].begins_us
+    clock.advance(3 * 86_400)
+    tickets = ask(
+        desk, "history", streams=["support.ticket.created"], mode="difference", start_us=started_us
+    )["streams"]["support.ticket.created"]
+    more = np.array([point["value"] for point in tickets])
+    assert more[:48].sum() > 20
+    assert np.argmax(more) >= 1
+    names = {event["id"] for event in begun["events"]}
+    found = ask(desk, "correlations", stream="system.payment.failed", start_us=started_us - HOUR_US)["items"]
+    assert found, "nothing is blamed"
+    assert found[0]["event"]["id"] in names
+
+
+@pytest.mark.parametrize(
+    ("question", "given", "code"),
+    [
+        ("scenario", {"scenario_id": "nothing"}, "unknown_scenario"),
+        ("scenario", {"scenario_id": "cloud_front"}, "which_world"),
+        ("scenario", {"scenario_id": "heat_wave", "world": "moon"}, "unknown_world"),
+        ("stop", {}, "no_scenario_active"),
+        ("streams", {"world": "moon"}, "unknown_world"),
+        ("history", {"streams": ["moon.light"]}, "unknown_stream"),
+        ("history", {"start_us": 5, "end_us": 4}, "bad_span"),
+        ("history", {"start_us": 0}, "bad_span"),
+        ("events", {"start_us": START_US, "end_us": START_US + 401 * DAY_US}, "bad_span"),
+        ("correlations", {"event": "none"}, "unknown_event"),
+        ("correlations", {"stream": "none"}, "unknown_stream"),
+        ("inject", {"template": "none"}, "unknown_template"),
+        ("inject", {"title": "No type"}, "invalid_event"),
+        ("inject", {"template": "blog_viral", "ts": "soon"}, "bad_timestamp"),
+        ("juggle", {}, "unknown_question"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_a_code(
+    desk: Desk, question: str, given: dict[str, Any], code: str
+) -> None:
+    with pytest.raises(Problem) as refused:
+        ask(desk, question, **given)
+    assert refused.value.code == code
+    assert refused.value.status in (404, 409, 422)
+
+
+def test_plays_end_when_nobody_asks_but_not_in_a_scenario(desk: Desk, clock: DrivenClock) -> None:
+    ask(desk, "streams")
+    ask(desk, "scenario", OTHER, scenario_id="payment-outage")
+    clock.advance(3601)
+    desk.end_idle()
+    assert OWN not in desk.plays
+    clock.advance(40 * 86_400)
+    desk.end_idle()
+    assert not desk.plays
