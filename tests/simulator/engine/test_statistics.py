@@ -54,6 +54,15 @@ def test_growth_daily_and_weekly_patterns_are_found_and_noise_has_none() -> None
         assert known["search"].weekend_mean / known["search"].weekday_mean == pytest.approx(1.4, rel=0.05)
 
 
+def test_growth_is_not_mistaken_for_the_days_of_the_week() -> None:
+    grid = Moments(START_US, DAY_US, 40)
+    day = np.arange(40)
+    value = 100.0 + 0.5 * day + np.array([0.0, 30.0, 10.0, 50.0, 20.0, 80.0, 40.0])[day % 7]
+    known = statistics(["it"], grid, value[None, :], "UTC")["it"]
+    assert known.trend_per_month == pytest.approx(0.5 * 30.436875 / np.median(value))
+    assert known.seasonality == "strong weekly"
+
+
 @pytest.mark.parametrize("step_us", [HOUR_US // 4, 12 * HOUR_US, DAY_US])
 @pytest.mark.parametrize("count", [1, 2, 5, 40])
 def test_short_and_coarse_histories_have_statistics_too(step_us: int, count: int) -> None:
