@@ -48,7 +48,7 @@ def find_doubts(world: World, known: Known) -> Iterator[Doubt]:
 def _doubt_zone(world: World) -> Iterator[Doubt]:
     try:
         ZoneInfo(world.time_zone)
-    except (OSError, ValueError):  # what is not found is an OSError too, and so is a folder of zones
+    except (KeyError, OSError, ValueError):  # not found, a folder of zones, not a name of a file
         says = f"there is no time zone `{world.time_zone}`; write one such as Europe/Berlin or UTC"
         yield Doubt(("time_zone",), says)
 
@@ -113,8 +113,8 @@ def _doubt_chain(place: Place, chain: Chain, world: World, known: Known) -> Iter
             yield Doubt(at, says)
     for index, outcome in enumerate(chain.outcomes):
         if outcome.delay.least > outcome.delay.most:
-            says = "the delay ends before it begins; exchange `from` and `to`"
-            yield Doubt((*place, "outcomes", index, "delay"), says)
+            at = (*place, "outcomes", index, "delay")
+            yield Doubt(at, "the delay ends before it begins; exchange `from` and `to`", whole=at)
     total = sum(outcome.probability for outcome in chain.outcomes)
     if chain.exclusive and total > 1 + SLACK:
         says = (
@@ -130,10 +130,13 @@ def _named_outcomes(place: Place, chain: Chain) -> Iterator[tuple[Place, str]]:
 
 
 def _doubt_influence(place: Place, influence: Influence, known: Known) -> Iterator[Doubt]:
-    for member, name in (("from", influence.of), ("on", influence.on), ("outcome", influence.outcome)):
-        yield from doubt_name((*place, member), "stream", name, known.streams)
+    named = (("from", influence.of), ("on", influence.on), ("outcome", influence.outcome))
+    wrong = [
+        one for member, name in named for one in doubt_name((*place, member), "stream", name, known.streams)
+    ]
+    yield from wrong
     outcome = influence.outcome
-    if outcome is not None and not known.comes_of(influence.on, outcome):
+    if outcome is not None and not wrong and not known.comes_of(influence.on, outcome):
         says = f"no chain leads from `{influence.on}` to `{outcome}`; add the chain, or correct `on`"
         yield Doubt((*place, "outcome"), says, whole=place)
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from kilowatch.simulator.world.span import read_span
+from kilowatch.simulator.world.span import describe_span, read_span
 
 Cadence = Literal["high", "medium", "low"]
 Curve = Literal["linear", "exponential", "immediate"]
@@ -34,22 +34,21 @@ Span = Annotated[
     float,
     BeforeValidator(read_span),
     Field(ge=0, description="Seconds, or a number with `s`, `m`, `h`, `d` or `w`, such as `6h`."),
+    WithJsonSchema(describe_span({"minimum": 0}, r"[0-9]+(\.[0-9]+)?")),
+]
+Length = Annotated[
+    float,
+    BeforeValidator(read_span),
+    Field(gt=0, description="Like a span, but longer than nothing."),
     WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "number", "minimum": 0},
-                {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?\s*[smhdw]?$"},
-            ]
-        }
+        describe_span({"exclusiveMinimum": 0}, r"([0-9]*[1-9][0-9]*(\.[0-9]+)?|[0-9]+\.[0-9]*[1-9][0-9]*)")
     ),
 ]
 Offset = Annotated[
     float,
     BeforeValidator(read_span),
     Field(description="Like a span; negative is before the beginning."),
-    WithJsonSchema(
-        {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]+)?\s*[smhdw]?$"}]}
-    ),
+    WithJsonSchema(describe_span({}, r"-?[0-9]+(\.[0-9]+)?")),
 ]
 Factor = Annotated[float, Field(gt=0, le=1000)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -201,7 +200,7 @@ class Scenario(Part):
 
     name: str
     description: str
-    lasts: Annotated[Span, Field(gt=0)]
+    lasts: Length
     effects: list[Effect] = Field(default_factory=list)
     cascades: list[Cascade] = Field(default_factory=list)
     faults: list[Fault] = Field(default_factory=list)
@@ -231,7 +230,7 @@ class Template(Part):
     link: str | None = None
     effects: list[Effect] = Field(default_factory=list)
     delay: Span = 0.0
-    lasts: Annotated[Span, Field(gt=0)]
+    lasts: Length
     red_herrings: Share = 0.35
     timing: Timing = Field(default_factory=Timing)
 
@@ -243,7 +242,7 @@ class Fleet(Part):
     devices: Annotated[int, Field(ge=1, le=10_000_000)] = 100
     regions: list[Word] = Field(default_factory=list)
     feeders_per_region: Annotated[int, Field(ge=1, le=1000)] = 4
-    interval: Annotated[Span, Field(gt=0)] = 5.0
+    interval: Length = 5.0
 
 
 class World(Part):
@@ -254,7 +253,7 @@ class World(Part):
     title: str
     description: str
     time_zone: str
-    interval: Annotated[Span, Field(gt=0, description="The length of a block of history.")] = 3600.0
+    interval: Annotated[Length, Field(description="The length of a block of history.")] = 3600.0
     growth_per_month: Annotated[float, Field(gt=-1, le=1)] = 0.0
     anomalies: Annotated[Share, Field(description="The share of intervals with a small odd spike.")] = 0.07
     seasons: dict[Word, list[Season]] = Field(default_factory=dict)

@@ -27,8 +27,11 @@ class Known:
     has_fleet: bool
 
     def comes_of(self, parent: str, outcome: str) -> bool:
-        """Whether some chain leads from the one to the other."""
-        return self.outcomes is None or (parent, outcome) in self.outcomes
+        """Whether some chain leads from the one to the other, or might if its own `from` were right."""
+        if self.outcomes is None or (parent, outcome) in self.outcomes:
+            return True
+        parents = {of for of, to in self.outcomes if to == outcome}
+        return self.streams is not None and not parents <= self.streams
 
     def is_outcome(self, name: str) -> bool:
         """Whether some chain leads to it."""

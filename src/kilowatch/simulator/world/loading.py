@@ -7,33 +7,17 @@ wrong with it at once, however much that is and in however many files.
 from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from pydantic import Field, ValidationError
-from pydantic_core import ErrorDetails
-from yaml.nodes import MappingNode, Node, SequenceNode
+from pydantic import ValidationError
 
 from kilowatch.simulator.world.checks import find_doubts
-from kilowatch.simulator.world.format import Name, Scenario, Stream, Word, World
+from kilowatch.simulator.world.draft import mend
+from kilowatch.simulator.world.format import World
 from kilowatch.simulator.world.known import find_names
-from kilowatch.simulator.world.mistake import BadWorld, Mistake, Place
+from kilowatch.simulator.world.mistake import BadWorld, Mistake
 from kilowatch.simulator.world.pages import ENDINGS, HOMES, Pages, read_pages
 from kilowatch.simulator.world.wording import word
-
-ROUNDS: Final = 20
-"""How often parts are left out of a wrong world at most, until what is left can be checked; each time at
-least one level of members goes."""
-
-
-class Draft(World):
-    """A world of which parts may be left out, so that the rest of it can be checked."""
-
-    name: Word = "draft"
-    title: str = ""
-    description: str = ""
-    time_zone: str = "UTC"
-    streams: dict[Name, Stream] = Field(default_factory=dict)
-    scenarios: dict[Word, Scenario] = Field(default_factory=dict)
 
 
 def shipped() -> Path:
@@ -86,55 +70,13 @@ def _form(pages: Pages, error: ValidationError) -> list[Mistake]:
 def _rest(pages: Pages, data: dict[str, Any]) -> list[Mistake]:
     """What is wrong with that which has the right form."""
     known = find_names(data, pages.unread)
-    draft, touched = _draft(pages, data)
+    mended = mend(pages, data)
     told = [
         pages.mistake(doubt.place, doubt.says)
-        for doubt in find_doubts(draft, known)
-        if doubt.whole is None or id(pages.find(doubt.whole)[0]) not in touched
+        for doubt in find_doubts(mended.world, known)
+        if mended.tells(doubt)
     ]
-    if (
-        "name" in pages.files
-        and isinstance(data["name"], str)
-        and data["name"] != pages.folder.resolve().name
-    ):
-        says = f"the folder is called `{pages.folder.resolve().name}`; give both the same name"
-        told.append(pages.mistake(("name",), says))
+    folder = pages.folder.resolve().name
+    if isinstance(data.get("name"), str) and data["name"] != folder:
+        told.append(pages.mistake(("name",), f"the folder is called `{folder}`; give both the same name"))
     return told
-
-
-def _draft(pages: Pages, data: dict[str, Any]) -> tuple[Draft, set[int]]:
-    """What is left without the parts of a wrong form, and which nodes have lost something.
-
-    The same parts are left out of the pages, so that places in the draft are places there.
-    """
-    touched: set[int] = set()
-    for _ in range(ROUNDS):
-        try:
-            return Draft.model_validate(data, strict=True), touched
-        except ValidationError as error:
-            wrong = {_part_to_leave_out(one) for one in error.errors(include_url=False)}
-        for place in sorted(wrong, key=_order, reverse=True):
-            _leave_out(pages, place, touched)
-        data = pages.data()
-    return Draft(), touched
-
-
-def _part_to_leave_out(error: ErrorDetails) -> Place:
-    place = tuple(step for step in error["loc"] if step != "[key]")
-    return place[:-1] if error["type"] == "missing" else place
-
-
-def _order(place: Place) -> tuple[tuple[str, int], ...]:
-    """What comes later in a list, and what is inside a part, is greater."""
-    return tuple((step, 0) if isinstance(step, str) else ("", step) for step in place)
-
-
-def _leave_out(pages: Pages, place: Place, touched: set[int]) -> None:
-    if not place:
-        return
-    holder: Node = pages.find(place[:-1])[0]
-    touched.add(id(holder))
-    if isinstance(holder, MappingNode):
-        holder.value = [pair for pair in holder.value if pair[0].value != str(place[-1])]
-    elif isinstance(holder, SequenceNode) and isinstance(place[-1], int):
-        del holder.value[place[-1]]

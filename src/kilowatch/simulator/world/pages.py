@@ -30,13 +30,19 @@ ENDINGS: Final = (".yaml", ".yml", ".json")
 MOST_BYTES: Final = 16 * 1024 * 1024
 
 _Parent: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-TAG: Final = "tag:yaml.org,2002:"
+
+
+def name_tag(kind: str) -> str:
+    """The tag of a kind of node, such as `map`."""
+    return f"tag:yaml.org,2002:{kind}"
+
+
 SCALARS: Final[dict[str, Callable[[str], Any]]] = {
-    f"{TAG}str": str,
-    f"{TAG}int": int,
-    f"{TAG}float": float,
-    f"{TAG}bool": lambda text: {"true": True, "false": False}[text.lower()],
-    f"{TAG}null": lambda _text: None,
+    name_tag("str"): str,
+    name_tag("int"): int,
+    name_tag("float"): float,
+    name_tag("bool"): lambda text: {"true": True, "false": False}[text.lower()],
+    name_tag("null"): lambda _text: None,
 }
 ESCAPE: Final = re.compile(r"\\\\|\\/|\\u[dD][89abAB]..\\u[dD][c-fC-F]..")
 """What JSON writes otherwise than YAML: a slash, and what is beyond the 16 bits of one escape."""
@@ -49,12 +55,12 @@ class Reader(_Parent):  # type: ignore[misc]
 
 
 Reader.add_implicit_resolver(
-    f"{TAG}bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+    name_tag("bool"), re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
 )
-Reader.add_implicit_resolver(f"{TAG}null", re.compile(r"^(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""])
-Reader.add_implicit_resolver(f"{TAG}int", re.compile(r"^[-+]?[0-9]+$"), list("-+0123456789"))
+Reader.add_implicit_resolver(name_tag("null"), re.compile(r"^(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""])
+Reader.add_implicit_resolver(name_tag("int"), re.compile(r"^[-+]?[0-9]+$"), list("-+0123456789"))
 Reader.add_implicit_resolver(
-    f"{TAG}float",
+    name_tag("float"),
     re.compile(r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$"),
     list("-+.0123456789"),
 )
@@ -81,6 +87,22 @@ class Pages:
         member = str(place[0]) if place else ""
         return self.files.get(member) or self._home(member)
 
+    def add(self, file: str, key: Node, value: Node) -> None:
+        """Adds a member from a file. Of two of one name the one in the file where it belongs is kept."""
+        name: str = key.value
+        other = self.files.get(name)
+        if other is not None:
+            earlier = next(pair for pair in self.root.value if pair[0].value == name)
+            is_home = Path(file).stem == HOMES.get(name, "world")
+            kept, gone, mark = (file, other, earlier[0]) if is_home else (other, file, key)
+            says = f"`{name}` stands in {kept} as well; keep it in one file"
+            self.mistakes.append(Mistake(gone, mark.start_mark.line + 1, says))
+            if not is_home:
+                return
+            self.root.value.remove(earlier)
+        self.files[name] = file
+        self.root.value.append((key, value))
+
     def _home(self, member: str) -> str:
         stem = HOMES.get(member, "world")
         there = (file for file in self.files.values() if Path(file).stem == stem)
@@ -96,6 +118,16 @@ class Pages:
                 break
             line, node = inner
         return node, line
+
+    def way(self, place: Place) -> Iterator[Node]:
+        """The parts on the way to a place, outermost first, as far as they are there."""
+        node: Node = self.root
+        for step in place:
+            inner = child(node, step)
+            if inner is None:
+                return
+            node = inner[1]
+            yield node
 
     def mistake(self, place: Place, says: str) -> Mistake:
         """A mistake where that place stands."""
@@ -124,7 +156,7 @@ def build(node: Node) -> Any:
 
 def read_pages(folder: Path) -> Pages:
     """Reads every file of a world's folder."""
-    pages = Pages(folder, MappingNode(f"{TAG}map", []))
+    pages = Pages(folder, MappingNode(name_tag("map"), []))
     try:
         found = sorted(path for path in folder.iterdir() if path.suffix in ENDINGS)
     except OSError as error:
@@ -155,12 +187,7 @@ def _read_file(path: Path, pages: Pages) -> None:
             pages.unread.add("world")
         return
     for key, value in node.value if node is not None else ():
-        if key.value in pages.files:
-            says = f"`{key.value}` stands in {pages.files[key.value]} already; keep it in one file"
-            pages.mistakes.append(Mistake(path.name, key.start_mark.line + 1, says))
-        else:
-            pages.files[key.value] = path.name
-            pages.root.value.append((key, value))
+        pages.add(path.name, key, value)
 
 
 class _Unreadable(Exception):
@@ -189,7 +216,7 @@ def _compose(path: Path) -> MappingNode | None:
         says = str(error).splitlines()[0]
         raise _Unreadable(0, f"is broken YAML ({says}); correct it") from None
     if node is not None and not isinstance(node, MappingNode):
-        if isinstance(node, ScalarNode) and node.tag == f"{TAG}null":
+        if isinstance(node, ScalarNode) and node.tag == name_tag("null"):
             return None
         raise _Unreadable(node.start_mark.line + 1, "holds no members; write `name: value` lines")
     return node

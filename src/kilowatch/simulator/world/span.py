@@ -19,3 +19,9 @@ def read_span(given: Any) -> Any:
     if matched is None:
         raise ValueError("a span is a number of seconds, or a number with s, m, h, d or w, such as 6h")
     return float(matched[1]) * SECONDS[matched[2]]
+
+
+def describe_span(number: dict[str, Any], digits: str) -> dict[str, Any]:
+    """The JSON Schema of a span: bounds of the number, and what the digits of the text look like."""
+    text = {"type": "string", "pattern": rf"^\s*{digits}\s*[smhdw]?\s*$"}
+    return {"anyOf": [{"type": "number", **number}, text]}

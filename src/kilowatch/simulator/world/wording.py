@@ -3,13 +3,13 @@
 Keeps true: every sentence names the member and says what to write instead.
 """
 
-from functools import lru_cache
 from typing import Any, Final
 
 from pydantic_core import ErrorDetails
 
-from kilowatch.simulator.world.format import MONTH_DAY, NAME, PATTERN, WORD, World
+from kilowatch.simulator.world.format import MONTH_DAY, NAME, PATTERN, WORD
 from kilowatch.simulator.world.mistake import Place, name_place, suggest
+from kilowatch.simulator.world.outline import members_of
 
 PATTERNS: Final = {
     NAME: "words of a-z, 0-9 and _ with dots between them, beginning with a letter",
@@ -73,31 +73,3 @@ def _show(given: Any) -> str:
         case bool():
             return str(given).lower()
     return repr(given)
-
-
-def members_of(place: Place) -> frozenset[str]:
-    """The members that a part at this place may have."""
-    schema = _schema()
-    part = schema
-    for step in place:
-        part = _resolve(part, schema)
-        if isinstance(step, int):
-            part = part.get("items", {})
-        else:
-            named = part.get("properties", {}).get(step)
-            part = named or next(iter(part.get("patternProperties", {}).values()), {})
-    return frozenset(_resolve(part, schema).get("properties", {}))
-
-
-@lru_cache(1)
-def _schema() -> dict[str, Any]:
-    return World.model_json_schema()
-
-
-def _resolve(part: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    """What a reference, or one beside null, stands for."""
-    for one in part.get("anyOf", [part]):
-        if "$ref" in one:
-            named: dict[str, Any] = schema["$defs"][one["$ref"].rsplit("/", 1)[-1]]
-            return named
-    return part
