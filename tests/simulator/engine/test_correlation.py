@@ -8,7 +8,13 @@ import pytest
 
 from kilowatch.period import DAY_US, HOUR_US, QUARTER_US
 from kilowatch.simulator.engine.correlation import Correlation, correlate
-from kilowatch.simulator.engine.events import Event, event_modifiers, expectation, from_template
+from kilowatch.simulator.engine.events import (
+    Event,
+    event_modifiers,
+    expectation,
+    from_template,
+    injected_event,
+)
 from kilowatch.simulator.engine.expected import Onlooker
 from kilowatch.simulator.engine.happenings import background, happening
 from kilowatch.simulator.engine.history import happened
@@ -87,6 +93,26 @@ def test_both_questions_have_one_answer_and_it_says_how_strongly_and_when() -> N
     for one in others:
         assert found.verdicts[one.id].score < 0.5
         assert found.moved_by(one.id) == ()
+
+
+def test_one_stream_of_three_that_moved_makes_no_cause() -> None:
+    run, moments = Run.of(large(), 4), hourly(30)
+    described = {
+        "type": "product",
+        "title": "It",
+        "description": "It.",
+        "effects": [{"streams": ["tutor.thing0", "tutor.thing2", "system.thing0"], "value": 2.0}],
+        "lasts": "12h",
+    }
+    event = injected_event(run.world, described, START_US + 300 * HOUR_US, event_id="it")
+    value = happened(run, moments)
+    expected = [expectation(event, run.causes.names)]
+    for moved, is_cause in ((["tutor.thing0"], False), (["tutor.thing0", "tutor.thing2"], True)):
+        other = value.copy()
+        for name in moved:
+            other[run.causes.number[name], 300:312] *= 2.0
+        verdict = correlate(run.causes.names, moments, other, run.world.time_zone, expected).verdicts["it"]
+        assert verdict.is_cause == is_cause, moved
 
 
 def test_the_truth_is_not_looked_at() -> None:

@@ -72,9 +72,13 @@ def test_a_window_alone_is_the_same_as_within_the_whole(
     assert np.array_equal(whole.ratio[:, skip : skip + count], alone.ratio)
 
 
+factors = st.lists(st.floats(0.3, 3.0), min_size=3, max_size=6)
+
+
 @law
-@given(done=several, order=st.randoms(use_true_random=False))
-def test_the_order_of_modifiers_changes_nothing(done: list[Modifier], order: Any) -> None:
+@given(done=several, times=factors, order=st.randoms(use_true_random=False))
+def test_the_order_of_modifiers_changes_nothing(done: list[Modifier], times: list[float], order: Any) -> None:
+    done = [*done, *(modifier("search", "multiply", value) for value in times)]
     shuffled = list(done)
     order.shuffle(shuffled)
     assert np.array_equal(levels(RUN, GRID, done).value, levels(RUN, GRID, shuffled).value)

@@ -174,6 +174,15 @@ def test_patterns_mean_streams_by_their_beginning() -> None:
     assert streams_of(["session.rate", "nothing"], names) == ("session.rate",)
 
 
+def test_a_fine_interval_makes_a_long_scenario_no_slower() -> None:
+    run = Run.of(small(interval="10s"))
+    began = time.perf_counter()
+    begun = begin(run, "doubt", NOW_US)
+    assert time.perf_counter() - began < WITHIN_S
+    assert begun.levels.moments.step_us > 10_000_000
+    assert begun.activation.phase(begun.activation.ends_us + DAY_US) == "settling"
+
+
 def test_a_scenario_of_fifty_streams_begins_within_a_tenth_of_a_second() -> None:
     run = Run.of(large())
     took = []

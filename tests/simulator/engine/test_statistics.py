@@ -54,6 +54,16 @@ def test_growth_daily_and_weekly_patterns_are_found_and_noise_has_none() -> None
         assert known["search"].weekend_mean / known["search"].weekday_mean == pytest.approx(1.4, rel=0.05)
 
 
+def test_growth_is_not_mistaken_for_the_days_of_the_week_or_for_what_happens_for_hours() -> None:
+    grid = hourly(42)
+    day, hour = np.arange(grid.count) // 24, np.arange(grid.count) % 24
+    of_week = np.array([1.0, 1.3, 1.1, 1.5, 1.2, 1.8, 1.4])
+    value = (1.0 + 0.005 * (day - 21)) * of_week[day % 7] * (1.0 + 0.5 * np.sin(hour))
+    value[(day > 25) & (hour > 13)] *= 4.0
+    known = statistics(["it"], grid, value[None, :], "UTC")["it"]
+    assert known.trend_per_month == pytest.approx(0.005 * 30.436875, rel=0.1)
+
+
 @pytest.mark.parametrize("step_us", [HOUR_US // 4, 12 * HOUR_US, DAY_US])
 @pytest.mark.parametrize("count", [1, 2, 5, 40])
 def test_short_and_coarse_histories_have_statistics_too(step_us: int, count: int) -> None:

@@ -60,22 +60,22 @@ class Onlooker:
         profile = np.zeros((len(plain), self.slots))
         for _ in range(rounds):
             weekly = self.weekly[:, self.part]
-            profile = _medians(_per(plain, self.level[:, self.day] * weekly), self.slot, self.slots)
-            daily = _medians(_per(plain, profile[:, self.slot] * weekly), self.day, self.level.shape[1])
+            profile = medians(ratio_to(plain, self.level[:, self.day] * weekly), self.slot, self.slots)
+            daily = medians(ratio_to(plain, profile[:, self.slot] * weekly), self.day, self.level.shape[1])
             self.level = _running(daily)
             if self.level.shape[1] >= LEAST_DAYS:
                 usual = self.level[:, self.day] * profile[:, self.slot]
-                self.weekly = _beyond_chance(_per(plain, usual), self.part)
+                self.weekly = _beyond_chance(ratio_to(plain, usual), self.part)
         expected = self.level[:, self.day] * profile[:, self.slot] * self.weekly[:, self.part] * factor
         return Expected(expected, _spreads(expected, self.value))
 
 
-def _per(value: Floats, expected: Floats) -> Floats:
+def ratio_to(value: Floats, expected: Floats) -> Floats:
     """Value per what is expected; NaN where nothing is."""
     return np.divide(value, expected, out=np.full_like(value, np.nan), where=expected > 0.0)
 
 
-def _medians(value: Floats, group: Int64s, groups: int) -> Floats:
+def medians(value: Floats, group: Int64s, groups: int) -> Floats:
     """The median of each row in each group, of what is known; 0 where nothing is. Shape (streams, groups)."""
     order = np.argsort(group, kind="stable")
     sizes = np.bincount(group, minlength=groups)
@@ -103,7 +103,7 @@ def _beyond_chance(ratio: Floats, part: Int64s) -> Floats:
     """By which factor each part of the week differs, brought nearer to 1 by some standard errors."""
     known = np.where(np.isnan(ratio), 1.0, ratio)
     sizes = np.bincount(part, minlength=7 * PARTS)
-    off = np.where(sizes > 0, _medians(known, part, 7 * PARTS) - 1.0, 0.0)
+    off = np.where(sizes > 0, medians(known, part, 7 * PARTS) - 1.0, 0.0)
     spread = NORMAL * np.median(np.abs(known - 1.0), axis=1)
     error = np.sqrt(np.pi / 2.0) * spread[:, None] / np.sqrt(np.maximum(sizes, 1))
     found: Floats = 1.0 + np.copysign(np.maximum(np.abs(off) - DOUBT * error, 0.0), off)

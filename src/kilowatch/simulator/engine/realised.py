@@ -15,8 +15,8 @@ from kilowatch.simulator.engine.run import Levels, Run
 from kilowatch.simulator.engine.weaving import TINY, bounded, part_of, whole_of
 from kilowatch.simulator.world.format import Chain, Stream
 
-LEAST_SPIKE, MOST_SPIKE = 0.15, 0.35
-"""How large a minor anomaly is, relative to the level."""
+LEAST_SPIKE, MOST_SPIKE, LARGEST_SPIKE = 3.0, 7.0, 0.5
+"""How large a minor anomaly is: in noises of the stream, and relative to the level at most."""
 BELOW_ONE, ABOVE_ZERO = 1.0 - 1e-6, 1e-9
 """Chance of rounding stays between these, so that a whole number plus it never becomes another one."""
 
@@ -78,7 +78,8 @@ class _Realising:
         if share > 0.0:
             odd = even(self.run.seed, f"{name} anomaly", self.index)
             size = even(self.run.seed, f"{name} size", self.index)
-            spike = LEAST_SPIKE + (MOST_SPIKE - LEAST_SPIKE) * size
+            noises = LEAST_SPIKE + (MOST_SPIKE - LEAST_SPIKE) * size
+            spike = np.minimum(noises * stream.noise, LARGEST_SPIKE)
             factor += np.where(odd < share, np.where(odd < share / 2.0, spike, -spike), 0.0)
         return np.maximum(factor, 0.0)
 

@@ -32,6 +32,8 @@ from kilowatch.simulator.engine.settling import NEAR, Course
 from kilowatch.simulator.world.format import Effect, Scenario, World
 
 Phase = Literal["active", "settling", "settled"]
+MOST_STEPS = 2000
+"""Into how many intervals at most a scenario and its settling are cut to see when it has settled."""
 LONGEST_US = 200 * DAY_US
 """How far ahead it is looked for when a scenario has settled."""
 
@@ -178,8 +180,16 @@ def settling_levels(run: Run, activation: Activation, step_us: int) -> tuple[Lev
 
 
 def _settled(run: Run, activation: Activation, others: Sequence[Modifier]) -> Begun:
-    step_us = microseconds(run.world.interval)
-    found, settled_us = settling_levels(run, activation, step_us)
+    found, settled_us = settling_levels(run, activation, _step_us(run.world, activation.scenario))
     activation = replace(activation, settled_us=settled_us)
     modifiers = scenario_modifiers(run.world, activation)
     return Begun(activation, modifiers, found, tuple(conflicts((*others, *modifiers))))
+
+
+def _step_us(world: World, scenario: str) -> int:
+    """The interval of the world, or twice, four times ... as much where a scenario goes on for very many."""
+    one, step_us = world.scenarios[scenario], microseconds(world.interval)
+    length_us = microseconds(one.lasts + one.settling.lasts)
+    while length_us > MOST_STEPS * step_us:
+        step_us *= 2
+    return step_us

@@ -11,6 +11,7 @@ import numpy as np
 
 from kilowatch.period import DAY_US
 from kilowatch.simulator.engine.chance import Floats, Int64s
+from kilowatch.simulator.engine.expected import medians, ratio_to
 from kilowatch.simulator.engine.moments import Calendar, Moments, calendar
 from kilowatch.simulator.engine.usual import MONTH_US
 
@@ -22,7 +23,7 @@ STRONG, CLEAR = 0.6, 0.3
 @dataclass(frozen=True, slots=True)
 class StreamStatistics:
     """Of one stream, in its unit per interval. hourly: the mean of each local hour (24; NaN where none was
-    seen); trend_per_month: the robust slope relative to the median level; daily, weekly: how strong these
+    seen); trend_per_month: the robust slope relative to the usual level; daily, weekly: how strong these
     patterns are, 0 to 1; seasonality: their name."""
 
     name: str
@@ -122,29 +123,23 @@ def _named(daily: float, weekly: float) -> str:
 
 
 def _trends(value: Floats, moments: Moments, shown: Calendar) -> Floats:
-    """Growth a month relative to the median day: the median slope over pairs of whole days a multiple of a
+    """Growth a month relative to the usual level: the median slope over pairs of whole days a multiple of a
     week apart, so that the days of the week do not matter (Hirsch, Slack and Smith 1982).
 
-    Of less than two weeks: over all pairs of days, and 0 of less than three days.
+    A day is the median of its values relative to what is usual at their hours, so that what happens for less
+    than half a day does not matter either. Of less than two weeks: over all pairs of days; of less than three
+    days 0.
     """
-    days = _days(value, moments, shown)
-    count = days.shape[1]
-    if count < 3:
-        return np.zeros(len(value))
-    level = np.median(days, axis=1)
-    first, second = np.triu_indices(count, 1)
-    if count >= 14:
-        like = (second - first) % 7 == 0
-        first, second = first[like], second[like]
-    slopes = np.median((days[:, second] - days[:, first]) / (second - first), axis=1)
-    return np.divide(slopes * (MONTH_US / DAY_US), level, out=np.zeros_like(level), where=level != 0.0)
-
-
-def _days(value: Floats, moments: Moments, shown: Calendar) -> Floats:
-    """Means of local days that are there in full, or of all where none is. Shape (streams, days)."""
+    hour = shown.hour.astype(np.int64) + 24 * shown.weekend
     number = shown.day - shown.day[0]
     sizes = np.bincount(number)
-    means = _means(value, number, len(sizes))
-    whole = sizes >= min(int(0.95 / moments.days), int(sizes.max()))
-    found: Floats = means[:, whole]
-    return found
+    whole = np.flatnonzero(sizes >= min(int(0.95 / moments.days), int(sizes.max())))
+    if len(whole) < 3:
+        return np.zeros(len(value))
+    plain = ratio_to(value, medians(value, hour, 48)[:, hour])
+    days = medians(plain, number, len(sizes))[:, whole]
+    first, second = np.triu_indices(len(whole), 1)
+    apart = whole[second] - whole[first]
+    like = apart % 7 == 0 if len(whole) >= 14 else apart > 0
+    slopes: Floats = (days[:, second[like]] - days[:, first[like]]) / apart[like]
+    return np.median(slopes, axis=1) * (MONTH_US / DAY_US)
