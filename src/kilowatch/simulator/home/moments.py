@@ -60,13 +60,7 @@ class Moments:
 
     def chance(self, purpose: str, index: Int64s | int) -> Floats:
         """A number from 0 to 1 for each row, evenly spread, another for each purpose and index."""
-        salt = np.uint64(zlib.crc32(purpose.encode()))
-        place = np.broadcast_to(index, self.seed.shape).astype(np.uint64) ^ (salt << np.uint64(32))
-        state = self.seed + GOLDEN * place
-        state = (state ^ (state >> np.uint64(30))) * MIX_1
-        state = (state ^ (state >> np.uint64(27))) * MIX_2
-        spread: Floats = ((state ^ (state >> np.uint64(31))) >> np.uint64(11)) * 2.0**-53
-        return spread
+        return as_share(counted(self.seed, purpose, index))
 
     def drift(self, purpose: str, every_s: float) -> Floats:
         """A number from 0 to 1 that changes smoothly and is new every so many seconds."""
@@ -92,6 +86,23 @@ def moments_at(site_ids: Sequence[str], zones: Sequence[str], ts_us: Int64s) -> 
         here = by_zone == zone
         local[here], southern[here] = _local(ts_us[here], zone)
     return Moments(seed, ts_us, local, southern)
+
+
+def counted(seeds: UInt64s, purpose: str, index: Int64s | int) -> UInt64s:
+    """64 bits for each seed (SplitMix64), others for each purpose and index."""
+    salt = np.uint64(zlib.crc32(purpose.encode()))
+    place = np.broadcast_to(index, seeds.shape).astype(np.uint64) ^ (salt << np.uint64(32))
+    state = seeds + GOLDEN * place
+    state = (state ^ (state >> np.uint64(30))) * MIX_1
+    state = (state ^ (state >> np.uint64(27))) * MIX_2
+    bits: UInt64s = state ^ (state >> np.uint64(31))
+    return bits
+
+
+def as_share(bits: UInt64s) -> Floats:
+    """Numbers from 0 to 1 of counted bits."""
+    spread: Floats = (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return spread
 
 
 def seed_of(site_id: str) -> int:
