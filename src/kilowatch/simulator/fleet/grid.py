@@ -5,7 +5,7 @@ Streams that move it: `grid.<region>.load` and `grid.<region>.solar`. Keeps true
 gives, and strays around what its registers count.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -41,7 +41,7 @@ LOW_BITS = np.uint64((1 << 26) - 1)
 class Grid:
     """Meters by their number: the region changes first, then the feeder."""
 
-    states: Mapping[str, tuple[str, ...]] = {}
+    metrics: tuple[str, ...] = ("energy", "energy_export", "power", "voltage")
     own_faults: frozenset[str] = frozenset()
 
     def __init__(

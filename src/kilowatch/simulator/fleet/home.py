@@ -5,15 +5,13 @@ nobody watches, washes or turns lights on. Keeps true: battery and car go throug
 midnights, so their charge stays within 0 and 1.
 """
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from kilowatch.simulator.fleet.rows import Circumstances, Draft, Int32s, Roster, device_seeds, rounded
 from kilowatch.simulator.fleet.weather import sun
 from kilowatch.simulator.home.household import OFF, ON, STANDBY, Codes, report
 from kilowatch.simulator.home.moments import Floats, Int64s, Mask, Moments, moments_at
-from kilowatch.wire.simulation import ROLES, STATES
+from kilowatch.wire.simulation import ROLES
 
 TYPES = (*ROLES, "solar", "battery", "car")
 RATED_W = {
@@ -34,7 +32,7 @@ DRIVES_ON_WEEKENDS = 0.45
 class Home:
     """Homes of eight devices each; the last may have fewer."""
 
-    states: Mapping[str, tuple[str, ...]] = {"state": STATES}
+    metrics: tuple[str, ...] = ("power", "state", "state_of_charge", "outdoor_temperature")
     own_faults: frozenset[str] = frozenset()
 
     def __init__(self, devices: int, seed: int, zone: str = ZONE) -> None:

@@ -11,7 +11,6 @@ What neither can give is shed from the loads; what nobody takes is held back by 
 battery then gives too much heats water at the first load. So a fault leaves no trace behind.
 """
 
-from collections.abc import Mapping
 from functools import reduce
 
 import numpy as np
@@ -39,7 +38,7 @@ SWING = 0.45
 class Microgrid:
     """Five devices, and as many loads as there are others."""
 
-    states: Mapping[str, tuple[str, ...]] = {}
+    metrics: tuple[str, ...] = ("power", "state_of_charge", "frequency", "voltage", "islanded")
     own_faults: frozenset[str] = frozenset({"islanded", *DRAWS})
 
     def __init__(self, devices: int, seed: int, zone: str = ZONE) -> None:

@@ -6,7 +6,7 @@ still until it is repaired, and begins anew. Keeps true: power is voltage times 
 unless a fault says otherwise, and the metric `label` (see `LABELS`) is the truth, for learning.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import reduce
 
 import numpy as np
@@ -37,7 +37,15 @@ WORN = 0.05
 class Plant:
     """Machines by their number."""
 
-    states: Mapping[str, tuple[str, ...]] = {"label": LABELS}
+    metrics: tuple[str, ...] = (
+        "voltage",
+        "current",
+        "power_factor",
+        "power",
+        "temperature",
+        "vibration",
+        "label",
+    )
     own_faults: frozenset[str] = frozenset()
 
     def __init__(

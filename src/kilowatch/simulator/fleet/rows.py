@@ -4,7 +4,7 @@ Keeps true: a reading follows from the fleet's seed, the device, the moment, and
 rows may be asked for in any order, alone or among others, and are the same to the bit.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
@@ -103,11 +103,11 @@ class Readings:
 
 
 class Fleet(Protocol):
-    """Devices that can be asked what they measure. states: names of the values of metrics that are states;
-    own_faults: kinds of faults that `measure` sees to by itself."""
+    """Devices that can be asked what they measure. metrics: all that any of them has; own_faults: kinds of
+    faults that `measure` sees to by itself."""
 
     roster: Roster
-    states: Mapping[str, tuple[str, ...]]
+    metrics: tuple[str, ...]
     own_faults: frozenset[str]
 
     def measure(self, device: Int32s, ts_us: Int64s, around: Circumstances) -> dict[str, Floats]:
