@@ -18,6 +18,8 @@ ACKNOWLEDGED_WITHIN_S = 10.0
 UNDER_WAY_MOST = 64
 REFUSED = (4, 5, 134, 135)
 """Codes of a CONNACK: bad user name or password, or not authorised."""
+REFUSALS_BORNE = 20
+"""So many refusals in a row are borne: while the instance starts it lets nobody in."""
 _quiet = logging.getLogger(__name__)
 """The MQTT library tells of every connection that breaks; the summary tells that as well."""
 _quiet.disabled = True
@@ -30,6 +32,7 @@ class MqttSender:
         self._find = find
         self._mqtt: aiomqtt.Client | None = None
         self._organisation = ""
+        self._refusals = 0
 
     async def send(self, parcel: Parcel) -> Told:
         """See `Sender`."""
@@ -76,13 +79,13 @@ class MqttSender:
         try:
             await mqtt.__aenter__()
         except aiomqtt.MqttCodeError as error:
-            # Without the server process nobody is let in; who was in before comes again.
-            if not self._organisation and getattr(error.rc, "value", error.rc) in REFUSED:
+            self._refusals += getattr(error.rc, "value", error.rc) in REFUSED
+            if self._refusals > REFUSALS_BORNE:
                 raise TurnedAway(
                     f"the MQTT door refuses the key of {place.organisation!r}: {error}"
                 ) from error
             raise Away from error
         except (aiomqtt.MqttError, OSError) as error:
             raise Away from error
-        self._mqtt, self._organisation = mqtt, place.organisation
+        self._mqtt, self._organisation, self._refusals = mqtt, place.organisation, 0
         return mqtt
