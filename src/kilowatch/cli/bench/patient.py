@@ -1,7 +1,7 @@
-"""A connection of a load that counts what goes wrong, and goes on, as a device would whose next reading is due.
+"""A connection of a load that counts what goes wrong and goes on, as a device does whose next reading is due.
 
-Keeps true: every reading that was sent is accepted or an error of one class; nothing is sent twice. How long an
-answer took is counted from when its request was due, so that what waits behind a slow answer counts as slow.
+Keeps true: every reading that was sent is accepted or an error of one class; nothing is sent twice. How long
+an answer took is counted from when its request was due, so that what waits behind a slow answer is slow, too.
 """
 
 import asyncio
@@ -13,7 +13,6 @@ from kilowatch.cli.bench.order import Target
 from kilowatch.cli.bench.tally import Tally
 
 RECONNECT_S = 0.2
-CLASSES = ("4xx", "429", "5xx", "503", "network", "rejected")
 
 
 class PatientSender(Sender):
@@ -32,7 +31,7 @@ class PatientSender(Sender):
         self._target = target
         self._is_open = False
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - every cause counts the same
         """The connection is gone, and what was under way with it; another is opened."""
         if self._closing or self.done.done():
             self._finish()

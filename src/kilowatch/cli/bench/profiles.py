@@ -1,7 +1,7 @@
 """`kw bench load`: two steady loads for some minutes, judged by what was promised for them; then far more.
 
-`single`: 10,000 readings a minute, one a request; `batch`: 100,000 a minute, 100 a request. Promised: of what is
-sent at least 99 % is accepted, and 95 % of the answers come within 1,500 ms of when their request was due.
+`single`: 10,000 readings a minute, one a request; `batch`: 100,000 a minute, 100 a request. Promised: of what
+is sent at least 99 % is accepted, and 95 % of the answers come within 1,500 ms of when their request was due.
 Keeps true: a load that the client itself did not keep up with is not called good.
 """
 
