@@ -5,6 +5,7 @@ an answer took is counted from when its request was due, so that what waits behi
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 
@@ -13,6 +14,7 @@ from kilowatch.cli.bench.order import Target
 from kilowatch.cli.bench.tally import Tally
 
 RECONNECT_S = 0.2
+_SOME = re.compile(rb'"accepted": ?([0-9]+)')
 
 
 class PatientSender(Sender):
@@ -60,7 +62,8 @@ class PatientSender(Sender):
         if accepted == self._parcel.readings:
             self._accept(accepted, time.monotonic())
         else:
-            kept = max(accepted, 0)
+            some = _SOME.search(data, end) if status == b"202" else None
+            kept = int(some[1]) if some else 0
             self._tally.accepted += kept
             self._fail(_class_of(status), kept)
         self._is_open = False
