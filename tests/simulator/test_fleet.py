@@ -81,6 +81,15 @@ def kind_of(fleet: Fleet) -> Kind:
     return next(kind for kind, one in FLEETS.items() if one is fleet)
 
 
+@law
+@given(fleet=fleets, start_us=moments_us)
+def test_20_every_device_of_a_fleet_reports_at_every_moment(fleet: Fleet, start_us: int) -> None:
+    told = everybody(fleet, every(5 * SECOND_US, 3, start_us))
+    assert np.array_equal(told.device, np.tile(np.arange(DEVICES), 3))
+    assert np.isfinite(told.columns["power"]).all()
+    assert told.columns.keys() <= set(fleet.metrics)
+
+
 def test_another_seed_is_another_fleet() -> None:
     device, ts_us = next(chunks(DEVICES, every(HOUR_US, 24)))
     for kind in KINDS:

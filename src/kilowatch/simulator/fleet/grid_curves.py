@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kilowatch.period import DAY_US, QUARTER_US
-from kilowatch.simulator.fleet.rows import Circumstances
+from kilowatch.simulator.fleet.rows import USUAL, Circumstances
 from kilowatch.simulator.fleet.weather import sky_over, sun, temperature
 from kilowatch.simulator.home.moments import Floats, Int64s, Moments
 
@@ -77,7 +77,7 @@ class Curves:
         self._seed = seed
         self._starts: list[tuple[Curve, Curve]] = []
         self._kept: dict[int, tuple[Curve, Curve]] = {}
-        self._span: tuple[tuple[int, int], Span] | None = None
+        self._span: tuple[tuple[int, int], Circumstances, Span] | None = None
 
     def span(self, first_us: int, last_us: int, around: Circumstances) -> Span:
         """The curves over all moments from the first to the last.
@@ -88,11 +88,10 @@ class Curves:
         if first_us < ANCHOR_US:
             raise ValueError("the meters of a grid begin in 2020")
         numbers = (first_us - ANCHOR_US) // BLOCK_US, (last_us - ANCHOR_US) // BLOCK_US
-        if around.since_us is not None:
-            return self._make_span(*numbers, around)
-        if self._span is None or self._span[0] != numbers:
-            self._span = numbers, self._make_span(*numbers, around)
-        return self._span[1]
+        around = USUAL if around.since_us is None else around
+        if self._span is None or self._span[0] != numbers or self._span[1] is not around:
+            self._span = numbers, around, self._make_span(*numbers, around)
+        return self._span[2]
 
     def _make_span(self, first: int, last: int, around: Circumstances) -> Span:
         began = None if around.since_us is None else max(0, (around.since_us - ANCHOR_US) // BLOCK_US)

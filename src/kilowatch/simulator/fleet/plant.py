@@ -12,7 +12,7 @@ from functools import reduce
 import numpy as np
 
 from kilowatch.period import DAY_US, HOUR_US, MINUTE_US
-from kilowatch.simulator.fleet.faults import AMBIENT_C, show_wear, strikes, wear_at
+from kilowatch.simulator.fleet.faults import AMBIENT_C, DEFAULTS, show_wear, strikes, wear_at
 from kilowatch.simulator.fleet.rows import Circumstances, Int32s, Roster, device_seeds, rounded
 from kilowatch.simulator.home.moments import Floats, Int64s, Mask, Moments, as_share, counted, moments_at
 
@@ -129,6 +129,6 @@ class Plant:
             rows = np.flatnonzero(strikes(what, self.roster, device, ts_us))
             truth[rows] = LABELS.index(what.kind)
             if what.kind == "wear":
-                over = ts_us[rows] - what.begins_us + HOUR_US >= (what.value or 5.0) * DAY_US
+                over = ts_us[rows] - what.begins_us + HOUR_US >= (what.value or DEFAULTS["wear"]) * DAY_US
                 truth[rows[over]] = LABELS.index("failed")
         return truth

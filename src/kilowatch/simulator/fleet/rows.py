@@ -30,8 +30,11 @@ def as_usual(_stream: str, ts_us: Int64s) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What surrounds a fleet. since_us: before this moment every ratio is one, whatever `ratio` says;
-    without it `ratio` is never asked."""
+    """What surrounds a fleet, as it is known now; when something changes, that makes other circumstances.
+
+    ratio: what it says of moments that have passed never changes, for registers count on it; since_us: before
+    this moment every ratio is one, whatever `ratio` says; without it `ratio` is never asked.
+    """
 
     ratio: Ratio = as_usual
     since_us: int | None = None
