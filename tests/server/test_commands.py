@@ -149,7 +149,8 @@ async def test_the_same_key_stores_one_command(http: httpx.AsyncClient, control:
 async def test_for_any_requests_a_key_is_one_command(
     http: httpx.AsyncClient, control: dict[str, str], asked: list[tuple[str, str]]
 ) -> None:
-    """Property 35: what comes first under a key is stored, with who asked; the same again is the same, anything else is refused."""
+    """Property 35: what comes first under a key is stored, with who asked; the same again is the same, and
+    anything else is refused."""
     run = uuid.uuid4().hex
     first: dict[str, tuple[str, str]] = {}
     for key, state in asked:

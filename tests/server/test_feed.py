@@ -39,6 +39,7 @@ def push(feed: Feed, client: LiveClient, now_s: float, told: Frame, *events: Liv
     """One tick, as the hub makes it."""
     tick = feed.ring.add(now_s, newest_per_series(told), events)
     feed.newest.record(tick.frame, tick.seq)
+    feed.streams.record(tick.events)
     if client.audience is not None and client.audience.concerns(tick):
         client.stir()
     else:
@@ -139,6 +140,53 @@ def test_a_large_flush_leaves_in_several_batches_whose_cursor_never_runs_ahead()
     assert first[0].cursor == feed.ring.cursor(0)
     assert powers(second) == [("devices.C", 3.0), ("devices.A", 4.0)]
     assert second[0].cursor == feed.ring.cursor(2)
+
+
+def stream(name: str, value: float, organisation: str = "org", at_s: float = 5.0) -> LiveEvent:
+    data = {"stream": name, "value": value}
+    also = ("frequency.high", "anomalies") if value > 9 else ("frequency.high",)
+    return LiveEvent(organisation, f"streams.{name}", round(at_s * 1e6), "stream", data, also=also)
+
+
+def told_of(taken: list[Outgoing]) -> list[tuple[str, str, float]]:
+    return [
+        (message["type"], message["topic"], message["data"]["value"])
+        for document in documents(taken)
+        for message in document.get("messages", [])
+    ]
+
+
+@pytest.mark.parametrize(
+    ("topics", "heard"),
+    [
+        (["streams.a.*"], [1.0]),
+        (["frequency.high"], [1.0, 10.0]),
+        (["anomalies"], [10.0]),
+        (["frequency.low"], []),
+        (["streams.a.x", "frequency.high", "anomalies", "*"], [1.0, 10.0]),
+    ],
+)
+def test_a_stream_is_told_once_to_whoever_has_one_of_its_topics(
+    topics: list[str], heard: list[float]
+) -> None:
+    feed = Feed()
+    client = joined(feed, *topics)
+    push(feed, client, 5.0, frame(), stream("a.x", 1.0), stream("b.x", 10.0), stream("a.x", 2.0, "other"))
+    assert [value for _, _, value in told_of(client.take(5.0))] == heard
+
+
+def test_who_joins_is_told_the_newest_of_each_stream() -> None:
+    feed = Feed()
+    first = joined(feed, "*")
+    events = [stream("a.x", 1.0), stream("a.y", 2.0), stream("a.x", 3.0), stream("a.x", 4.0, "other")]
+    push(feed, first, 5.0, frame(), *events)
+    late = joined(feed, "streams.*")
+    assert told_of(late.take(6.0)) == [("latest", "streams.a.y", 2.0), ("latest", "streams.a.x", 3.0)]
+    late.restart()
+    (reset, batch) = documents(late.take(7.0))
+    assert (reset["type"], len(batch["messages"])) == ("reset", 2)
+    push(feed, first, 9000.0, frame(), stream("a.y", 5.0, at_s=9000.0))
+    assert told_of(joined(feed, "streams.*").take(9000.0)) == [("latest", "streams.a.y", 5.0)]
 
 
 def test_what_does_not_concern_a_client_keeps_its_cursor_young() -> None:

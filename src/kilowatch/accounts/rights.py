@@ -92,6 +92,8 @@ RIGHTS = {
         Right("maintenance_windows", "delete", _STAFF, "control"),
         Right("detectors", "read", _HOUSE, "read"),
         Right("detectors", "change", _STAFF, "control"),
+        Right("simulation", "read", _HOUSE, "read"),
+        Right("simulation", "change", _STAFF, "control"),
     )
 }
 """By resource and verb. An operator invites, changes and removes only members of a role below their own."""

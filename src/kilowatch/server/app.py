@@ -54,7 +54,7 @@ from kilowatch.notifications.seal import Seal
 from kilowatch.notifications.sender import Sender
 from kilowatch.postgres.engine import Database
 from kilowatch.rules.routes import make_routes as make_rule_routes
-from kilowatch.server import health, simulation
+from kilowatch.server import health, simulation, stage, worlds
 from kilowatch.server.body_limit import BodyLimit
 from kilowatch.server.credentials import KEY_LIFE_S, Credentials, is_loopback
 from kilowatch.server.entrance import Entrance
@@ -221,6 +221,9 @@ def create_app(parts: Parts) -> Application:
     api.include_router(make_site_routes(access, parts.clock))
     api.include_router(make_command_routes(access, parts.clock, _waker(parts)))
     api.include_router(simulation.make_routes(access, parts.lake, parts.simulator_key))
+    stages = stage.Stages(parts.stream, _teller(parts, hub))
+    api.include_router(stage.make_routes(stages, parts.simulator_key))
+    api.include_router(worlds.make_routes(access, stages))
     api.include_router(make_device_token_routes(access))
     api.include_router(make_telemetry_routes(access, parts.lake, parts.clock))
     api.include_router(make_letter_routes(access))

@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import HTTPConnection
 
 from kilowatch.accounts.access import Access, Rows
 from kilowatch.accounts.identity import Caller
@@ -91,8 +92,7 @@ class Simulation:
         Raises:
             Problem: 401 or 403.
         """
-        shown = request.headers.get("authorization", "").encode()
-        if not hmac.compare_digest(shown, f"Bearer {simulator_token(self.root)}".encode()):
+        if not is_simulator(request, self.root):
             await self.access.anybody(request)
             raise Problem(403, "not_the_simulator", "This door is for the simulator.")
 
@@ -100,6 +100,12 @@ class Simulation:
         """The devices of all homes to try."""
         async with self.access.database.unscoped() as connection:
             return await list_demo_devices(connection, *hmac_pads(self.root))
+
+
+def is_simulator(asker: HTTPConnection, root: bytes) -> bool:
+    """Whether who asks shows the simulator's token."""
+    shown = asker.headers.get("authorization", "").encode()
+    return hmac.compare_digest(shown, f"Bearer {simulator_token(root)}".encode())
 
 
 def make_routes(access: Access, lake: Lake, root: bytes) -> APIRouter:

@@ -33,6 +33,10 @@ class ApiError(EngineUnavailable):
         self.code = code
 
 
+class NobodyAnswers(EngineUnavailable):
+    """The server is there, but nobody who takes this question: JetStream is off, or who answers is away."""
+
+
 class Subscription:
     """A running subscription; `stop` ends it."""
 
@@ -141,12 +145,13 @@ class Client:
         """The one answer to `data` on `subject`.
 
         Raises:
+            NobodyAnswers: if nobody listens to the subject.
             EngineUnavailable: if the server is away, goes away meanwhile, or nobody answers in time.
         """
         reply = f"{self._inbox}.{next(self._tokens)}"
         message = await self._exchange(subject, data, reply, reply, timeout_s, headers)
         if message.headers and message.headers.get("Status") == NO_RESPONDERS:
-            raise EngineUnavailable("JetStream does not answer (no responders)")
+            raise NobodyAnswers("nobody listens there (no responders)")
         return message
 
     async def request_json(

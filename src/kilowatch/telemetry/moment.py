@@ -23,9 +23,9 @@ def read_span(start: str | None, end: str | None, now_us: int, zone: str, part: 
         Problem: 422 with all that is wrong.
     """
     faults: list[Fault] = []
-    end_us = now_us if end is None else _read_moment(end, f"{part}/end", faults)
+    end_us = now_us if end is None else read_moment(end, f"{part}/end", faults)
     default_us = end_us - DEFAULT_SPAN // timedelta(microseconds=1)
-    start_us = max(default_us, EARLIEST_US) if start is None else _read_moment(start, f"{part}/start", faults)
+    start_us = max(default_us, EARLIEST_US) if start is None else read_moment(start, f"{part}/start", faults)
     if not faults and start_us >= end_us:
         faults.append(Fault("empty_span", "start must lie before end.", pointer=f"{part}/start"))
     if faults:
@@ -33,7 +33,7 @@ def read_span(start: str | None, end: str | None, now_us: int, zone: str, part: 
     return Span(start_us, end_us, now_us, zone)
 
 
-def _read_moment(text: str, place: str, faults: list[Fault]) -> int:
+def read_moment(text: str, place: str, faults: list[Fault]) -> int:
     """Epoch microseconds of RFC 3339 or epoch milliseconds; `place` is where it stands in the request."""
     name = place.rpartition("/")[2]
     try:

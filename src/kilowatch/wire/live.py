@@ -32,13 +32,15 @@ class LiveEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     ts_us: int
     """When it happened, epoch microseconds UTC."""
     type: str
-    """What the message is: `alert`, `notification`, `command`, `device`."""
+    """What the message is: `alert`, `notification`, `command`, `device`, `stream`."""
     data: dict[str, Any] = {}
     """JSON members that the topic's readers know."""
     device_no: int | None = None
     """The device that it is about, if it is about one."""
     user: str | None = None
     """UUID of the person who alone may receive it; without it everybody of the organisation may."""
+    also: tuple[str, ...] = ()
+    """Other topics on whose account it is told, once to whoever has several of them: `frequency.high`."""
 
     def encode(self) -> bytes:
         """The event as one JSON document."""

@@ -81,7 +81,8 @@ class Audience:
                 return False
         elif viewer.customer_id is not None and event.device_no not in self.directory.devices:
             return False
-        return self.topics.everything or event.topic in self.topics
+        topics = self.topics
+        return topics.everything or event.topic in topics or any(one in topics for one in event.also)
 
     def hear(self, tick: Tick) -> Said:
         """The encoded messages of a tick."""
@@ -156,7 +157,8 @@ class Audience:
         return shown
 
 
-def encode_event(event: LiveEvent) -> bytes:
-    """An event as clients receive it."""
+def encode_event(event: LiveEvent, kind: str | None = None) -> bytes:
+    """An event as clients receive it; `kind` in place of its own type."""
     (ts,) = format_times(np.array([event.ts_us]))
-    return _encoder.encode({"topic": event.topic, "ts": ts, "type": event.type, "data": event.data})
+    told = {"topic": event.topic, "ts": ts, "type": kind or event.type, "data": event.data}
+    return _encoder.encode(told)

@@ -21,6 +21,7 @@ from kilowatch.observe.metrics import LIVE_LAGGED
 from kilowatch.server.live.audience import Audience, encode_event
 from kilowatch.server.live.newest import Newest
 from kilowatch.server.live.ring import Ring, Tick
+from kilowatch.server.live.streams import Streams
 from kilowatch.server.live.topics import Topics
 from kilowatch.wire.live import LiveEvent
 
@@ -52,10 +53,11 @@ class Item(NamedTuple):
 
 @dataclass(slots=True)
 class Feed:
-    """What all clients share: the ring of ticks and the newest values."""
+    """What all clients share: the ring of ticks, the newest values, and the newest of streams."""
 
     ring: Ring = field(default_factory=Ring)
     newest: Newest = field(default_factory=Newest)
+    streams: Streams = field(default_factory=Streams)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ class LiveClient:
     last_sent_s: float = float("-inf")
     _stirred: bool = False
     _owed: set[int] = field(default_factory=set)
+    _owes_streams: bool = False
     _controls: deque[Outgoing] = field(default_factory=deque)
     _items: deque[Item] = field(default_factory=deque)
     _sent_seq: int = -1
@@ -137,6 +140,7 @@ class LiveClient:
             self.tell({"type": "reset"})
         if place is None:
             self._tell_latest(added, added.interest.topics_of)
+            self._tell_streams(added)
         else:
             self._collect(added, place, late=False)
         self.wake.set()
@@ -153,6 +157,7 @@ class LiveClient:
         self.tell({"type": "reset"})
         if self.audience is not None:
             self.owe(self.audience.interest.topics_of)
+            self._owes_streams = True
 
     def rewind(self) -> None:
         """Throws away what waits unsent, to be collected anew by what the audience covers now."""
@@ -165,7 +170,7 @@ class LiveClient:
         """How long there is nothing to do for this client; 0 when there is something now."""
         if self._controls:
             return 0.0
-        if self._items or self._owed or self._stirred:
+        if self._items or self._owed or self._owes_streams or self._stirred:
             return max(0.0, self.last_batch_s + self.pace.batch_s - now_s)
         return max(0.0, self.last_sent_s + self.pace.ping_s - now_s)
 
@@ -209,6 +214,9 @@ class LiveClient:
         if self._owed and self.audience is not None:
             self._tell_latest(self.audience, self._owed)
         self._owed.clear()
+        if self._owes_streams and self.audience is not None:
+            self._tell_streams(self.audience)
+        self._owes_streams = False
         oldest = self.feed.ring.first_after(self.seq)
         self._catch_up(late=oldest is not None and oldest.at_s < now_s - self.pace.slow_s)
         if not self._items:
@@ -218,6 +226,10 @@ class LiveClient:
         chosen = np.fromiter(devices, dtype=np.intp, count=len(devices))
         state = self.feed.newest.changed_since(-1, np.sort(chosen))
         self._items.extend(Item(self._sent_seq, text) for text in audience.encode_readings(state, "latest"))
+
+    def _tell_streams(self, audience: Audience) -> None:
+        latest = [encode_event(event, "latest") for event in self.feed.streams if audience.covers(event)]
+        self._items.extend(Item(self._sent_seq, text) for text in latest)
 
     def _catch_up(self, late: bool) -> None:
         if self.audience is not None and 0 <= self.seq < self.feed.ring.last_seq:

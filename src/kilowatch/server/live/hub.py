@@ -23,7 +23,9 @@ from kilowatch.observe.metrics import LIVE_CLIENTS
 from kilowatch.server.live.audience import Audience
 from kilowatch.server.live.client import Feed, LiveClient, Pace
 from kilowatch.server.live.directory import Directory, KeyRights, Viewer
+from kilowatch.server.live.newest import Newest
 from kilowatch.server.live.ring import Ring, Tick
+from kilowatch.server.live.streams import Streams
 from kilowatch.server.live.topics import Topics, parse_topics
 from kilowatch.wire.frame import Frame, FrameError
 from kilowatch.wire.live import LiveEvent, RegistryChange, newest_per_series
@@ -172,6 +174,7 @@ class Hub:
         frame = newest_per_series(Frame.concat(frames)) if frames else _nothing()
         tick = self.feed.ring.add(self.now_s(), frame, events)
         self.feed.newest.record(frame, tick.seq)
+        self.feed.streams.record(events)
         self._tell(tick)
 
     def _tell(self, tick: Tick) -> None:
@@ -247,7 +250,7 @@ class Hub:
     def _wake_up(self) -> None:
         if not self._awake:
             self._awake = True
-            self.feed.ring, self.feed.newest = Ring(), type(self.feed.newest)()
+            self.feed.ring, self.feed.newest, self.feed.streams = Ring(), Newest(), Streams()
             self._directories.clear()
             self._arrived.set()
 

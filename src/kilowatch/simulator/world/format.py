@@ -119,9 +119,9 @@ class Influence(Part):
 
 
 class Effect(Part):
-    """What is done to streams. `value`: a factor (multiply), so many more a day or so much more (add), what it
-    is set to (override), or by how much the probability of the outcome `stream` changes (shift). Of several
-    overrides the one of the highest precedence counts; it goes before all multiplication and addition."""
+    """What is done to streams. `value`: a factor (multiply), so many more a day or so much more (add), what
+    it is set to (override), or by how much the probability of the outcome `stream` changes (shift). Of
+    several overrides the one of the highest precedence counts; it goes before multiplying and adding."""
 
     streams: Annotated[list[Pattern], Field(min_length=1)]
     how: How = "multiply"
@@ -157,7 +157,7 @@ class Settling(Part):
 
 
 class Where(Part):
-    """Which devices of the fleet: all that meet what is given; `share`: of these so many, chosen by chance."""
+    """Which devices of the fleet: all that meet what is given; `share`: so many of these, by chance."""
 
     region: Word | None = None
     feeder: Word | None = None

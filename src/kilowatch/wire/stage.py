@@ -1,0 +1,87 @@
+"""What server and simulator say to each other about worlds: questions, answers, and what streams tell.
+
+The simulator opens a WebSocket at `STAGE_PATH`, shows its token, says hello, and from then on answers
+whatever it is asked. Messages are JSON, told apart by `type`. Between servers the same questions travel on
+the subject of `ask_subject`, answers compressed.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+
+STAGE_PATH = "/api/v1/simulation/stage"
+ANYBODY = "any"
+
+Frequency = Literal["high", "medium", "low"]
+Flag = Literal["normal", "warning", "critical"]
+
+
+class Hello(msgspec.Struct, tag="hello", frozen=True):
+    """For which organisations (UUIDs) worlds are played; None: for whichever asks."""
+
+    organisations: list[str] | None = None
+
+
+class Ask(msgspec.Struct, tag="ask", frozen=True):
+    """A question or a wish of somebody who may. id: repeated in the answer; given: its arguments."""
+
+    id: int
+    organisation: str
+    question: str
+    given: dict[str, Any] = {}
+
+
+class Answer(msgspec.Struct, tag="answer", frozen=True):
+    """The answer; from status 400 on `body` has `code`, `detail` and maybe `errors`, as a problem has."""
+
+    id: int
+    status: int
+    body: msgspec.Raw
+
+
+class StreamTold(msgspec.Struct, frozen=True):
+    """What a stream says. ts_us: when it was told, epoch microseconds UTC; `data` has the simulated time."""
+
+    organisation: str
+    stream: str
+    ts_us: int
+    frequency: Frequency
+    flag: Flag
+    data: dict[str, Any]
+
+
+class Tell(msgspec.Struct, tag="tell", frozen=True):
+    """What streams say, in causal order."""
+
+    events: list[StreamTold]
+
+
+FromSimulator = Hello | Answer | Tell
+
+
+def ask_subject(organisation: str) -> str:
+    """Where questions of an organisation are asked."""
+    return f"simulation.ask.{organisation}"
+
+
+def decode_from_simulator(message: bytes | str) -> FromSimulator:
+    """What the simulator says.
+
+    Raises:
+        msgspec.MsgspecError: if it is none of these.
+    """
+    said: FromSimulator = _FROM_SIMULATOR.decode(message)
+    return said
+
+
+def decode_ask(message: bytes | str) -> Ask:
+    """A question.
+
+    Raises:
+        msgspec.MsgspecError: if it is none.
+    """
+    return _ASK.decode(message)
+
+
+_FROM_SIMULATOR = msgspec.json.Decoder(FromSimulator)
+_ASK = msgspec.json.Decoder(Ask)
