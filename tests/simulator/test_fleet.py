@@ -160,6 +160,27 @@ def test_repeated_readings_are_the_same_again() -> None:
     assert same(join([usual] * 3).columns, came.columns)
 
 
+@law
+@given(fleet=fleets, begins_m=st.integers(0, 300), lasts_m=st.integers(1, 240), level=st.floats(0.1, 5.0))
+def test_after_a_scenario_everything_is_as_usual_but_what_registers_counted(
+    fleet: Fleet, begins_m: int, lasts_m: int, level: float
+) -> None:
+    begins_us = START_US + begins_m * MINUTE_US
+    ends_us = begins_us + lasts_m * MINUTE_US
+
+    def ratio(_: str, ts_us: Int64s) -> Floats:
+        return np.where((ts_us >= begins_us) & (ts_us < ends_us), level, 1.0)
+
+    moments = every(7 * MINUTE_US, 100)
+    outside = moments[(moments < begins_us) | (moments >= ends_us)]
+    found = everybody(fleet, outside, Circumstances(ratio, START_US))
+    told, usual = (
+        {name: column for name, column in one.columns.items() if name not in REGISTERS}
+        for one in (found, everybody(fleet, outside))
+    )
+    assert same(told, usual)
+
+
 # --- faults show -----------------------------------------------------------------------------------------
 
 

@@ -55,6 +55,7 @@ class Lines:
         """See `Screen`."""
         told = zip(COLUMNS[1:], cells(summary)[1:], strict=True)
         lost = f"  lost {summary.lost:,}" if summary.lost else ""
+        lost += "".join(f"  {code} {count:,}" for code, count in summary.codes.items())
         name = f"cycle {summary.cycle}" if summary.cycle else "all"
         sys.stdout.write("  ".join([name, *(f"{name} {cell}" for name, cell in told)]) + lost + "\n")
         sys.stdout.flush()
