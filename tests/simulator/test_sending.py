@@ -164,7 +164,9 @@ def test_a_run_that_waits_for_room_can_be_stopped() -> None:
         source = FleetSource(Grid(100, 1), START_US, SECOND_US, None, 50)
         run = Run(source, office, Pace(START_US, START_US, 1.0), SystemClock(), "arrow", stop)
         async with asyncio.timeout(WITHIN_S):
-            return await run.play(lambda _: None, within_s=0.0)
+            hurry = asyncio.Event()
+            hurry.set()
+            return await run.play(lambda _: None, hurry=hurry)
 
     total = asyncio.run(play())
     assert total.sent == total.buffered <= 150

@@ -100,9 +100,14 @@ def simulate_fleet(settings: Settings, wish: Wish, as_json: bool) -> bool:
 
 
 async def _play(wish: Wish, fleet: Fleet | None, find: Find, screen: Screen, clock: Clock) -> Summary:
-    stop = asyncio.Event()
+    stop, hurry = asyncio.Event(), asyncio.Event()
+
+    def stop_run() -> None:
+        """Ends the run; told again, at once."""
+        (hurry if stop.is_set() else stop).set()
+
     for told in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(told, stop.set)
+        asyncio.get_running_loop().add_signal_handler(told, stop_run)
     if fleet is not None and wish.world is not None:
         described = await describe(find, fleet.roster, wish.world)
         if len(fleet.roster) > TOLD_MOST:
@@ -119,7 +124,7 @@ async def _play(wish: Wish, fleet: Fleet | None, find: Find, screen: Screen, clo
         if wish.capture is not None:
             capture = kept.enter_context(closing(_open_capture(wish.capture, source)))
         run = Run(source, office, pace, clock, wish.body, stop)
-        return await run.play(screen.show, capture)
+        return await run.play(screen.show, capture, hurry)
 
 
 # --- what is played --------------------------------------------------------------------------------------

@@ -97,7 +97,7 @@ def _tell_load(result: dict[str, Any]) -> str:
 
 def _tell_profiles(result: dict[str, Any]) -> str:
     return "; ".join(
-        f"{one['per_minute']:,} a minute p95 [bold]{one['p95_ms']:.0f} ms[/bold], {one['success']:.2%} accepted"
+        f"{one['per_minute']:,} a minute: {one['success']:.2%}, p95 [bold]{one['p95_ms']:.0f} ms[/bold]"
         for one in result["profiles"]
     )
 

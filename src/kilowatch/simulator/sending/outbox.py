@@ -26,14 +26,15 @@ class Outbox:
     async def put(self, parcel: Parcel, stop: asyncio.Event) -> bool:
         """Adds a parcel, once there is room; False if `stop` came first."""
         async with self._changed:
-            while self._is_full(parcel) and not self.is_away:
-                if stop.is_set():
+            while self._is_full(parcel):
+                if self.is_away and self._parcels:
+                    oldest = self._parcels.popleft()
+                    self.waiting -= oldest.readings
+                    self.lost += oldest.readings
+                elif stop.is_set():
                     return False
-                await self._changed.wait()
-            while self._is_full(parcel) and self._parcels:
-                oldest = self._parcels.popleft()
-                self.waiting -= oldest.readings
-                self.lost += oldest.readings
+                else:
+                    await self._changed.wait()
             self._parcels.append(parcel)
             self.waiting += parcel.readings
             self._changed.notify_all()

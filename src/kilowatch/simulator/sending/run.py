@@ -69,9 +69,10 @@ class Run:
         self,
         show: Callable[[Summary], None],
         capture: CaptureWriter | None = None,
+        hurry: asyncio.Event | None = None,
         within_s: float = LAST_ANSWERS_WITHIN_S,
     ) -> Summary:
-        """Sends all cycles, and waits for the last answers.
+        """Sends all cycles, and waits for the last answers, unless `hurry` is set.
 
         Raises:
             TurnedAway: if the instance refuses the sender.
@@ -86,7 +87,7 @@ class Run:
             if turned_away.done():
                 turned_away.result()
             await playing
-            await self._wait_for_answers(within_s)
+            await self._wait_for_answers(hurry or asyncio.Event(), within_s)
             self._tell_of_last(show)
         finally:
             playing.cancel()
@@ -141,13 +142,14 @@ class Run:
                 self._sent += len(part)
                 await asyncio.sleep(0)
 
-    async def _wait_for_answers(self, within_s: float) -> None:
-        turned_away, emptied = (
-            self._office.turned_away,
-            asyncio.create_task(self._office.outbox.wait_until_empty()),
-        )
-        await asyncio.wait([emptied, turned_away], timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+    async def _wait_for_answers(self, hurry: asyncio.Event, within_s: float) -> None:
+        emptied = asyncio.create_task(self._office.outbox.wait_until_empty())
+        hurried = asyncio.create_task(hurry.wait())
+        turned_away = self._office.turned_away
+        awaited: list[asyncio.Future[Any]] = [emptied, hurried, turned_away]
+        await asyncio.wait(awaited, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
         emptied.cancel()
+        hurried.cancel()
         if turned_away.done():
             turned_away.result()
 
