@@ -82,7 +82,7 @@ class Result:
             found.append(f"success {self.success:.2%} < {SUCCESS_LEAST:.0%}")
         if self.p95_ms > P95_MOST_MS:
             found.append(f"p95 {self.p95_ms:,.0f} ms > {P95_MOST_MS:,.0f} ms")
-        if self.attempted < PACE_LEAST * self.planned:
+        if self.attempted / max(1, self.planned) < PACE_LEAST and self.planned:
             found.append(f"only {self.attempted / max(1, self.planned):.1%} of the pace was reached")
         return found
 
