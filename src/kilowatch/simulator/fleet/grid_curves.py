@@ -103,7 +103,7 @@ class Curves:
             is_usual = began is None or number < began
             net = _net(load, shine, None if is_usual else self._ratios(number, around))
             taken, given = _register(starts[0], net, 1.0), _register(starts[1], net, -1.0)
-            starts = taken[0][:, -1], given[0][:, -1]
+            starts = _last(taken[0]), _last(given[0])
             if number >= first:
                 blocks.append([load, shine, *taken, *given])
         joined = [np.concatenate([_inner(b[i]) for b in blocks], axis=1) for i in range(len(blocks[0]))]
@@ -120,7 +120,7 @@ class Curves:
         while len(self._starts) <= number:
             taken, given = self._starts[-1]
             net = _net(*self._block(len(self._starts) - 1), None)
-            self._starts.append((_register(taken, net, 1.0)[0][:, -1], _register(given, net, -1.0)[0][:, -1]))
+            self._starts.append((_last(_register(taken, net, 1.0)[0]), _last(_register(given, net, -1.0)[0])))
         return self._starts[number]
 
     def _block(self, number: int) -> tuple[Curve, Curve]:
@@ -153,6 +153,11 @@ def _quarters(number: int) -> Int64s:
 def _inner(curve: Curve) -> Curve:
     """A block's columns without the one that belongs to the next block."""
     return curve[:, :BLOCK_QUARTERS]
+
+
+def _last(register: Curve) -> Curve:
+    """Where a register stands at the end of a block, as a copy: a view would keep the whole block."""
+    return register[:, -1].copy()
 
 
 def _loads(at: Moments) -> list[Floats]:
