@@ -273,6 +273,41 @@ async def test_a_window_that_is_shortened_or_removed_lets_go(database: Database,
         assert await lifted(home, 2) == [finding.alert_id]
 
 
+async def test_what_another_window_hides_stays_hidden(database: Database, home: Home) -> None:
+    finding = home.finding(0)
+    await home.raise_(finding)
+    async with database.scope(home.organisation_id) as connection:
+        for hours in (1, 2):
+            window = await create_window(
+                connection, home.organisation_id, "user:x", NOW,
+                starts_at=NOW, ends_at=NOW + timedelta(hours=hours),
+            )  # fmt: skip
+    assert await lifted(home, 3601) == []
+    (alert,) = await home.alerts()
+    assert (alert.status, alert.suppressed_by) == ("suppressed", f"window:{window.id}")
+    # A window whose reason is changed hides what it hid.
+    async with database.scope(home.organisation_id) as connection:
+        await update_window(connection, window.id, {"reason": "work"}, NOW + timedelta(hours=1.5))
+    assert await lifted(home, 5401) == []
+    assert await lifted(home, 7200) == [finding.alert_id]
+
+
+async def test_a_silence_that_is_told_anew_opens_again(home: Home) -> None:
+    key = home.key(kind="offline")
+    await home.raise_(home.finding(0, 120, key=key))
+    await home.clear(home.clearing(200, key))
+    assert len((await home.raise_(home.finding(0, 300, key=key))).opened) == 1
+
+
+async def test_a_renewed_cost_is_in_the_currency_of_its_price(database: Database, home: Home) -> None:
+    await home.raise_(home.finding(0))
+    async with database.scope(home.organisation_id) as connection:
+        await update_site(connection, home.site_id, {"price_per_kwh": Decimal(1), "currency": "JPY"})
+    await home.raise_(home.finding(0, 5))
+    (alert,) = await home.alerts()
+    assert (alert.cost_per_day, alert.currency) == (Decimal(36), "JPY")
+
+
 async def test_a_gateway_explains_the_silence_of_its_children(database: Database, home: Home) -> None:
     async with database.scope(home.organisation_id) as connection:
         await update_device(connection, "D1", {"metadata": {"gateway": "G1"}})
@@ -290,6 +325,14 @@ async def test_a_gateway_explains_the_silence_of_its_children(database: Database
     settling_s = SETTLING_US / MICROSECONDS
     assert await lifted(home, 9 + settling_s) == []
     assert await lifted(home, 10 + settling_s) == [late.alert_id]
+
+
+async def test_of_two_gateways_that_name_each_other_one_is_told_of(database: Database, home: Home) -> None:
+    async with database.scope(home.organisation_id) as connection:
+        await update_device(connection, "D1", {"metadata": {"gateway": "D2"}})
+        await update_device(connection, "D2", {"metadata": {"gateway": "D1"}})
+    raised = await home.raise_(*(home.finding(0, key=home.key(one, "offline")) for one in ("D1", "D2")))
+    assert (len(raised.opened), len(raised.suppressed)) == (1, 1)
 
 
 async def test_a_silent_site_explains_its_devices_and_one_batch_is_enough(home: Home) -> None:

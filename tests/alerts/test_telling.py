@@ -58,6 +58,26 @@ def test_every_alert_has_words_with_and_without_facts(voice: str, kind: Kind) ->
             ["1 hour", "2 minutes"],
         ),
         ({"kind": "offline", "metric": SECONDS, "devices": 500}, ["500 devices"]),
+        (
+            {"metric": SECONDS, "unit": None, "value": 61.0, "limit_value": 60.0},
+            ["silence is 1 minute 1 second", "1 minute."],
+        ),
+        (
+            {"metric": "power/min", "unit": "W/min", "value": 600.0, "limit_value": 100.0},
+            ["change of power is 600 W/min", "limit is 100 W/min"],
+        ),
+        (
+            {
+                "metric": "energy",
+                "unit": "kWh",
+                "value": 1e300,
+                "limit_value": 5.0,
+                "excess_w": 1e300,
+                "cost_per_day": Decimal("7e299"),
+            },
+            ["5 kWh", "EUR"],
+        ),
+        ({"kind": "high_consumption", "value": 1e305, "limit_value": 100.0}, ["100 kWh"]),
     ],
 )
 def test_figures_have_the_units_that_they_are_in(changes: dict[str, object], words: list[str]) -> None:

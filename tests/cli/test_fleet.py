@@ -142,7 +142,9 @@ def test_nothing_is_lost_while_the_instance_is_away(instance: Instance, tmp_path
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [
-        (["--world", "mars"], 2, "one of home, grid, plant, microgrid"),
+        (["--world", "mars"], 1, "there are grid, home, marketplace, microgrid, plant"),
+        (["--world", "marketplace"], 1, "has no devices"),
+        (["--world", "grid", "--mode", "pigeon"], 2, "one of http, mqtt"),
         (["--world", "grid", "--replay", "x"], 2, "either --world or --replay"),
         (["--world", "grid", "--interval", "soon"], 1, "a span is a number of seconds"),
         (["--world", "grid", "--start", "2100-01-01"], 1, "future"),

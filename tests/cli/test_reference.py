@@ -7,7 +7,7 @@ import pytest
 
 from kilowatch.cli.main import app
 from kilowatch.cli.options import Page
-from kilowatch.cli.reference import write_page
+from kilowatch.cli.reference import file_of, write_page
 from kilowatch.settings import Settings
 from tests.cli.conftest import run_kw
 
@@ -16,8 +16,8 @@ REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 
 @pytest.mark.parametrize("page", get_args(Page))
 def test_the_committed_page_is_fresh(page: Page) -> None:
-    assert (REFERENCE / f"{page}.md").read_text() == write_page(page, app), (
-        f"write it anew: kw reference {page} > docs/reference/{page}.md"
+    assert (REFERENCE / file_of(page)).read_text() == write_page(page, app), (
+        f"write it anew: kw reference {page} > docs/reference/{file_of(page)}"
     )
 
 

@@ -6,6 +6,7 @@ import msgspec
 
 from kilowatch.clock import SystemClock
 from kilowatch.ingest.doors import create_doors
+from kilowatch.observe import metrics
 from kilowatch.settings import Settings
 from kilowatch.sites.store import register_devices
 from kilowatch.stream.client import Client
@@ -89,6 +90,19 @@ async def test_a_letter_is_replayed_once_its_cause_is_gone(sender: Sender, clien
     (kept,) = await sender.letters()
     assert kept.replayed_at is not None
     assert (await sender.post(b"", path)).status_code == 409
+
+
+async def test_of_several_who_replay_a_letter_at_once_one_has_done_it(sender: Sender) -> None:
+    await sender.send(reading("D9", power=7))
+    (letter,) = await sender.letters()
+    async with sender.database.scope(sender.organisation.id) as connection:
+        await register_devices(connection, sender.organisation.id, ["D9"])
+    handled = metrics.DEAD_LETTERS_HANDLED.labels("replayed")
+    before = handled._value.get()
+    path = f"/api/v1/dead-letters/{letter.id}/replay"
+    answers = await asyncio.gather(*(sender.post(b"", path) for _ in range(6)))
+    assert sorted(one.status_code for one in answers) == [202, *[409] * 5]
+    assert handled._value.get() == before + 1
 
 
 async def test_a_letter_without_a_time_keeps_the_time_of_its_arrival(sender: Sender, client: Client) -> None:

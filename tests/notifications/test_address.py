@@ -1,6 +1,8 @@
 """Addresses of channels: which are taken, how they are shown, and where nothing may connect to."""
 
 import socket
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -49,7 +51,13 @@ REFUSED = [
     "jsons://example.org/\nx",
     "mailto:eve@example.org",
     "fcm://project/target?keyfile=/etc/passwd",
+    "emby://user:password@example.org",
+    "jellyfins://user:password@example.org",
     "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ?template=/etc/passwd",
+    "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ?a=b;template=/etc/passwd",
+    "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ?a=b#&template=/etc/passwd",
+    "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ?%20Template%20=/etc/passwd",
+    "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/#ops?templat%65=/etc/passwd",
     "jsons://example.org/x?rto=9999",
     "jsons://example.org/x?Optional=yes",
     "jsons://" + "x" * 3000,
@@ -73,6 +81,26 @@ def test_what_stays_on_this_machine_or_is_none_is_refused(address: str) -> None:
 def test_the_instances_mail_goes_to_ones_own_address_only() -> None:
     with pytest.raises(Problem):
         check_address("mailto:ada@example.org", None)
+
+
+def test_no_address_that_is_refused_leaves_its_secrets_in_the_log() -> None:
+    """In a process of its own: what came before in this one may have silenced the log."""
+    refusing = (
+        "import logging\n"
+        "from kilowatch.errors import Problem\n"
+        "from kilowatch.notifications.address import check_address\n"
+        "logging.basicConfig(level=logging.DEBUG)\n"
+        "logging.warning('The log speaks')\n"
+        "for address in ('zulip://bot@org/s3cr3t', 'zoom://s3cr3t', 'slack://s3cr3t:x@y/z?to=s3cr3t'):\n"
+        "    try:\n"
+        "        check_address(address, None)\n"
+        "    except Problem:\n"
+        "        logging.warning('Refused')\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", refusing], capture_output=True, text=True, check=True)
+    assert ended.stderr.count("Refused") == 3
+    assert "The log speaks" in ended.stderr
+    assert "s3cr3t" not in ended.stderr
 
 
 words = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJ0123456789", min_size=4, max_size=30)
@@ -103,6 +131,11 @@ def test_no_secret_of_an_address_is_told(user: str, password: str, path: str) ->
         ("::1", False),
         ("fe80::1%eth0", False),
         ("fd00::1", False),
+        ("fec0::1", False),
+        ("::7f00:1", False),
+        ("::ffff:0:7f00:1", False),
+        ("64:ff9b:1::7f00:1", False),
+        ("2001::1", False),
         ("::ffff:127.0.0.1", False),
         ("64:ff9b::7f00:1", False),
         ("2002:7f00:1::", False),

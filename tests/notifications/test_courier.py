@@ -20,9 +20,10 @@ from kilowatch.notifications.backoff import TRIES_MOST, WAITS_S
 from kilowatch.notifications.breaker import FAILURES_MOST, PAUSE_S
 from kilowatch.notifications.courier import OTHER_KEY, Courier
 from kilowatch.notifications.digest import Digest
+from kilowatch.notifications.escalation import Step
 from kilowatch.notifications.letter import Letter
 from kilowatch.notifications.notice import settle, tell
-from kilowatch.notifications.preference import Preferences
+from kilowatch.notifications.preference import Preferences, QuietHours
 from kilowatch.notifications.seal import Seal
 from kilowatch.notifications.sender import Sender
 from kilowatch.notifications.store.channels import change_channel, get_channel
@@ -166,6 +167,21 @@ async def test_a_silent_service_holds_up_nobody_else(
     assert (delivery.status, delivery.attempts[0].detail) == ("pending", "no answer within 1 s")
 
 
+async def test_a_service_that_answers_never_keeps_one_thread_and_no_more(hook: Hook, mail: Mail) -> None:
+    sender = Sender(mail, private_hosts=True, limit_s=0.2)
+    hook.wait.clear()
+    answers = [await sender.send(hook.address, TRIAL) for _ in range(3)]
+    assert [one.ok for one in answers] == [False] * 3
+    assert answers[1].detail == "the message before is still not answered"
+    assert hook.asked == 1
+    hook.wait.set()
+
+    async def taken() -> bool:
+        return (await sender.send(hook.address, TRIAL)).ok
+
+    await until(taken, "it is asked again once it has answered")
+
+
 async def test_what_waits_together_goes_in_one_message(
     town: Town, courier: Courier, hook: Hook, clock: DrivenClock
 ) -> None:
@@ -184,6 +200,23 @@ async def test_what_waits_together_goes_in_one_message(
     await send_due(courier)
     assert [one["title"] for one in hook.taken[3:]] == ["Daily digest: 4 alerts (4 low)"]
     assert {one.status for one in await town.log(channel)} == {"sent"}
+
+
+async def test_an_alert_that_waited_with_its_escalation_is_told_once(
+    town: Town, courier: Courier, hook: Hook, clock: DrivenClock
+) -> None:
+    user_id = await town.add("operator")
+    channel = await town.open_channel(user_id, hook.address)
+    steps = (Step(10, channel_id=channel, repeat_minutes=10, repeats=3),)
+    quiet = QuietHours(8 * 60, 9 * 60)
+    await town.wish(user_id, Preferences(quiet_hours=quiet, escalation=steps, time_zone="UTC"))
+    await say(town)
+    for _ in range(6):
+        clock.advance(10 * 60)
+        await send_due(courier)
+    assert [one["title"] for one in hook.taken] == ["Not acknowledged yet: Kettle 0"]
+    assert {one.status for one in await town.log(channel)} == {"sent"}
+    assert len(await town.log(channel)) == 5
 
 
 async def test_a_channel_that_is_switched_off_is_told_nothing(

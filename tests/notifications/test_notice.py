@@ -23,6 +23,7 @@ from kilowatch.notifications.notice import Notice, escalate, settle, tell
 from kilowatch.notifications.preference import Preferences, QuietHours
 from kilowatch.notifications.severity import SEVERITIES, Severity, reaches
 from kilowatch.notifications.store import notifications as store
+from kilowatch.notifications.store.channels import change_channel
 from kilowatch.notifications.storm import Guard
 from kilowatch.postgres.engine import Sight
 from kilowatch.sites.store import delete_device, delete_site
@@ -217,7 +218,8 @@ async def test_a_rule_chooses_its_channels(town: Town) -> None:
         ((str(hook),), {hook}),
         (("email", "ops"), {mail, shared}),
         (("json",), {hook}),
-        (("nothing",), set()),
+        (("sms", "json"), {hook}),
+        (("gone",), {mail, shared}),
     ):
         notice = town.notice("high", rule_channels=chosen)
         await say(town, notice)
@@ -227,6 +229,30 @@ async def test_a_rule_chooses_its_channels(town: Town) -> None:
             if any(one.alert_id == notice.alert_id for one in await town.log(channel))
         }
         assert found == reached, chosen
+
+
+async def test_a_rule_whose_channels_are_gone_tells_by_severity_and_one_switched_off_is_not_gone(
+    town: Town,
+) -> None:
+    user_id = await town.add("operator")
+    loud = await town.open_channel(user_id, "json://hook.example.org/x")
+    duty = await town.open_channel(None, "ntfy://ops", name="On duty")
+
+    async def reached() -> set[uuid.UUID]:
+        notice = town.notice(rule_channels=("On duty",))
+        await say(town, notice)
+        logs = {channel: await town.log(channel) for channel in (loud, duty)}
+        return {one for one, log in logs.items() if any(d.alert_id == notice.alert_id for d in log)}
+
+    async def change(**changes: object) -> None:
+        async with town.database.scope(town.organisation.id) as connection:
+            await change_channel(connection, duty, changes, AT)
+
+    assert await reached() == {duty}
+    await change(enabled=False)
+    assert await reached() == set()
+    await change(enabled=True, name="Off duty")
+    assert await reached() == {loud, duty}
 
 
 async def test_quiet_hours_and_digest_are_of_the_sites_zone(town: Town) -> None:
@@ -305,6 +331,36 @@ async def test_steps_are_taken_until_somebody_acknowledges(town: Town) -> None:
         await settle(connection, [notice.alert_id], NOW_US + 31 * MINUTE_US)
     assert await at(60) == (1, 2, 1)
     assert [one.step for one in await town.log(chief_hook)] == [2, 3]
+
+
+async def test_everybody_who_escalates_to_somebody_reaches_them(town: Town) -> None:
+    chief = await town.add("viewer")
+    hook = await town.open_channel(chief, "json://hook.example.org/chief")
+    await town.wish(chief, Preferences(storm=Guard(100, 5), escalation=(Step(5, channel_id=hook),)))
+    for minutes in (10, 10, 20):
+        await town.add("operator", Preferences(escalation=(Step(minutes, user_id=chief),)))
+    await say(town, town.notice())
+    sent = []
+    for minute in (5, 10, 20):
+        async with town.worker.unscoped() as connection:
+            await escalate(connection, NOW_US + minute * MINUTE_US)
+        sent.append(sorted(one.step for one in await town.log(hook)))
+    assert sent == [[0, 1], [0, 1, 2, 3], [0, 1, 2, 3, 4]]
+
+
+async def test_what_somebody_looks_after_already_is_told_but_not_escalated(town: Town) -> None:
+    user_id = await town.add("operator")
+    hook = await town.open_channel(user_id, "json://hook.example.org/x")
+    await town.wish(user_id, Preferences(escalation=(Step(5, channel_id=hook),)))
+    notice = town.notice("medium")
+    await say(town, notice)
+    async with town.database.scope(Sight(town.organisation.id, user_id)) as connection:
+        await settle(connection, [notice.alert_id], NOW_US)
+    worse = town.notice("high", alert_id=notice.alert_id, looked_after=True)
+    await say(town, worse, at_us=NOW_US + MINUTE_US)
+    async with town.worker.unscoped() as connection:
+        await escalate(connection, NOW_US + 60 * MINUTE_US)
+    assert [(one.step, one.severity) for one in await town.log(hook)] == [(0, "medium"), (0, "high")]
 
 
 async def test_nothing_is_told_of_a_transaction_that_did_not_stand(town: Town) -> None:

@@ -51,6 +51,7 @@ from kilowatch.notifications.store import (
     escalations,
     notifications,
     preferences,
+    trials,
 )
 from kilowatch.observe.request import ORIGIN, RequestOrigin
 from kilowatch.postgres.engine import Connection, Database
@@ -309,15 +310,17 @@ ATTEMPTS: dict[str, Attempt] = {
         ],
         NOW,
     ),
-    "deliveries.add_trial": lambda c, o: deliveries.add_trial(c, o.channel_id, NOW),
+    "trials.add_trial": lambda c, o: trials.add_trial(c, o.channel_id, NOW),
     "deliveries.end_deliveries": lambda c, o: deliveries.end_deliveries(c, [o.alert_id], NOW),
-    "deliveries.end_trial": lambda c, o: deliveries.end_trial(c, o.delivery_id, True, "", NOW),
+    "trials.end_trial": lambda c, o: trials.end_trial(c, o.delivery_id, True, "", NOW),
+    "deliveries.find_last_steps": lambda c, o: deliveries.find_last_steps(c, [o.notification_id]),
     "deliveries.forget_deliveries": lambda c, _: deliveries.forget_deliveries(c, LATER),
     "deliveries.list_deliveries": lambda c, o: deliveries.list_deliveries(c, o.channel_id),
     "deliveries.list_due_channels": lambda c, _: deliveries.list_due_channels(c, LATER, [], 10),
     "deliveries.note_outcome": lambda c, o: deliveries.note_outcome(
         c, {o.delivery_id: 1}, ok=False, detail="", now_us=0
     ),
+    "deliveries.resume_deliveries": lambda c, o: deliveries.resume_deliveries(c, [o.alert_id], NOW),
     "deliveries.take_parcel": lambda c, o: deliveries.take_parcel(c, o.channel_id, LATER, LATER),
     "escalations.add_escalations": lambda c, o: escalations.add_escalations(
         c,
@@ -328,6 +331,7 @@ ATTEMPTS: dict[str, Attempt] = {
         ],
     ),
     "escalations.end_escalations": lambda c, o: escalations.end_escalations(c, [o.alert_id], NOW),
+    "escalations.resume_escalations": lambda c, o: escalations.resume_escalations(c, [o.alert_id], NOW),
     "escalations.take_escalations": lambda c, _: escalations.take_escalations(c, LATER, 10),
     "notifications.add_notifications": lambda c, o: notifications.add_notifications(
         c,
@@ -398,11 +402,15 @@ ATTEMPTS: dict[str, Attempt] = {
     "raising.clear_alerts": lambda c, o: raising.clear_alerts(
         c, [Clearing(o.key, to_us(LATER))], to_us(LATER)
     ),
+    "raising.hide_alerts": lambda c, _: raising.hide_alerts(c, 0, to_us(LATER)),
     "raising.lift_alerts": lambda c, _: raising.lift_alerts(c, to_us(LATER)),
+    "raising.list_dismissed": lambda c, _: raising.list_dismissed(c, ["spike"], to_us(LATER)),
     "raising.list_living": lambda c, _: raising.list_living(c, ["spike"]),
+    "raising.list_resting": lambda c, _: raising.list_resting(c, to_us(LATER)),
     "raising.raise_alerts": lambda c, o: raising.raise_alerts(
         c, [o.finding(to_us(LATER))], to_us(LATER), Decimal(1)
     ),
+    "windows.list_hidden": lambda c, o: windows.list_hidden(c, o.window_id),
     "windows.apply_window": lambda c, o: windows.apply_window(c, o.window_id, LATER),
     "windows.create_window": lambda c, o: windows.create_window(
         c, o.me, "me", NOW, starts_at=NOW, ends_at=LATER, device=o.device
@@ -447,7 +455,7 @@ ROOMS = (
     letters,
     alerts, api_keys, assignments, audience, audit, channels, commands, deliveries, detectors, device_tokens,
     escalations, invitations, members, notifications, organisations, preferences, raising, second_factors,
-    sending, sessions, turns, users, windows,
+    sending, sessions, trials, turns, users, windows,
 )  # fmt: skip
 # Made to look before organisation or person is known; each needs the hash, the exact slug, the address or the
 # secret that keys were derived from.

@@ -1,23 +1,34 @@
 """Alerts, maintenance windows and detectors over HTTP, as an operator, a viewer and a customer meet them."""
 
+import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from kilowatch.accounts.rights import Role
 from kilowatch.accounts.store.assignments import assign_device, assign_site
 from kilowatch.accounts.store.audit import list_audit_log
 from kilowatch.alerts.finding import Finding, Key
-from kilowatch.alerts.store.raising import raise_alerts
+from kilowatch.alerts.notices import Notices
+from kilowatch.alerts.store.raising import lift_alerts, raise_alerts
 from kilowatch.clock import SystemClock
-from kilowatch.postgres.engine import Database
+from kilowatch.notifications.escalation import Step
+from kilowatch.notifications.notice import Notice, tell
+from kilowatch.notifications.preference import Preferences
+from kilowatch.notifications.store.preferences import set_preferences
+from kilowatch.postgres.engine import Connection, Database
 from kilowatch.server.app import Parts
 from kilowatch.sites.store import list_sites
-from tests.server.conftest import House, Member
+from kilowatch.stream.client import Client
+from kilowatch.wire.live import EVENTS_SUBJECT, LiveEvent
+from tests.server.conftest import House, Member, open_house
 from tests.server.persons import TOKENS, Person, list_all, make_staff
+from tests.worker import house as workhouse
 
 MINUTE_US = 60_000_000
 
@@ -203,6 +214,47 @@ async def test_a_customer_sees_alerts_of_what_is_theirs_and_changes_none(
     assert len(await list_all(http, "/api/v1/alerts", customer)) == 3
 
 
+async def test_a_window_stops_what_is_told_of_what_it_hides_and_goes_on_hiding_when_it_is_changed(
+    http: httpx.AsyncClient,
+    database: Database,
+    worker_database: Database,
+    member: Member,
+    staff: dict[Role, Person],
+) -> None:
+    admin = member.bearer("admin")
+    finding = await breach(worker_database, member)
+    place, operator = member.organisation.id, staff["operator"].user_id
+    async with database.person(operator, place) as connection:
+        wishes = Preferences(escalation=(Step(60, user_id=operator),))
+        await set_preferences(connection, place, operator, wishes)
+    shown = Notice(place, finding.alert_id, None, "high", "Kettle", "", "", finding.ts_us)
+    async with worker_database.unscoped() as connection:
+        await tell(connection, [shown], finding.ts_us)
+
+    async def waiting() -> int:
+        steps = text("SELECT count(*) FROM kilowatch.escalations WHERE alert_id = :id AND ended_at IS NULL")
+        async with worker_database.unscoped() as connection:
+            return int((await connection.execute(steps, {"id": finding.alert_id})).scalar_one())
+
+    assert await waiting() == 1
+    now = datetime.now(UTC)
+    wanted = {"device_id": "D1", "starts_at": (now - timedelta(hours=1)).isoformat()}
+    made = await http.post(
+        "/api/v1/maintenance-windows",
+        json=wanted | {"ends_at": (now + timedelta(hours=1)).isoformat()},
+        headers=admin,
+    )
+    assert await waiting() == 0
+    path = f"/api/v1/maintenance-windows/{made.json()['id']}"
+    for hours, hidden in ((2, True), (3, True), (-0.5, False)):
+        changed = {"ends_at": (now + timedelta(hours=hours)).isoformat(), "reason": f"{hours} h"}
+        assert (await http.patch(path, json=changed, headers=admin)).status_code == 200
+        now_us = SystemClock().now_us()
+        async with worker_database.unscoped() as connection:
+            lifted = await lift_alerts(connection, now_us)
+        assert (finding.alert_id in lifted) is not hidden
+
+
 async def test_windows_are_made_changed_listed_and_removed(
     http: httpx.AsyncClient, worker_database: Database, member: Member
 ) -> None:
@@ -289,3 +341,72 @@ async def test_detectors_are_set_for_the_organisation_and_its_sites(
     nowhere = {"site_id": "00000000-0000-0000-0000-000000000000"}
     assert (await http.get("/api/v1/detectors", params=nowhere, headers=read)).status_code == 404
     assert (await http.patch(path, json={}, params=nowhere, headers=admin)).status_code == 404
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+async def test_moments_that_no_clock_shows_are_refused(
+    http: httpx.AsyncClient, member: Member, moment: str
+) -> None:
+    for path, name in (
+        ("alerts", "start"), ("alerts", "end"), ("alerts/summary", "start"), ("alerts/summary", "end"),
+        ("maintenance-windows", "after"),
+    ):  # fmt: skip
+        answer = await http.get(f"/api/v1/{path}", params={name: moment}, headers=member.bearer("admin"))
+        assert answer.status_code in (200, 422), (path, name, answer.text)
+
+
+async def test_a_window_stops_what_was_still_to_be_sent(
+    parts: Parts, stream: Client, worker_database: Database, member: Member
+) -> None:
+    settled: list[uuid.UUID] = []
+
+    async def settle(connection: Connection, alert_ids: Sequence[uuid.UUID], now_us: int) -> None:
+        del connection, now_us
+        settled.extend(alert_ids)
+
+    parts.notices = Notices(settle=settle)
+    events: list[LiveEvent] = []
+    await stream.subscribe(EVENTS_SUBJECT, lambda _, message: events.append(LiveEvent.decode(message)))
+    await stream.flush()
+    finding = await breach(worker_database, member)
+    starts, ends = (datetime.now(UTC) + timedelta(hours=hours) for hours in (-1, 1))
+    wanted = {"starts_at": starts.isoformat(), "ends_at": ends.isoformat()}
+    async with open_house(parts, stream) as house, httpx.AsyncClient(base_url=house.url) as http:
+        admin = member.bearer("admin")
+        made = await http.post("/api/v1/maintenance-windows", json=wanted, headers=admin)
+        assert (made.status_code, settled) == (201, [finding.alert_id]), made.text
+
+        async def heard() -> bool:
+            return "suppressed" in [one.data.get("status") for one in events]
+
+        await workhouse.until(heard, "word of it", 5.0)
+
+
+@pytest.mark.parametrize("value", [1e30, 1e308])
+async def test_whatever_a_device_reports_can_be_told(
+    http: httpx.AsyncClient, worker_database: Database, member: Member, value: float
+) -> None:
+    finding = await breach(worker_database, member, value=value, excess_w=value)
+    alert = (await http.get(f"/api/v1/alerts/{finding.alert_id}", headers=member.bearer())).json()
+    assert (alert["value"], alert["status"]) == (value, "open")
+
+
+async def test_a_rules_rate_has_its_unit(
+    http: httpx.AsyncClient, worker_database: Database, member: Member
+) -> None:
+    finding = await breach(worker_database, member, kind="spike", metric="power/min", excess_w=None)
+    alert = (await http.get(f"/api/v1/alerts/{finding.alert_id}", headers=member.bearer())).json()
+    assert alert["unit"] == "W/min"
+
+
+async def test_who_suppresses_anew_is_in_the_log_too(
+    http: httpx.AsyncClient, worker_database: Database, member: Member
+) -> None:
+    admin = member.bearer("admin")
+    path = f"/api/v1/alerts/{(await breach(worker_database, member)).alert_id}/suppress"
+    hour = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    for until in (hour, None, None):
+        answer = await http.post(path, json={"until": until}, headers=admin)
+        assert answer.status_code == 200, answer.text
+    log = (await http.get("/api/v1/audit-log", params={"action": "alert"}, headers=admin)).json()["items"]
+    assert [one["action"] for one in log] == ["alert.suppressed"] * 2

@@ -192,6 +192,9 @@ async def test_silence_and_energy_are_tried_too(
     told = (await http.post(f"{RULES}/backtest", json={"rule": silence, **SPAN}, headers=read)).json()
     assert [(one["device"], one["raises"]) for one in told["devices"]] == [("D2", 1)]
     assert told["seconds_raised"] == 2 * 86_400 - 59 * 60 - 600
+    of_nobody = silence | {"device_type": "nobody"}
+    none = await http.post(f"{RULES}/backtest", json={"rule": of_nobody, **SPAN}, headers=read)
+    assert (none.status_code, none.json()["raises"]) == (200, 0)
     async with database.scope(member.organisation.id) as connection:
         await device_sources(connection, list(member.devices.values()))
     energy = {"name": "Hungry", "input": "energy_15m", "operator": ">", "threshold": 36.0}

@@ -147,6 +147,9 @@ class Belongings:
             },
             ("PATCH", "/api/v1/maintenance-windows/{window_id}"): {"reason": "mine"},
             ("PATCH", "/api/v1/detectors/{kind}"): {"is_on": False},
+            ("POST", "/api/v1/simulation/scenario"): {"scenario_id": "heat_wave"},
+            ("POST", "/api/v1/simulation/events"): {"template": "storm"},
+            ("PATCH", "/api/v1/simulation/state"): {"speed": 60},
         }
 
 

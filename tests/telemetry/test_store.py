@@ -220,7 +220,8 @@ async def test_a_dead_letter_is_kept_listed_replayed_and_deleted(
     database: Database, organisation: Organisation
 ) -> None:
     async with database.scope(organisation.id) as connection:
-        assert await letters.keep_dead_letters(connection, [letter(organisation, n) for n in range(5)]) == 5
+        kept_codes = await letters.keep_dead_letters(connection, [letter(organisation, n) for n in range(5)])
+        assert kept_codes == ["conflict"] * 5
         first = await letters.list_dead_letters(connection, 2)
         second = await letters.list_dead_letters(connection, 2, first.next_cursor)
         third = await letters.list_dead_letters(connection, 2, second.next_cursor)
@@ -235,6 +236,9 @@ async def test_a_dead_letter_is_kept_listed_replayed_and_deleted(
         assert await letters.get_dead_letter(connection, one.id) == one
         marked = await letters.mark_replayed(connection, one.id)
         assert marked.replayed_at is not None
+        with pytest.raises(Problem) as again:
+            await letters.mark_replayed(connection, one.id)
+        assert (again.value.status, again.value.code) == (409, "already_replayed")
         assert (await letters.list_dead_letters(connection, replayed=True)).items == [marked]
         assert len((await letters.list_dead_letters(connection, replayed=False)).items) == 4
         assert len((await letters.list_dead_letters(connection, device="D3", code=None)).items) == 1
@@ -300,7 +304,7 @@ async def test_letters_of_one_source_are_kept_once(
 
     async def keep(order: list[NewDeadLetter]) -> int:
         async with worker_database.unscoped() as connection:
-            return await letters.keep_dead_letters(connection, order)
+            return len(await letters.keep_dead_letters(connection, order))
 
     assert sum(await asyncio.gather(keep(many), keep(many[::-1]))) == 500
     assert await keep(many) == 0

@@ -3,22 +3,31 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text
 
 from kilowatch.alerts.alert import Alert
 from kilowatch.alerts.finding import Clearing, Finding, Key
 from kilowatch.alerts.notices import Notices
-from kilowatch.alerts.store.alerts import Wanted, list_alerts
+from kilowatch.alerts.store.alerts import Wanted, acknowledge_alert, lift_alert, list_alerts, suppress_alert
 from kilowatch.alerts.store.windows import create_window
 from kilowatch.alerts.telling import Told
-from kilowatch.clock import MICROSECONDS, to_datetime
+from kilowatch.clock import MICROSECONDS, to_datetime, to_us
+from kilowatch.ids import new_id
+from kilowatch.notifications.escalation import Step
+from kilowatch.notifications.notice import settle
+from kilowatch.notifications.preference import Preferences, QuietHours
+from kilowatch.notifications.store.channels import NewChannel, create_channel
+from kilowatch.notifications.store.preferences import set_preferences
 from kilowatch.postgres.engine import Connection, Database
 from kilowatch.wire.live import EVENTS_SUBJECT, LiveEvent
 from kilowatch.worker.alarms import Alarms, in_order, rounds
+from tests.server.persons import join, make_person
 from tests.worker.house import NOW_US, House, until
 
 
@@ -130,6 +139,33 @@ async def test_nobody_is_told_of_what_a_window_hides_until_it_is_over(
     assert notebook.told == [one.alert_id]
 
 
+async def test_a_window_that_begins_hides_what_is_open_unless_somebody_lifts_it(
+    house: House, alarms: Alarms, notebook: Notebook
+) -> None:
+    start, end = (to_datetime(NOW_US + hours * 3600 * MICROSECONDS) for hours in (1, 2))
+    async with house.database.scope(house.organisation.id) as connection:
+        await create_window(connection, house.organisation.id, "user:x", start, starts_at=start, ends_at=end)
+    one = finding(house, 0)
+    await alarms.take([one], [])
+    await alarms.lift()
+    assert [alert.status for alert in await kept(house)] == ["open"]
+    house.clock.advance(3600)
+    events = await heard(house)
+    await alarms.lift()
+    assert [alert.status for alert in await kept(house)] == ["suppressed"]
+    assert notebook.settled == [one.alert_id]
+    async with house.database.scope(house.organisation.id) as connection:
+        await lift_alert(connection, one.alert_id)
+    house.clock.advance(1)
+    await alarms.lift()
+    assert [alert.status for alert in await kept(house)] == ["open"]
+
+    async def told() -> bool:
+        return [event.data["status"] for event in events if event.topic == "alerts"] == ["suppressed"]
+
+    await until(told, "word of it")
+
+
 async def test_a_worse_severity_is_told_and_a_better_one_is_not(
     house: House, alarms: Alarms, notebook: Notebook
 ) -> None:
@@ -140,6 +176,78 @@ async def test_a_worse_severity_is_told_and_a_better_one_is_not(
     assert notebook.told == [first.alert_id, first.alert_id]
     (alert,) = await kept(house)
     assert alert.severity == "medium"
+
+
+async def test_what_somebody_looks_after_is_told_when_it_grows_worse_but_not_escalated(
+    house: House, alarms: Alarms
+) -> None:
+    alarms.notices = Notices()
+    place = house.organisation.id
+    person = await join(house.database, place, await make_person(house.database), "operator")
+    async with house.database.person(person.user_id, place) as connection:
+        wanted = Preferences(escalation=(Step(1, user_id=person.user_id),))
+        await set_preferences(connection, place, person.user_id, wanted)
+    first = finding(house, 0)
+    await alarms.take([first], [])
+    async with house.database.scope(place) as connection:
+        await acknowledge_alert(connection, first.alert_id, "user:x", to_datetime(NOW_US))
+        await settle(connection, [first.alert_id], NOW_US)
+    await alarms.take([Finding(first.key, "high", NOW_US, NOW_US + MICROSECONDS)], [])
+    async with alarms.database.unscoped() as connection:
+        waiting = await connection.execute(
+            text("SELECT count(*) FROM kilowatch.escalations WHERE alert_id = :id AND ended_at IS NULL"),
+            {"id": first.alert_id},
+        )
+        assert waiting.scalar_one() == 0
+        told = await connection.execute(
+            text("SELECT severity FROM kilowatch.notifications WHERE alert_id = :id"), {"id": first.alert_id}
+        )
+        assert sorted(told.scalars()) == ["high", "low"]
+
+
+async def test_who_was_not_told_yet_is_told_once_a_suppression_is_over(house: House, alarms: Alarms) -> None:
+    """What waited is due again, and escalation goes on where it stopped."""
+    alarms.notices = Notices()
+    place = house.organisation.id
+    person = await join(house.database, place, await make_person(house.database), "operator")
+    channel = NewChannel(
+        new_id(), place, person.user_id, "hook", "json", b"sealed", "json://...", "low", True
+    )
+    quiet = QuietHours(0, 24 * 60 - 1, lets_through=None)
+    async with house.database.person(person.user_id, place) as connection:
+        await create_channel(connection, channel)
+        steps = (Step(10, channel_id=channel.id), Step(60, channel_id=channel.id))
+        wanted = Preferences(escalation=steps, quiet_hours=quiet, time_zone="UTC")
+        await set_preferences(connection, place, person.user_id, wanted)
+    one = finding(house, 0)
+    await alarms.take([one], [])
+
+    async def waiting() -> tuple[list[str], list[float]]:
+        async with alarms.database.unscoped() as connection:
+            sent = await connection.execute(
+                text("SELECT status FROM kilowatch.deliveries WHERE alert_id = :id"), {"id": one.alert_id}
+            )
+            steps = await connection.execute(
+                text(
+                    "SELECT due_at FROM kilowatch.escalations"
+                    " WHERE alert_id = :id AND ended_at IS NULL ORDER BY due_at"
+                ),
+                {"id": one.alert_id},
+            )
+            return list(sent.scalars()), [(to_us(at) - NOW_US) / MICROSECONDS / 60 for at in steps.scalars()]
+
+    begun_us = house.clock.now_us()
+    offset = (begun_us - NOW_US) / MICROSECONDS / 60
+    assert await waiting() == (["pending"], [offset + 10, offset + 60])
+    house.clock.advance(5 * 60)
+    now = to_datetime(house.clock.now_us())
+    async with house.database.scope(place) as connection:
+        await suppress_alert(connection, one.alert_id, "user:x", now, now + timedelta(hours=1))
+        await settle(connection, [one.alert_id], house.clock.now_us())
+    assert await waiting() == (["dropped"], [])
+    house.clock.advance(3600)
+    await alarms.lift()
+    assert await waiting() == (["pending"], [offset + 70, offset + 120])
 
 
 async def test_nothing_is_lost_while_postgresql_is_away(

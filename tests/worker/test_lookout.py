@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,8 +16,10 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from kilowatch.alerts.finding import Clearing, Finding, Key
-from kilowatch.alerts.store.raising import LivingAlert
-from kilowatch.clock import SystemClock, rfc3339
+from kilowatch.alerts.store.alerts import resolve_alert
+from kilowatch.alerts.store.raising import LivingAlert, clear_alerts, raise_alerts
+from kilowatch.alerts.telling import SECONDS
+from kilowatch.clock import SystemClock, rfc3339, to_datetime
 from kilowatch.lake.reading import LakeReader
 from kilowatch.postgres.engine import Database
 from kilowatch.rules.backtest import Subject, backtest
@@ -330,6 +333,85 @@ async def test_alerts_of_rules_that_ended_meanwhile_are_cleared_at_the_start(hou
     assert other.told == []
 
 
+@pytest.mark.parametrize("ends_at_start", [True, False])
+async def test_what_a_device_ahead_of_us_began_is_over_with_its_rule(
+    house: House, ends_at_start: bool
+) -> None:
+    await house.add(["D1"], ["power"])
+    rule = await rule_of(house)
+    ahead = seconds("D1", [150.0], start_us=NOW_US + 300 * SECOND_US)
+
+    async def archive() -> None:
+        async with house.database.scope(house.organisation.id) as connection:
+            await archive_rule(connection, rule.id)
+
+    async with looking(house) as (lookout, taken):
+        await show(house, lookout, ahead)
+        await archive()
+
+        async def cleared() -> bool:
+            return len(taken.clears) == 1
+
+        await until(cleared, "a clear", 5.0)
+    if ends_at_start:
+        async with looking(house, known=taken.raises) as (_, taken):
+            await until(cleared, "a clear", 5.0)
+    assert taken.clears[0].ts_us >= ahead[0][1]
+
+
+async def test_a_cooldown_outlasts_a_restart(house: House) -> None:
+    await house.add(["D1"], ["power"])
+    await rule_of(house, cooldown_s=600)
+    readings = seconds("D1", [150.0, 50.0, 150.0, 50.0, 150.0], every_s=250)
+    async with looking(house) as (lookout, taken):
+        await show(house, lookout, readings[:2])
+        async with taken.database.unscoped() as connection:
+            await raise_alerts(connection, taken.raises, START_US, Decimal("0.30"))
+            await clear_alerts(connection, taken.clears, START_US)
+    async with looking(house) as (lookout, taken):
+        await show(house, lookout, readings[2:])
+    assert [one.ts_us for one in taken.raises] == [readings[4][1]]
+
+
+async def test_a_rule_that_somebody_ended_by_hand_stays_so_over_a_restart(
+    house: House, events: list[LiveEvent]
+) -> None:
+    await house.add(["D1"], ["power"])
+    await rule_of(house, for_s=5)
+    # PostgreSQL's clock is not the one that is driven here.
+    async with house.database.scope(house.organisation.id) as connection:
+        made = text("UPDATE kilowatch.rules SET updated_at = :at")
+        await connection.execute(made, {"at": to_datetime(START_US)})
+
+    async def send(first: int, *values: float) -> None:
+        house.clock.advance(len(values))
+        await house.send(seconds("D1", values, start_us=NOW_US + first * SECOND_US))
+        await house.settled()
+
+    async with house.working():
+        await send(0, 50.0)
+    async with house.working():
+        await send(1, *[150.0] * 7)
+
+        async def told() -> bool:
+            return bool(events)
+
+        await until(told, "an alert")
+        async with house.database.scope(house.organisation.id) as connection:
+            alert_id = uuid.UUID(events[0].data["id"])
+            await resolve_alert(connection, alert_id, "user:x", to_datetime(house.clock.now_us()))
+        await send(8, *[150.0] * 5)
+    async with house.working():
+        await send(13, *[150.0] * 15)
+        assert [one.data["status"] for one in events] == ["open"]
+        await send(28, 50.0, *[150.0] * 7)
+
+        async def again() -> bool:
+            return [one.data["status"] for one in events] == ["open", "open"]
+
+        await until(again, "another alert")
+
+
 async def test_what_is_stored_or_long_ago_is_not_looked_at(house: House) -> None:
     await house.add(["D1", "D2"], ["power"])
     await house.learn_series()
@@ -413,7 +495,7 @@ async def test_silence_is_told_at_its_time_and_over_with_the_next_reading(house:
         await until(both, "silence of the device", 2.0)
         assert taken.raises[1].key.rule_id == whole.id
         assert (taken.raises[1].since_us, taken.raises[1].ts_us) == (heard_us, heard_us + 60 * SECOND_US)
-        assert (taken.raises[1].value, taken.raises[1].limit) == (60.0, 60.0)
+        assert {(one.metric, one.value, one.limit) for one in taken.raises} == {(SECONDS, 60.0, 60.0)}
         # However old what comes is.
         await show(house, lookout, seconds("D1", [1.0], start_us=BASE_US))
 
@@ -482,7 +564,8 @@ async def test_rates_and_energy_are_watched(house: House) -> None:
     (rate, clear_rate, energy, clear_energy) = sorted(
         taken.told, key=lambda one: (one.key.rule_id != steep.id, one.ts_us)
     )
-    assert (rate.value, rate.ts_us - START_US) == (1440.0, 60 * SECOND_US)
+    assert isinstance(rate, Finding)
+    assert (rate.metric, rate.value, rate.ts_us - START_US) == ("power/min", 1440.0, 60 * SECOND_US)
     assert (clear_rate.value, clear_rate.ts_us - START_US) == (0.0, 65 * SECOND_US)
     assert energy.key.rule_id == hungry.id
     assert isinstance(energy, Finding)

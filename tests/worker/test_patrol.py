@@ -8,7 +8,7 @@ import numpy as np
 from sqlalchemy import text
 
 from kilowatch.alerts.alert import Alert
-from kilowatch.alerts.store.alerts import Wanted, list_alerts
+from kilowatch.alerts.store.alerts import Wanted, list_alerts, resolve_alert
 from kilowatch.alerts.store.detectors import keep_profiles, set_detector
 from kilowatch.clock import MICROSECONDS, to_datetime
 from kilowatch.postgres.engine import Database
@@ -220,4 +220,74 @@ async def test_a_restart_with_5000_devices_tells_nobody_whether_they_report_or_n
     third.silence.hear(numbers, house.clock.now_us())
     await third.turn()
     assert [one.status for one in await alerts(house)] == ["resolved"]
+    await database.close()
+
+
+async def test_history_that_is_brought_in_is_told_to_nobody(house: House) -> None:
+    rooms = {"lamp": "hall", "radio": "kitchen", "heater": "bath"}
+    await house.add(list(rooms), ["power"])
+    async with house.database.scope(house.organisation.id) as connection:
+        for device, room in rooms.items():
+            await update_device(connection, device, {"room": room})
+        hours = {"asleep_from_h": 0.0, "asleep_until_h": 24.0}
+        await set_detector(connection, house.organisation.id, None, "ghost_walk", {"limits": hours})
+    database = Database(house.worker_url)
+    alarms = Alarms(database, house.client, house.clock, Decimal("0.30"))
+    patrol = Patrol(database, house.client, house.reader, house.clock, alarms, [0], 1)
+    await patrol.begin()
+    for start, expected in ((-2 * 86_400, 0), (-600, 1)):
+        readings: list[Reading] = [
+            (device, NOW_US + (start + 60 * place + after) * MICROSECONDS, {"power": watts})
+            for place, device in enumerate(rooms)
+            for after, watts in ((-30, 0.0), (0, 60.0))
+        ]
+        await patrol.look([house.frame(readings)])
+        assert len(await alerts(house)) == expected
+    await database.close()
+
+
+async def test_nobody_is_silent_while_readings_are_held_back(house: House) -> None:
+    await house.add(["D1"], ["power"])
+    database = Database(house.worker_url)
+    alarms = Alarms(database, house.client, house.clock, Decimal("0.30"))
+    patrol = Patrol(database, house.client, house.reader, house.clock, alarms, [0], 1)
+    await patrol.begin()
+    patrol.silence.hear(np.array([house.devices["D1"]], np.int32), house.clock.now_us())
+    for is_behind, expected in ((True, 0), (False, 1)):
+        patrol.is_behind = lambda is_behind=is_behind: is_behind  # type: ignore[misc]
+        house.clock.advance(3600)
+        await patrol.turn()
+        assert len(await alerts(house)) == expected
+    await database.close()
+
+
+async def test_what_was_ended_by_hand_stays_so_over_a_restart(house: House) -> None:
+    await house.add(["kettle"], ["power"])
+    async with house.database.scope(house.organisation.id) as connection:
+        await update_device(connection, "kettle", {"idle_threshold_w": 5.0})
+        await set_state(connection, "kettle", "standby")
+    database = Database(house.worker_url)
+    alarms = Alarms(database, house.client, house.clock, Decimal("0.30"))
+
+    async def start() -> Patrol:
+        patrol = Patrol(database, house.client, house.reader, house.clock, alarms, [0], 1)
+        await patrol.begin()
+        return patrol
+
+    async def draw(patrol: Patrol, watts: float) -> list[str]:
+        house.clock.advance(10)
+        reading: Reading = ("kettle", house.clock.now_us(), {"power": watts})
+        await patrol.look([house.frame([reading])])
+        return [one.status for one in await alerts(house)]
+
+    first = await start()
+    assert await draw(first, 40.0) == ["open"]
+    (alert,) = await alerts(house)
+    async with house.database.scope(house.organisation.id) as connection:
+        await resolve_alert(connection, alert.id, "user:x", to_datetime(house.clock.now_us()))
+    assert await draw(first, 40.0) == ["resolved"]
+    second = await start()
+    assert await draw(second, 40.0) == ["resolved"]
+    assert await draw(second, 1.0) == ["resolved"]
+    assert await draw(second, 40.0) == ["open", "resolved"]
     await database.close()

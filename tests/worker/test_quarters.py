@@ -142,6 +142,16 @@ def test_cuts_looks_back_and_restarts_change_nothing(values: list[float], cuts: 
     assert {one.alert_id for one in found} <= kept
 
 
+def test_what_lives_at_a_restart_is_not_ended_by_what_was_before_it() -> None:
+    values = [1.0, 150.0, 150.0]
+    (finding,), _ = watching({1: "meter"}).look(energies({1: values}), after(3))
+    anew = watching({1: "meter"})
+    anew.restore([LivingAlert(finding.key, finding.since_us, finding.ts_us)])
+    assert anew.look(energies({1: values}), after(3)) == ([], [])
+    _, (clearing,) = anew.look(energies({1: [*values, 1.0]}), after(4))
+    assert clearing.key == finding.key
+
+
 @pytest.fixture
 async def patrol(house: House) -> AsyncIterator[Patrol]:
     """The detectors of a house whose meters M1, M2 have series of energy; nothing runs by itself."""

@@ -139,6 +139,27 @@ def test_what_is_watched_no_longer_is_over() -> None:
     assert [one.key for one in detectors.change(ground, detectors.profile, NIGHT_US)] == [finding.key]
 
 
+def test_a_device_that_is_deleted_takes_its_watches_with_it_and_no_others() -> None:
+    detectors = house(off=(3, 4))
+    findings, _ = look(detectors, [(3, 0, 40.0), (4, 0, 40.0)])
+    assert len(findings) == 2
+    fewer = house(off=()).ground
+    for name in ("known", "site", "types", "room", "idle_w", "is_off", "off_since_us", "is_watched"):
+        setattr(fewer, name, getattr(fewer, name)[:DEVICES])
+    fewer.gateway, fewer.energy_series = fewer.gateway[:DEVICES], fewer.energy_series[:DEVICES]
+    fewer.is_watched[3], fewer._worked_out = False, {}
+    over = detectors.change(fewer, detectors.profile, NIGHT_US)
+    assert [one.key for one in over] == [Key(ORGANISATION, "phantom_load", 3)]
+
+
+def test_what_a_device_ahead_of_us_began_is_over_when_it_is_watched_no_longer() -> None:
+    detectors = house()
+    (finding,), _ = look(detectors, [(1, 300, 40.0)])
+    ground = replace(detectors.ground, is_watched=np.zeros(DEVICES + 1, np.bool_), _worked_out={})
+    (clearing,) = detectors.change(ground, detectors.profile, NIGHT_US)
+    assert clearing.ts_us >= finding.since_us
+
+
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Australia/Lord_Howe", "America/St_Johns"])
 def test_the_time_of_day_is_the_sites_through_changes_of_its_clock(zone: str) -> None:
     first = to_us(datetime(2026, 1, 1, tzinfo=UTC))

@@ -2,9 +2,14 @@
 
 import numpy as np
 
+from kilowatch.clock import to_datetime
+from kilowatch.ids import new_id
 from kilowatch.observe.metrics import WORKERS_OWN
+from kilowatch.postgres.engine import Database
 from kilowatch.stream.log import subject_of
+from kilowatch.telemetry.dead_letter import NewDeadLetter
 from kilowatch.wire.frame import Frame
+from kilowatch.worker.letters import write_letters
 from tests.worker.house import BASE_US, KEY_NO, SECOND_US, House, Reading, make_organisation, total
 
 STEP_US = 97 * SECOND_US
@@ -107,6 +112,23 @@ async def test_another_value_for_a_moment_becomes_a_dead_letter(house: House) ->
     counted = [figure(name) - count for name, count in zip(names, before, strict=True)]
     assert counted == [2, 1, 2]
     assert figure("dead_letters_total", code="conflict") == letters_before + 1
+
+
+async def test_a_letter_is_counted_once_however_often_it_is_written(house: House) -> None:
+    await house.add(["D1"], ["power"])
+    letters = [
+        NewDeadLetter(
+            house.organisation.id, device, "http", "too_old", "why", {}, to_datetime(BASE_US), f"{new_id()}"
+        )
+        for device in ("D1", "D1", "gone")
+    ]
+    before = figure("dead_letters_total", code="too_old")
+    database = Database(house.worker_url)
+    for _ in range(2):
+        await write_letters(database, iter(letters))
+    await database.close()
+    assert len(await house.letters()) == 2
+    assert figure("dead_letters_total", code="too_old") == before + 2
 
 
 async def test_a_replaced_value_repairs_everything(house: House) -> None:

@@ -31,6 +31,7 @@ class House:
             [(HOME, SITE, "high")],
         )
         self.living: dict[Key, int] = {}
+        self.ids: set[uuid.UUID] = set()
         self.opened = 0
         self.devices_told: list[int] = []
         self.silence = self.start()
@@ -54,6 +55,8 @@ class House:
         findings, clearings = self.silence.turn(self.now_us)
         for finding in findings:
             if finding.key not in self.living:
+                assert finding.alert_id not in self.ids, "an alert that is over opens no second time"
+                self.ids.add(finding.alert_id)
                 self.opened += 1
                 self.living[finding.key] = finding.since_us
                 self.devices_told.append(finding.devices)
@@ -151,6 +154,73 @@ def test_what_is_left_of_a_group_is_told_by_its_own_name() -> None:
     house.hear(*range(1, 10))
     house.turn()
     assert list(house.living) == [Key(HOME, "offline", 10)]
+
+
+def test_a_silence_that_was_told_as_a_groups_is_told_as_its_own_again() -> None:
+    house = House(4, gateways=[4, 4, 4, 4])
+    house.chatter(10, 5, 1, 2, 3, 4)
+    for _ in range(30):
+        house.chatter(10, 1, 2, 3, 4)
+    alone, together = Key(HOME, "offline", 1), Key(HOME, "offline", 4)
+    assert list(house.living) == [alone]
+    for _ in range(2):
+        # An outage counts as a pause, but no patience is longer than a day.
+        for _ in range(90):
+            house.chatter(1000, 1, 4)
+        assert list(house.living) == [together]
+        house.hear(3)
+        house.turn()
+        assert set(house.living) == {alone, Key(HOME, "offline", 2)}
+
+
+def test_a_device_that_is_watched_again_while_it_is_silent_is_told_of() -> None:
+    house = House(2)
+    house.chatter(10, 5, 1, 2)
+    for _ in range(30):
+        house.chatter(10, 1, 2)
+    for is_watched in (False, True):
+        some = house.roll.is_watched.copy()
+        some[1] = is_watched
+        roll = Roll(some, house.roll.gateway, house.roll.site, house.roll.least_us, house.roll.sites)
+        house.silence.call(roll, np.zeros(3, np.int64), np.zeros(3, np.int64))
+        house.chatter(10, 1, 2)
+        assert list(house.living) == ([Key(HOME, "offline", 1)] if is_watched else [])
+
+
+def test_a_gateway_that_another_worker_watches_is_told_of_all_the_same() -> None:
+    house = House(3, gateways=[9, 9, 9])
+    house.chatter(10, 5, 1, 2, 3)
+    house.wait(200, 1)
+    assert list(house.living) == [Key(HOME, "offline", 9)]
+    house.hear(1, 2, 3)
+    house.turn()
+    assert house.living == {}
+
+
+def test_our_own_pause_is_not_a_pause_of_the_devices() -> None:
+    house = House(2)
+    house.chatter(10, 20, 1, 2)
+    house.now_us += 36_000 * MICROSECONDS  # the instance was off
+    house.restart()
+    house.chatter(10, 5, 1, 2)
+    for _ in range(13):
+        house.chatter(10, 1, 2)
+    assert list(house.living) == [Key(HOME, "offline", 1)]
+
+
+def test_a_pause_of_our_own_is_nobodys_silence() -> None:
+    house = House(20)
+    house.chatter(10, 5, *range(1, 21))
+    for _ in range(20):
+        house.chatter(10, 1, *range(2, 21))
+    assert list(house.living) == [Key(HOME, "offline", 1)]
+    house.now_us += 3600 * MICROSECONDS
+    house.silence.listen(house.now_us)
+    house.wait(50, 1)
+    assert list(house.living) == [Key(HOME, "offline", 1)]
+    house.hear(1)
+    house.wait(100, 1)
+    assert set(house.living) == {Key(HOME, "offline", site_id=SITE)}
 
 
 def test_single_devices_of_a_large_site_are_not_the_site() -> None:

@@ -14,6 +14,8 @@ from kilowatch.alerts.lifecycle import Status
 from kilowatch.alerts.voices import KINDS, Kind, Severity, VoiceName
 from kilowatch.errors import Fault
 
+PER_MINUTE = "/min"
+"""Follows the name of a metric, and its unit, where it is its change that is told of."""
 REASON_MAX = 500
 COMMENT_MAX = 4000
 FIRST_YEAR, LAST_YEAR = 1970, 9998

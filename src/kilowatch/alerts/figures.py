@@ -5,7 +5,7 @@ as a Decimal and is never a float on its way.
 """
 
 import math
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Final
 
 from kilowatch.clock import to_datetime
@@ -13,6 +13,8 @@ from kilowatch.period import time_zone
 from kilowatch.units import MICRO_PER_WH
 
 _PREFIXES: Final = ("", "k", "M", "G")
+_WIDE: Final = Context(prec=400)
+"""Any float that is finite, times a price."""
 _SPANS: Final = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 _MONTHS: Final = (
     "January",
@@ -64,7 +66,7 @@ def money_text(amount: Decimal, currency: str) -> str:
     """
     if not isinstance(amount, Decimal):
         raise TypeError(f"money is a Decimal, not a {type(amount).__name__}")
-    rounded = amount.quantize(_smallest(currency), ROUND_HALF_UP)
+    rounded = amount.quantize(_smallest(currency), ROUND_HALF_UP, _WIDE)
     return f"{abs(rounded) if rounded.is_zero() else rounded:f} {currency}"
 
 

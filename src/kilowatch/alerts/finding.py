@@ -1,6 +1,7 @@
 """Findings: what rules and detectors say has begun, and what they say is over. Pure.
 
-Keeps true: whoever finds the same breach again, after a restart or on another machine, comes to the same id.
+Keeps true: whoever finds the same breach in readings again, after a restart or on another machine, comes to
+the same id.
 """
 
 import uuid
@@ -53,8 +54,9 @@ class Finding:
 
     @property
     def alert_id(self) -> uuid.UUID:
-        """The alert's id."""
-        return self.key.alert_id(self.since_us)
+        """The alert's id. The clock tells of silence, and no look back finds it again; but one silence may be
+        told of anew, by another name in between: the moment of telling makes its id."""
+        return self.key.alert_id(self.ts_us if self.key.kind == "offline" else self.since_us)
 
 
 @dataclass(frozen=True, slots=True)

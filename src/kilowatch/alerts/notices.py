@@ -38,15 +38,21 @@ async def tell_people(connection: Connection, alerts: Sequence[Told], now_us: in
             ts_us=to_us(one.alert.ts),
             rule_channels=channels.get(one.alert.rule_id, ()) if one.alert.rule_id else (),
             device_no=one.alert.device_no,
+            looked_after=one.alert.status == "acknowledged",
         )
         for one in alerts
     ]
     return await notice.tell(connection, notices, now_us)
 
 
+Resume = Callable[[Connection, Sequence[uuid.UUID], int], Awaitable[None]]
+"""Goes on telling people of these alerts, which are hidden no longer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Notices:
-    """Who tells people, and who stops it."""
+    """Who tells people, who stops it, and who goes on."""
 
     tell: Tell = tell_people
     settle: Settle = notice.settle
+    resume: Resume = notice.resume

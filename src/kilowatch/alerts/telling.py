@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from kilowatch.alerts import figures
-from kilowatch.alerts.alert import Alert
+from kilowatch.alerts.alert import PER_MINUTE, Alert
 from kilowatch.alerts.detector import DETECTORS
 from kilowatch.alerts.voices import Facts, Spoken, speak
 from kilowatch.clock import rfc3339, to_us
@@ -56,8 +56,13 @@ def facts_of(alert: Alert, now_us: int) -> Facts:
         ),
         duration=figures.duration_text(lasted_s) if lasted_s >= 1 else None,
         count=figures.devices_text(alert.devices) if is_group else None,
-        metric=None if alert.metric is None else alert.metric.replace("_", " "),
+        metric=None if alert.metric is None else _metric_text(alert.metric),
     )
+
+
+def _metric_text(metric: str) -> str:
+    name = metric.removesuffix(PER_MINUTE).replace("_", " ")
+    return f"change of {name}" if metric.endswith(PER_MINUTE) else name
 
 
 def measured(value: float, alert: Alert) -> str | None:
@@ -67,13 +72,17 @@ def measured(value: float, alert: Alert) -> str | None:
     if alert.metric == SECONDS:
         return figures.duration_text(value)
     if alert.kind in ENERGY_KINDS:
-        return figures.energy_text(round(value * 1e9))
+        return _energy_text(value * 1e9)
     unit = "W" if alert.kind in POWER_KINDS else alert.unit or ""
     if unit in WATTS:
         return figures.power_text(value * WATTS[unit])
     if unit in MICRO_WATT_HOURS:
-        return figures.energy_text(round(value * MICRO_WATT_HOURS[unit]))
+        return _energy_text(value * MICRO_WATT_HOURS[unit])
     return f"{_plain(value)} {unit}".rstrip()
+
+
+def _energy_text(micro_wh: float) -> str | None:
+    return figures.energy_text(round(micro_wh)) if math.isfinite(micro_wh) else None
 
 
 def _plain(value: float) -> str:

@@ -8,10 +8,10 @@ import asyncio
 import json
 import signal
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import httpx
 
@@ -37,15 +37,13 @@ from kilowatch.simulator.sending.parcel import BODY_ROWS, Form
 from kilowatch.simulator.sending.register import TOLD_MOST, describe
 from kilowatch.simulator.sending.run import Run, Summary
 from kilowatch.simulator.sending.source import FleetSource, Source
-from kilowatch.simulator.world.format import Fleet as WantedFleet
+from kilowatch.simulator.world.loading import find_worlds, load_world, shipped
+from kilowatch.simulator.world.mistake import BadWorld
 from kilowatch.simulator.world.span import read_span
 from kilowatch.stream.embedded import near
 
-World = Literal["home", "grid", "plant", "microgrid"]
-WORLDS: tuple[World, ...] = get_args(World)
 Mode = Literal["http", "mqtt"]
 HttpForm = Literal["arrow", "json"]
-DEVICES: dict[World, int] = {"home": 8, "grid": 100, "plant": 12, "microgrid": 9}
 SCOPES = "ingest,read,control,admin"
 CONNECTIONS: dict[Mode, int] = {"http": 4, "mqtt": 2}
 KEPT_AS = "simulation"
@@ -56,12 +54,12 @@ KEPT_AS = "simulation"
 class Wish:
     """What the options say; None where the world decides."""
 
-    world: World | None
+    world: str | None
     organisation: str
     mode: Mode = "http"
     form: HttpForm = "arrow"
     devices: int | None = None
-    interval: str = "5s"
+    interval: str | None = None
     regions: tuple[str, ...] = ()
     iterations: int | None = None
     speed: float = 1.0
@@ -85,7 +83,7 @@ def simulate_fleet(settings: Settings, wish: Wish, as_json: bool) -> bool:
         StartRefused: if there is nothing to play against, or nothing to play.
     """
     clock = SystemClock()
-    fleet = None if wish.replay else _make_fleet(wish)
+    wish, fleet = _make_fleet(wish)
     _make_source(wish, fleet, clock)  # what is wrong is told before anything is made
     find = _finder(settings, wish.organisation)
     try:
@@ -130,16 +128,27 @@ async def _play(wish: Wish, fleet: Fleet | None, find: Find, screen: Screen, clo
 # --- what is played --------------------------------------------------------------------------------------
 
 
-def _make_fleet(wish: Wish) -> Fleet:
-    if wish.world is None:
-        raise StartRefused("Name a world with --world, or a capture with --replay.")
-    wanted = WantedFleet(
-        kind=wish.world,
-        devices=wish.devices or DEVICES[wish.world],
-        regions=list(wish.regions),
-        interval=_interval_s(wish),
+def _make_fleet(wish: Wish) -> tuple[Wish, Fleet | None]:
+    """The fleet of the world that is wished for, and the wish with what the world decides."""
+    if wish.replay is not None:
+        return wish, None
+    places = find_worlds([shipped()])
+    if wish.world not in places:
+        raise StartRefused(f"There is no world {wish.world!r}; there are {', '.join(sorted(places))}.")
+    try:
+        world = load_world(places[wish.world])
+    except BadWorld as bad:
+        raise StartRefused(str(bad)) from bad
+    if world.fleet is None:
+        raise StartRefused(f"The world {wish.world!r} has no devices.")
+    wanted = world.fleet.model_copy(
+        update={
+            "devices": wish.devices or world.fleet.devices,
+            "regions": list(wish.regions) or world.fleet.regions,
+        }
     )
-    return make_fleet(wanted, wish.seed)
+    made = make_fleet(wanted, wish.seed, world.time_zone)
+    return replace(wish, interval=wish.interval or f"{world.fleet.interval:g}s"), made
 
 
 def _make_source(wish: Wish, fleet: Fleet | None, clock: Clock) -> tuple[Source, Pace]:
@@ -175,7 +184,7 @@ def _make_replay(wish: Wish, now_us: int) -> tuple[Source, Pace]:
 
 def _interval_s(wish: Wish) -> float:
     try:
-        seconds = float(read_span(wish.interval))
+        seconds = float(read_span(wish.interval or "5s"))
     except ValueError as reason:
         raise StartRefused(f"--interval: {reason}") from reason
     if seconds < 0.001:

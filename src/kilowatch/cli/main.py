@@ -107,7 +107,8 @@ def openapi() -> None:
 
 @app.command()
 def reference(page: Annotated[Page, typer.Argument(help="Which page.")]) -> None:
-    """Prints a page of docs/reference as the code has it: settings, commands, figures, or roles."""
+    """Prints a page of docs/reference as the code has it: settings, commands, figures, roles, or the JSON
+    Schema of worlds."""
     from kilowatch.cli.reference import write_page
 
     typer.echo(write_page(page, app), nl=False)

@@ -10,5 +10,5 @@ Data = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
-Page = Literal["settings", "cli", "metrics", "roles"]
+Page = Literal["settings", "cli", "metrics", "roles", "world"]
 """The pages of docs/reference that `kw reference` writes."""

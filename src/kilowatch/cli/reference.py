@@ -1,4 +1,5 @@
-"""The pages of `docs/reference` that are written from the code: settings, commands, figures, roles.
+"""The pages of `docs/reference` that are written from the code: settings, commands, figures, roles, and the
+JSON Schema of worlds.
 
 Keeps true that a page says what the code says and nothing else, the same text for the same code on every
 machine; so a test can compare the committed page with this one.
@@ -21,6 +22,7 @@ from kilowatch.ingest.documented import PATHS
 from kilowatch.observe import metrics
 from kilowatch.server.app import build_document
 from kilowatch.settings import Settings
+from kilowatch.simulator.world.schema import write_schema
 
 MIB = 1024 * 1024
 KINDS: dict[type, str] = {
@@ -36,10 +38,17 @@ SUFFIXES = {"counter": "_total"}
 """What Prometheus adds to the name of such a figure."""
 
 
+def file_of(page: Page) -> str:
+    """The file of docs/reference that holds a page."""
+    return "world.schema.json" if page == "world" else f"{page}.md"
+
+
 def write_page(page: Page, app: typer.Typer) -> str:
     """The page as it is committed."""
+    if page == "world":
+        return write_schema()
     writers = {"settings": _settings, "cli": lambda: _commands(app), "metrics": _metrics, "roles": _roles}
-    written = f"<!-- Written by `kw reference {page} > docs/reference/{page}.md`; not to be edited. -->"
+    written = f"<!-- Written by `kw reference {page} > docs/reference/{file_of(page)}`; not to be edited. -->"
     return "\n".join([written, "", *writers[page]()]) + "\n"
 
 

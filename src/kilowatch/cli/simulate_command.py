@@ -11,9 +11,8 @@ from kilowatch.cli.options import AsJson, Data
 from kilowatch.settings import load_settings
 
 if TYPE_CHECKING:
-    from kilowatch.cli.fleet import HttpForm, Mode, World
+    from kilowatch.cli.fleet import HttpForm, Mode
 
-WORLDS = ("home", "grid", "plant", "microgrid")
 MODES = ("http", "mqtt")
 FORMS = ("arrow", "json")
 
@@ -32,13 +31,14 @@ def _one_of(names: tuple[str, ...]) -> Callable[[str | None], str | None]:
 def simulate(
     data: Data = None,
     world: Annotated[
-        str | None,
-        typer.Option(callback=_one_of(WORLDS), help=f"Plays a fleet of devices: {', '.join(WORLDS)}."),
+        str | None, typer.Option(help="Plays the devices of a world: grid, home, microgrid, plant.")
     ] = None,
     meters: Annotated[
         int | None, typer.Option(min=1, max=10_000_000, help="How many devices; the world decides.")
     ] = None,
-    interval: Annotated[str, typer.Option(help="Simulated time between two readings of a device.")] = "5s",
+    interval: Annotated[
+        str | None, typer.Option(help="Simulated time between two readings of a device; the world decides.")
+    ] = None,
     mode: Annotated[
         str, typer.Option(callback=_one_of(MODES), help="The door: http, or mqtt as a gateway.")
     ] = "http",
@@ -85,7 +85,7 @@ def simulate(
     from kilowatch.cli import fleet
 
     wish = fleet.Wish(
-        cast("World | None", world),
+        world,
         organisation,
         cast("Mode", mode),
         cast("HttpForm", form),

@@ -5,6 +5,7 @@ Keeps true: an address is never shown again but masked, and nothing that is kept
 of it.
 """
 
+import logging
 import re
 import sys
 import threading
@@ -12,7 +13,7 @@ import warnings
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from kilowatch.errors import Fault, Problem
 
@@ -20,9 +21,15 @@ LONGEST = 2000
 OWN_MAIL = "mailto:"
 OWN_MAIL_KIND = "mail"
 SCHEME = re.compile(r"([A-Za-z0-9]{1,20})://.")
-REFUSED = frozenset(("fcm", "vapid", "macosx", "windows", "blink1", "matrix", "matrixs"))
-"""Read files of this machine, or keep state on it. What speaks another protocol than HTTP or SMTP is refused
-as well, because nothing watches where it connects to."""
+REFUSED = frozenset(
+    (
+        *("fcm", "vapid", "macosx", "windows", "blink1", "matrix", "matrixs"),
+        *("emby", "embys", "jellyfin", "jellyfins"),
+    )
+)
+"""Read files of this machine, keep state on it, or take their leave of a host once nothing watches any more.
+What speaks another protocol than HTTP or SMTP is refused as well, because nothing watches where it connects
+to."""
 WITHOUT = frozenset(
     ("keyfile", "subfile", "pgp", "pgpkey", "template", "attach", "retry", "wait", "optional", "cto", "rto")
 )
@@ -92,11 +99,10 @@ def check_address(address: str, own: str | None) -> str:
     if not SCHEME.match(address):
         raise _bad("An address looks like ntfys://ntfy.example.org/topic; see docs/operate/notifications.md.")
     try:
-        query = urlsplit(address).query
+        urlsplit(address)
     except ValueError as error:
         raise _bad(f"This is no address: {error}.") from error
-    options = {name.lower().lstrip("+-:") for name, _ in parse_qsl(query, True)}
-    if taken := options & WITHOUT:
+    if taken := _options(address) & WITHOUT:
         raise _bad(f"Leave these options out: {', '.join(sorted(taken))}.")
     if find_plugin(address) is None:
         raise _bad(f"{kind_of(address)}:// is no address that Kilowatch can send to, or lacks a part.")
@@ -129,6 +135,9 @@ _ASSET = {
 
 @lru_cache(maxsize=1)
 def _apprise() -> Any:
+    logger = logging.getLogger("apprise")  # it names parts of addresses, secret ones too
+    logger.propagate = False
+    logger.addHandler(logging.NullHandler())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it loads modules that Python is about to give up
         import apprise
@@ -138,7 +147,7 @@ def _apprise() -> Any:
 
 
 def load_apprise() -> Any:
-    """Apprise, loaded when it is first needed: it takes a while and 40 MB."""
+    """Apprise, loaded when it is first needed, with its log silenced: it takes a while and 40 MB."""
     with _loading:
         return _apprise()
 
@@ -148,6 +157,14 @@ def _is_watched(plugin: Any) -> bool:
     modules = [sys.modules[one.__module__] for one in type(plugin).__mro__ if "plugins" in one.__module__]
     own = [module for module in modules if module.__name__ not in ("apprise.plugins.base", "apprise.url")]
     return any(hasattr(module, "requests") or hasattr(module, "smtplib") for module in own)
+
+
+def _options(address: str) -> set[str]:
+    """The names of its options as Apprise reads them: behind the first question mark, whatever follows a `#`
+    among them, cut at `;` as well, and without blanks around."""
+    parts = re.split("[&;]", address.partition("?")[2])
+    names = (unquote(part.partition("=")[0]) for part in parts)
+    return {name.strip().lstrip("+-:").strip().lower() for name in names}
 
 
 def _host(address: str) -> str | None:
@@ -161,7 +178,7 @@ def _parts(address: str) -> Iterator[str]:
     """Everything in an address that is not its scheme, as it stands and decoded."""
     rest = address.partition(":")[2]
     yield rest.strip("/")
-    for part in re.split(r"[/?&=:@,]", rest):
+    for part in re.split(r"[/?&=:@,;#]", rest):
         yield part
         yield unquote(part)
 

@@ -13,6 +13,9 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
+LOCAL = tuple(map(ipaddress.ip_network, ("::/96", "::ffff:0:0:0/96", "64:ff9b:1::/48", "fec0::/10")))
+"""Of IPv6, what leads to IPv4 addresses in old or local ways, or stays in a site; Python takes them for
+addresses of the internet."""
 EVENTS = ("socket.connect", "socket.sendto", "socket.sendmsg", "subprocess.Popen", "os.exec")
 
 _thread = threading.local()
@@ -34,6 +37,8 @@ def is_public(host: str) -> bool:
             inner = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
         if inner is not None:
             return inner.is_global and not inner.is_multicast
+        if any(address in network for network in LOCAL):
+            return False
     return address.is_global and not address.is_multicast
 
 

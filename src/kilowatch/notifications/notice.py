@@ -15,12 +15,19 @@ from kilowatch.notifications.escalation import plan
 from kilowatch.notifications.preference import Place, Preferences, place
 from kilowatch.notifications.severity import Severity, reaches
 from kilowatch.notifications.store.audience import Audience, Listener, OpenChannel, find_audience
-from kilowatch.notifications.store.deliveries import NewDelivery, add_deliveries, end_deliveries
+from kilowatch.notifications.store.deliveries import (
+    NewDelivery,
+    add_deliveries,
+    end_deliveries,
+    find_last_steps,
+    resume_deliveries,
+)
 from kilowatch.notifications.store.escalations import (
     DueEscalation,
     NewEscalation,
     add_escalations,
     end_escalations,
+    resume_escalations,
     take_escalations,
 )
 from kilowatch.notifications.store.notifications import NewNotification, add_notifications
@@ -47,7 +54,8 @@ UNZONED = "UTC"
 class Notice:
     """Something that people are to be told. site_id, device_no: where it happened, which decides who may
     know; ts_us: when; rule_channels: where the rule wants it told (ids, names, kinds of channels or words
-    for these); without any, wherever its severity is wanted."""
+    for these); without any, or where none of these is there any more, wherever its severity is wanted;
+    looked_after: by somebody who acknowledged the alert, so that nothing is escalated."""
 
     organisation_id: uuid.UUID
     alert_id: uuid.UUID
@@ -59,6 +67,7 @@ class Notice:
     ts_us: int
     rule_channels: Sequence[str] = ()
     device_no: int | None = None
+    looked_after: bool = False
 
 
 @dataclass(slots=True)
@@ -99,7 +108,8 @@ async def tell(connection: Connection, notices: Sequence[Notice], now_us: int) -
             _delivery(notification, notice, listener, channel, audience, now_us)
             for channel in _channels(notice, listener, audience)
         ]
-        out.escalations += _escalations(notification, listener, now_us)
+        if not notice.looked_after:
+            out.escalations += _escalations(notification, listener, now_us)
     await add_deliveries(connection, out.deliveries, at)
     await add_escalations(connection, out.escalations)
     return [_event(one, now_us) for one in out.notifications if one.user_id is not None]
@@ -110,6 +120,14 @@ async def settle(connection: Connection, alert_ids: Collection[uuid.UUID], now_u
     if alert_ids:
         await end_escalations(connection, alert_ids, to_datetime(now_us))
         await end_deliveries(connection, alert_ids, to_datetime(now_us))
+
+
+async def resume(connection: Connection, alert_ids: Collection[uuid.UUID], now_us: int) -> None:
+    """Goes on with what `settle` stopped, of alerts that were hidden for a time: what was not sent is due
+    again, and the steps of escalations come as much later as it lasted."""
+    if alert_ids:
+        await resume_escalations(connection, alert_ids, to_datetime(now_us))
+        await resume_deliveries(connection, alert_ids, to_datetime(now_us))
 
 
 async def escalate(connection: Connection, now_us: int) -> list[LiveEvent]:
@@ -132,12 +150,16 @@ async def escalate(connection: Connection, now_us: int) -> list[LiveEvent]:
         steps.append((step, notice, member, notification))
     at = to_datetime(now_us)
     added = await add_notifications(connection, [one[3] for one in steps], at)
+    last = await find_last_steps(connection, {one[3].id for one in steps})
     for step, notice, member, notification in steps:
         channels = audience.channels.get((notice.organisation_id, member.user_id), [])
         chosen = [one for one in channels if step.channel_id in (None, one.id)]
         for channel in chosen:
+            # Several people may escalate to the same one, each with steps from 1.
+            way = notification.id, channel.id
+            last[way] = max(step.step, last.get(way, 0) + 1)
             out.deliveries.append(
-                _delivery(notification, notice, member, channel, audience, now_us, step.step)
+                _delivery(notification, notice, member, channel, audience, now_us, last[way])
             )
     await add_deliveries(connection, out.deliveries, at)
     return [_event(one[3], now_us) for one in steps if one[3].id in added]
@@ -186,8 +208,8 @@ def _channels(notice: Notice, member: Listener | None, audience: Audience) -> li
     """The channels by which somebody (or the organisation) is to be told."""
     user_id = None if member is None else member.user_id
     channels = audience.channels.get((notice.organisation_id, user_id), [])
-    if notice.rule_channels:
-        named = {str(one) for one in notice.rule_channels}
+    named = set(notice.rule_channels)
+    if any(named & _names(channel) for channel in audience.known.get(notice.organisation_id, [])):
         return [channel for channel in channels if named & _names(channel)]
     return [channel for channel in channels if reaches(notice.severity, channel.severity)]
 

@@ -45,14 +45,18 @@ class Sender:
         self.private_hosts = private_hosts
         self._limit_s = limit_s
         self._threads = 0
+        self._late: set[str] = set()
+        """Addresses whose last message still keeps a thread waiting."""
 
     async def send(self, address: str, letter: Letter) -> Answer:
         """Sends a letter to an address that `check_address` accepted."""
         if is_own_mail(address):
             return await self._mail_to(own_mail_to(address), letter)
+        if address in self._late:
+            return Answer(False, "the message before is still not answered")
         if self._threads >= THREADS_MOST:
             return Answer(False, "too many services keep this instance waiting")
-        answer = await self._in_thread(lambda: self._notify(address, letter))
+        answer = await self._in_thread(address, lambda: self._notify(address, letter))
         return Answer(answer.ok, redact(answer.detail, address)[:DETAIL_MOST])
 
     async def _mail_to(self, to: str, letter: Letter) -> Answer:
@@ -67,14 +71,17 @@ class Sender:
             return Answer(False, f"{type(error).__name__}: {error}"[:DETAIL_MOST])
         return Answer(True, "handed to the mail server")
 
-    async def _in_thread(self, work: Callable[[], Answer]) -> Answer:
+    async def _in_thread(self, address: str, work: Callable[[], Answer]) -> Answer:
         """Runs `work` in a thread of its own, which a service that never answers takes with it."""
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Answer] = loop.create_future()
         self._threads += 1
+        over = asyncio.Event()
 
         def finish(answer: Answer) -> None:
+            over.set()
             self._threads -= 1
+            self._late.discard(address)
             if not done.done():
                 done.set_result(answer)
 
@@ -88,6 +95,8 @@ class Sender:
             async with asyncio.timeout(self._limit_s):
                 return await done
         except TimeoutError:
+            if not over.is_set():
+                self._late.add(address)
             return self._too_slow()
 
     def _notify(self, address: str, letter: Letter) -> Answer:
@@ -117,10 +126,9 @@ class Sender:
 
 @lru_cache(maxsize=1)
 def _listen() -> None:
-    """Hears what Apprise says of what went wrong, and keeps it out of the log, since it may name secrets."""
+    """Hears what Apprise says of what went wrong."""
     logger = logging.getLogger("apprise")
     logger.setLevel(logging.WARNING)
-    logger.propagate = False
     logger.addHandler(_Listener())
 
 

@@ -101,6 +101,8 @@ def backtest(lake: Lake, rule: Mapping[str, Any], subjects: Sequence[Subject], s
         raise _too_many(f"more than {MOST_SERIES} series")
     if rule["input"] in ENERGY_INPUTS:
         subjects = [one for one in subjects if scale_of(one.kind, one.unit) is not None]
+    if not subjects:
+        return Outcome(0, 0.0, [], None, 0)
     end_us = max(span.start_us, span.past_end_us)
     pieces = _read(lake, [one.series_no for one in subjects], span.start_us, end_us)
     looked_at = [0]

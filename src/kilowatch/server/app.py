@@ -229,7 +229,7 @@ def create_app(parts: Parts) -> Application:
     api.include_router(make_letter_routes(access))
     api.include_router(make_rule_routes(access, parts.lake, parts.clock))
     api.include_router(make_alert_routes(access, parts.clock, parts.notices))
-    api.include_router(make_window_routes(access, parts.clock))
+    api.include_router(make_window_routes(access, parts.clock, parts.notices))
     api.include_router(make_detector_routes(access))
     sender = Sender(mail, private_hosts=parts.private_hosts)
     seal = Seal(tokens.derive_key(CHANNELS))

@@ -16,9 +16,18 @@ import structlog
 from kilowatch.alerts.finding import Clearing, Finding, Key
 from kilowatch.alerts.notices import Notices
 from kilowatch.alerts.store.alerts import find_alerts
-from kilowatch.alerts.store.raising import LivingAlert, clear_alerts, lift_alerts, list_living, raise_alerts
+from kilowatch.alerts.store.raising import (
+    LivingAlert,
+    clear_alerts,
+    hide_alerts,
+    lift_alerts,
+    list_dismissed,
+    list_living,
+    list_resting,
+    raise_alerts,
+)
 from kilowatch.alerts.telling import Told, events_of, put_in_words
-from kilowatch.clock import Clock
+from kilowatch.clock import MICROSECONDS, Clock
 from kilowatch.errors import EngineUnavailable
 from kilowatch.postgres.engine import Connection, Database
 from kilowatch.stream.client import Client
@@ -30,6 +39,8 @@ AT_ONCE = 5_000
 """Most that one transaction writes."""
 AGAIN_S, AGAIN_MOST_S = 0.2, 5.0
 LIFT_EVERY_S = 1.0
+BEGUN_US = 600 * MICROSECONDS
+"""At a start, windows that began so long ago are looked at, in case that nobody was there."""
 
 Item = Finding | Clearing
 
@@ -44,6 +55,8 @@ class Alarms:
     price_per_kwh: Decimal
     waiting: deque[Item] = field(default_factory=deque)
     notices: Notices = field(default_factory=Notices)
+    _hidden_us: int | None = None
+    """Windows that began until then have hidden what was open."""
     _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def living(self, kinds: Sequence[str] = ("rule",)) -> list[LivingAlert]:
@@ -54,6 +67,24 @@ class Alarms:
         """
         async with self.database.unscoped() as connection:
             return await list_living(connection, kinds)
+
+    async def resting(self) -> list[LivingAlert]:
+        """The alerts of rules that are over and whose cooldown may last.
+
+        Raises:
+            EngineUnavailable: if PostgreSQL is away.
+        """
+        async with self.database.unscoped() as connection:
+            return await list_resting(connection, self.clock.now_us())
+
+    async def dismissed(self, kinds: Sequence[str] = ("rule",)) -> list[LivingAlert]:
+        """What somebody ended by hand, of these kinds, and may last.
+
+        Raises:
+            EngineUnavailable: if PostgreSQL is away.
+        """
+        async with self.database.unscoped() as connection:
+            return await list_dismissed(connection, kinds, self.clock.now_us())
 
     async def take(self, findings: Sequence[Finding], clearings: Sequence[Clearing]) -> None:
         """Returns once all of it is written and told; waits for engines that are away. What is cut off
@@ -85,16 +116,25 @@ class Alarms:
             await asyncio.sleep(LIFT_EVERY_S)
 
     async def lift(self) -> None:
-        """Opens the alerts whose suppression is over, and tells of them.
+        """Opens the alerts whose suppression is over, and tells of them; suppresses those that are open when
+        a window begins.
 
         Raises:
             EngineUnavailable: if PostgreSQL is away.
         """
         now_us = self.clock.now_us()
+        since_us = now_us - BEGUN_US if self._hidden_us is None else self._hidden_us
         async with self.database.unscoped() as connection:
-            alert_ids = await lift_alerts(connection, now_us)
-            told = [put_in_words(alert, now_us) for alert in await find_alerts(connection, alert_ids)]
-            notices = await self.notices.tell(connection, told, now_us) if told else ()
+            opened = await lift_alerts(connection, now_us)
+            hidden = await hide_alerts(connection, since_us, now_us)
+            changed = await find_alerts(connection, [*opened, *hidden]) if opened or hidden else []
+            told = [put_in_words(alert, now_us) for alert in changed]
+            await self.notices.resume(connection, opened, now_us)
+            news = [one for one in told if one.alert.status == "open"]
+            notices = await self.notices.tell(connection, news, now_us) if news else ()
+            if hidden:
+                await self.notices.settle(connection, hidden, now_us)
+        self._hidden_us = now_us
         await self._publish(told, notices)
 
     async def _write(self, items: Sequence[Item]) -> tuple[list[Told], list[LiveEvent]]:

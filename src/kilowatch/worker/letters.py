@@ -151,6 +151,6 @@ async def write_letters(database: Database, letters: Iterator[NewDeadLetter]) ->
     """
     while some := list(islice(letters, LETTERS_AT_ONCE)):
         async with database.unscoped() as connection:
-            await keep_dead_letters(connection, some, of_devices=True)
-        for code, count in Counter(letter.code for letter in some).items():
+            kept = await keep_dead_letters(connection, some, of_devices=True)
+        for code, count in Counter(kept).items():
             metrics.DEAD_LETTERS.labels(code).inc(count)

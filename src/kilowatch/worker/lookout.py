@@ -144,8 +144,10 @@ class Lookout:
             if one.key.kind == "rule" and (one.key.device_no or 0) % sources.partitions in sources.numbers
         ]
         over = [one for one, found in zip(mine, book.restore(mine), strict=True) if not found]
+        book.rest(await self.alarms.resting())
+        book.dismiss(await self.alarms.dismissed())
         now_us = sources.clock.now_us()
-        self._gone = Reports([], [Clearing(one.key, now_us) for one in over])
+        self._gone = Reports([], [Clearing(one.key, max(now_us, one.since_us)) for one in over])
         book.silence.listen(sources.clock.now_us())
         self.book, self._has_begun = book, True
 
@@ -224,7 +226,7 @@ class Lookout:
         self._silence_s = at_s
         turn = self.book.silence.turn(now_us)
         if len(turn):
-            reports.add_silence(self.book.silence, turn, self.book.names)
+            reports.add_silence(self.book.silence, turn)
 
     async def _keep_fresh(self) -> None:
         while True:
@@ -285,8 +287,8 @@ class Lookout:
         before = self.book
         book = await self._make_book(rows, before)
         now_us = self.sources.clock.now_us()
-        for gone, _ in book.take_over(before, self._newest_us(), now_us):
-            self._gone.add_gone(gone, now_us)
+        for gone, since_us in book.take_over(before, self._newest_us(), now_us):
+            self._gone.add_gone(gone, since_us, now_us)
         self.book = book
         self._arrived.set()
 

@@ -6,6 +6,7 @@ Keeps true: readings never wait for a detector; an engine that is away puts a lo
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -16,7 +17,7 @@ import structlog
 from kilowatch.alerts.detector import DETECTORS
 from kilowatch.alerts.store.detectors import keep_pauses, keep_profiles, list_profiles, list_settings
 from kilowatch.alerts.store.raising import list_living
-from kilowatch.clock import Clock
+from kilowatch.clock import MICROSECONDS, Clock
 from kilowatch.errors import EngineUnavailable
 from kilowatch.postgres.engine import Database
 from kilowatch.stream.client import Client, Subscription
@@ -39,6 +40,10 @@ RELOAD_S = 300.0
 GATHER_S = 0.5
 """Word of changes is gathered for so long before facts are read anew."""
 PAUSES_S = 300.0
+STALL_S = 5.0
+"""A pause between two turns beyond which it was we who slept."""
+OLD_US = 86_400 * MICROSECONDS
+"""A reading that is older than this when it arrives is history: nobody is told of it."""
 LEARN_FIRST_S, LEARN_S = 60.0, 6 * 3600.0
 AGAIN_S = 1.0
 
@@ -57,6 +62,9 @@ class Patrol:
     samples: SampleDetectors = field(default_factory=SampleDetectors)
     quarters: QuarterDetectors = field(default_factory=QuarterDetectors)
     silence: Silence = field(init=False)
+    is_behind: Callable[[], bool] = field(default=lambda: False)
+    """Whether readings are held back now, so that silence is nobody's."""
+    _turned_s: float = field(default_factory=time.monotonic)
     _frames: list[Frame] = field(default_factory=list)
     _arrived: asyncio.Event = field(default_factory=asyncio.Event)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -109,8 +117,9 @@ class Patrol:
             living = await list_living(connection, list(DETECTORS))
         self.samples.profile = profile_of([profiles], int(profiles[0].max(initial=0)) + 1)
         await self.load()
-        self.samples.restore(living)
-        self.quarters.restore(living)
+        told = living + await self.alarms.dismissed(list(DETECTORS))
+        self.samples.restore(told)
+        self.quarters.restore(told)
         self.silence.restore([one for one in living if one.key.kind == "offline"], self.clock.now_us())
         self._is_ready = True
 
@@ -156,12 +165,12 @@ class Patrol:
 
     async def look(self, frames: Sequence[Frame]) -> None:
         """Looks at the power in these frames."""
-        powers = self.samples.ground.powers
+        powers, old_us = self.samples.ground.powers, self.clock.now_us() - OLD_US
         device, ts_us, power_w = [], [], []
         for frame in frames:
             for metric in frame.metrics.keys() & powers.keys():
                 column = frame.metrics[metric]
-                there = ~np.isnan(column)
+                there = ~np.isnan(column) & (frame.ts_us > old_us)
                 device.append(frame.device[there].astype(np.int64))
                 ts_us.append(frame.ts_us[there])
                 power_w.append(column[there] * powers[metric])
@@ -174,7 +183,10 @@ class Patrol:
 
     async def turn(self) -> None:
         """Looks at the clock."""
-        now_us = self.clock.now_us()
+        now_us, at_s = self.clock.now_us(), time.monotonic()
+        if self.is_behind() or at_s - self._turned_s > STALL_S:
+            self.silence.listen(now_us)
+        self._turned_s = at_s
         findings, clearings = self.silence.turn(now_us)
         clearings += self.samples.tick(now_us)
         if findings or clearings:

@@ -29,7 +29,7 @@ from kilowatch.rules.watch import Changes
 from kilowatch.telemetry.metric import ENERGY
 from kilowatch.units import MICRO_PER_KWH, MICRO_PER_WH
 from kilowatch.worker.ground import PRODUCERS, Ground, Profile
-from kilowatch.worker.samples import Found, Lookers, make_watches
+from kilowatch.worker.samples import Found, Lookers, make_watches, over_of
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -100,8 +100,7 @@ class QuarterDetectors:
             else:
                 limit = ground.limit(kind, "limit_kwh")[device]
                 watches = make_watches(device, ">" if kind == "high_consumption" else "<", limit, limit, 0)
-            gone = [number for number in lookers.change(watches).tolist() if ground.known[number]]
-            clearings += [Clearing(ground.key(kind, number), now_us) for number in gone]
+            clearings += over_of(lookers, watches, ground, now_us)
         return clearings
 
     def restore(self, living: Sequence[LivingAlert]) -> None:

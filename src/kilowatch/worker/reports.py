@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from kilowatch.alerts.alert import PER_MINUTE
 from kilowatch.alerts.finding import Clearing, Finding, Key
+from kilowatch.alerts.telling import SECONDS
 from kilowatch.alerts.voices import SEVERITIES
 from kilowatch.rules.rule import ENERGY_INPUTS, Input
 from kilowatch.rules.watch import OPERATORS, Changes
 from kilowatch.telemetry.metric import ENERGY
 from kilowatch.worker.no_data import NoData, Turn
-from kilowatch.worker.watch_rows import WatchRows, uuid_of
+from kilowatch.worker.watch_rows import Ints, WatchRows, uuid_of
 
 ABOVE = tuple(OPERATORS.index(operator) for operator in (">", ">="))
 
@@ -39,6 +41,8 @@ class Reports:
                 self.clearings.append(Clearing(key, ts_us, value))
                 continue
             name = ENERGY if which in ENERGY_INPUTS else names.get(int(row["metric"]))
+            if which == "rate_per_minute" and name is not None:
+                name += PER_MINUTE
             limit = float(row["limit"])
             above_w = None
             if which == "value" and name == "power" and row["operator"] in ABOVE:
@@ -46,22 +50,25 @@ class Reports:
             severity = SEVERITIES[row["severity"]]
             self.findings.append(Finding(key, severity, since_us, ts_us, name, value, limit, above_w))
 
-    def add_silence(self, silence: NoData, turn: Turn, names: dict[int, str]) -> None:
+    def add_silence(self, silence: NoData, turn: Turn) -> None:
         """Who has fallen silent, and who has come back."""
         for place in turn.raised.tolist():
             row = silence.rows[place]
             since_us, ts_us = int(silence.since_us[place]), int(silence.raised_us[place])
             lasted_s = (ts_us - since_us) / 1_000_000
-            name = names.get(int(row["metric"]))
             severity = SEVERITIES[row["severity"]]
             limit = float(row["for_s"])
-            self.findings.append(Finding(key_of(row), severity, since_us, ts_us, name, lasted_s, limit))
+            self.findings.append(Finding(key_of(row), severity, since_us, ts_us, SECONDS, lasted_s, limit))
         for place in turn.cleared.tolist():
             self.clearings.append(Clearing(key_of(silence.rows[place]), int(silence.heard_us[place])))
 
-    def add_gone(self, rows: WatchRows, now_us: int) -> None:
-        """Watches that were raised, and are not there any more."""
-        self.clearings.extend(Clearing(key_of(row), now_us) for row in rows)
+    def add_gone(self, rows: WatchRows, since_us: Ints, now_us: int) -> None:
+        """Watches that were raised, since then, and are not there any more. A device's clock may be ahead of
+        ours; what began then is over all the same."""
+        self.clearings.extend(
+            Clearing(key_of(row), max(now_us, began_us))
+            for row, began_us in zip(rows, since_us.tolist(), strict=True)
+        )
 
 
 def key_of(row: np.void) -> Key:

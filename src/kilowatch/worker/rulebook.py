@@ -195,8 +195,7 @@ class Book:
         """Takes what was found before as raised; whether each one's watch is there."""
         if not living:
             return []
-        high, low = halves_of([one.key.rule_id or uuid.UUID(int=0) for one in living])
-        wanted = hash_of(high, low, np.array([one.key.device_no or 0 for one in living], np.int32))
+        wanted = _hashes_of(living)
         since_us = np.array([one.since_us for one in living], np.int64)
         ts_us = np.array([one.ts_us for one in living], np.int64)
         found = np.zeros(len(living), np.bool_)
@@ -213,6 +212,37 @@ class Book:
         self.silence.restore(at[there], since_us[there], ts_us[there])
         answer: list[bool] = (found | there).tolist()
         return answer
+
+    def rest(self, over: Sequence[LivingAlert]) -> None:
+        """Takes over when alerts that are over were raised, from which cooldowns count."""
+        if not over:
+            return
+        wanted, ts_us = _hashes_of(over), np.array([one.ts_us for one in over], np.int64)
+        for one in self.groups.values():
+            _note_raises(one.states.raised_us, find_hashes(one.hashes, one.order, wanted), ts_us)
+        mute = self.silence
+        _note_raises(mute.raised_us, find_hashes(mute.hashes, mute.order, wanted), ts_us)
+
+    def dismiss(self, ended: Sequence[LivingAlert]) -> None:
+        """Takes what somebody ended by hand as told, where its value was beyond the limit when last stored;
+        to be called after `remember`."""
+        group = self.groups.get("value")
+        if not ended or group is None:
+            return
+        at = find_hashes(group.hashes, group.order, _hashes_of(ended))
+        at = at[at >= 0]
+        lasts = at[group.states.since_us[at] != NEVER_US]
+        group.states.is_raised[lasts] = True
+
+
+def _note_raises(raised_us: Ints, places: Ints, ts_us: Ints) -> None:
+    there = places >= 0
+    raised_us[places[there]] = np.maximum(raised_us[places[there]], ts_us[there])
+
+
+def _hashes_of(alerts: Sequence[LivingAlert]) -> Hashes:
+    high, low = halves_of([one.key.rule_id or uuid.UUID(int=0) for one in alerts])
+    return hash_of(high, low, np.array([one.key.device_no or 0 for one in alerts], np.int32))
 
 
 def known_us(newest_us: Ints, series: Int32s) -> Ints:

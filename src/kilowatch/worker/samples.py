@@ -46,9 +46,9 @@ class Lookers:
         """Nobody is watched."""
         return cls(kind, make_watches(np.empty(0, np.int64), ">", 0.0, 0.0, 0), States.of(0))
 
-    def change(self, watches: Watches) -> Ints:
+    def change(self, watches: Watches) -> list[tuple[int, int]]:
         """Takes new watches; those of devices that were watched stand as they stood. The devices that are
-        watched no longer and were raised."""
+        watched no longer and were raised, and since when."""
         states = States.of(len(watches))
         old, new = self.watches.series, watches.series
         place = np.searchsorted(new, old)
@@ -56,18 +56,20 @@ class Lookers:
         stays[stays] = new[place[stays]] == old[stays]
         for name in ("seen_us", "since_us", "raised_us", "is_raised"):
             getattr(states, name)[place[stays]] = getattr(self.states, name)[stays]
-        gone: Ints = old[~stays & self.states.is_raised].astype(np.int64)
+        left = ~stays & self.states.is_raised
+        gone = list(zip(old[left].tolist(), self.states.since_us[left].tolist(), strict=True))
         self.watches, self.states = watches, states
         return gone
 
     def restore(self, living: Iterable[LivingAlert]) -> None:
-        """Takes over what was told before a restart."""
+        """Takes over what was told before a restart, and what was ended by hand and may last."""
         for alert in living:
             if alert.key.kind == self.kind and alert.key.device_no is not None:
                 place = int(np.searchsorted(self.watches.series, alert.key.device_no))
                 if place < len(self.watches) and self.watches.series[place] == alert.key.device_no:
                     self.states.since_us[place] = self.states.raised_us[place] = alert.since_us
                     self.states.is_raised[place] = True
+                    self.states.seen_us[place] = max(self.seen_us(alert.key.device_no), alert.since_us)
 
     def seen_us(self, device: int) -> int:
         """The newest sample of a device that was looked at."""
@@ -78,6 +80,16 @@ class Lookers:
     def look(self, device: Ints, ts_us: Ints, value: Floats) -> Changes:
         """Samples sorted by device and time, without NaN."""
         return evaluate(self.watches, self.states, device.astype(np.int32), ts_us, value)
+
+
+def over_of(lookers: Lookers, watches: Watches, ground: Ground, now_us: int) -> list[Clearing]:
+    """Has lookers take new watches; the ends of what is watched no longer. What is told of a device that is
+    deleted goes with it; a device's clock may be ahead of ours."""
+    return [
+        Clearing(ground.key(lookers.kind, device), max(now_us, since_us))
+        for device, since_us in lookers.change(watches)
+        if device < len(ground) and ground.known[device]
+    ]
 
 
 def make_watches(
@@ -126,8 +138,7 @@ class SampleDetectors:
         spike = make_watches(learnt, ">", spreads, spreads - 1.0, for_us)
         clearings: list[Clearing] = []
         for lookers, watches in ((self._phantom, phantom), (self._spike, spike)):
-            gone = [device for device in lookers.change(watches).tolist() if ground.known[device]]
-            clearings += [Clearing(ground.key(lookers.kind, device), now_us) for device in gone]
+            clearings += over_of(lookers, watches, ground, now_us)
         return clearings
 
     def restore(self, living: Sequence[LivingAlert]) -> None:

@@ -144,7 +144,8 @@ class Shift:
             Unsettled: if a batch failed; the suspects say which.
         """
         await self._begin()
-        await self.lookout.begin(lambda: self._settlement.newest_us, lambda: not self._room.is_set())
+        self.patrol.is_behind = lambda: not self._room.is_set()
+        await self.lookout.begin(lambda: self._settlement.newest_us, self.patrol.is_behind)
         self._display = Display(self.places.client)
         self._sightings = Sightings(self.places.database)
         try:

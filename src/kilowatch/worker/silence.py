@@ -133,9 +133,14 @@ class Silence:
         before, pause = self.last_seen_us[device], self.pause_us[device]
         gap = at_us - before
         drawn = np.maximum(gap, pause + (gap - pause) // DRAWN_DOWN)
-        counts = (before > 0) & (gap >= BURST_US)
+        # What lies before our start may be a pause of our own.
+        counts = (before > 0) & (before >= self.started_us) & (gap >= BURST_US)
         self.pause_us[device] = np.where(counts, drawn, pause)
         self.last_seen_us[device] = np.maximum(before, at_us)
+
+    def listen(self, now_us: int) -> None:
+        """Goes on after a pause of our own: silence, and what devices pause, count from now."""
+        self.started_us = max(self.started_us, now_us)
 
     def turn(self, now_us: int) -> tuple[list[Finding], list[Clearing]]:
         """What has changed by now."""
@@ -157,11 +162,13 @@ class Silence:
         self._silent[:width], self._members[:width], self._is_settled = silent, members, True
         self._silent_since_us[:width] = seen
         wanted: dict[Key, Told] = {}
+        severities: dict[Key, Severity] = {}
         for some in group_silent(np.flatnonzero(members), group):
             if len(some) > 1 or silent[some[0]]:
                 key = self._key(some, group)
                 wanted[key] = Told(len(some), int(seen[some].min()))
-        return self._differ(wanted, now_us)
+                severities[key] = self.roll.sites[self.roll.site[some[0]]][2]
+        return self._differ(wanted, severities, now_us)
 
     def _patience(self) -> Ints:
         least = np.zeros(len(self.last_seen_us), np.int64)
@@ -187,27 +194,26 @@ class Silence:
             return Key(organisation_id, "offline", shared)
         return Key(organisation_id, "offline", site_id=site_id)
 
-    def _differ(self, wanted: dict[Key, Told], now_us: int) -> tuple[list[Finding], list[Clearing]]:
+    def _differ(
+        self, wanted: dict[Key, Told], severities: dict[Key, Severity], now_us: int
+    ) -> tuple[list[Finding], list[Clearing]]:
         findings = []
         for key, told in wanted.items():
             before = self._told.get(key)
             if before is None or before.devices != told.devices:
                 since_us = told.since_us if before is None else before.since_us
                 wanted[key] = Told(told.devices, since_us)
-                findings.append(self._finding(key, wanted[key], now_us))
+                findings.append(self._finding(key, wanted[key], severities[key], now_us))
             else:
                 wanted[key] = before
         clearings = [Clearing(key, now_us) for key in self._told if key not in wanted]
         self._told = wanted
         return findings, clearings
 
-    def _finding(self, key: Key, told: Told, now_us: int) -> Finding:
-        device = key.device_no
-        if device is not None and device < len(self.roll):
-            severity = self.roll.sites[self.roll.site[device]][2]
+    def _finding(self, key: Key, told: Told, severity: Severity, now_us: int) -> Finding:
+        device, limit_s = key.device_no, None
+        # The gateway may be watched by another worker, which knows its patience.
+        if device is not None and device < len(self.roll) and self.roll.is_watched[device]:
             limit_s = float(self._patience()[device]) / MICROSECONDS
-        else:
-            severity = next(one[2] for one in self.roll.sites if one[1] == key.site_id)
-            limit_s = None
         quiet_s = (now_us - told.since_us) / MICROSECONDS
         return Finding(key, severity, told.since_us, now_us, SECONDS, quiet_s, limit_s, devices=told.devices)

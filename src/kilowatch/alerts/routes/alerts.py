@@ -147,12 +147,12 @@ class Desk:
             after = await act(connection)
             if comment is not None:
                 await store.add_comment(connection, alert_id, caller.actor, to_datetime(now_us), comment)
-            if before.status != after.status:
+            if before != after:
                 await record_by(connection, caller, f"alert.{name}", alert_id)
-                if after.status != "open":
-                    await self.notices.settle(connection, [alert_id], now_us)
+                change = self.notices.resume if after.status == "open" else self.notices.settle
+                await change(connection, [alert_id], now_us)
         told = put_in_words(after, now_us)
-        if before.status != after.status:
+        if before != after:
             for event in events_of(told, now_us):
                 await self.access.tell(event)
         return shown(told)

@@ -1,6 +1,7 @@
 """HTTP for maintenance windows."""
 
 import uuid
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -10,10 +11,14 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from kilowatch.accounts.access import Access
 from kilowatch.accounts.identity import Caller
 from kilowatch.accounts.store.audit import record_by
+from kilowatch.alerts.notices import Notices
 from kilowatch.alerts.store import windows as store
+from kilowatch.alerts.store.alerts import find_alerts
+from kilowatch.alerts.telling import Told, events_of, put_in_words
 from kilowatch.alerts.voices import Kind
 from kilowatch.clock import Clock, to_datetime
 from kilowatch.ids import DEVICE_ID
+from kilowatch.postgres.engine import Connection
 from kilowatch.postgres.page import LIMIT_DEFAULT, LIMIT_MAX
 
 
@@ -73,9 +78,31 @@ class WindowChanges(Strict):
     reason: str | None = None
 
 
-def make_window_routes(access: Access, clock: Clock) -> APIRouter:
+@dataclass(frozen=True, slots=True)
+class Hush:
+    """Has nobody told any more of what windows hide."""
+
+    access: Access
+    clock: Clock
+    notices: Notices
+
+    async def settle(self, connection: Connection, window_id: uuid.UUID) -> list[Told]:
+        """Stops what is still to be sent; what the window hides now."""
+        hidden, now_us = await store.list_hidden(connection, window_id), self.clock.now_us()
+        await self.notices.settle(connection, hidden, now_us)
+        return [put_in_words(alert, now_us) for alert in await find_alerts(connection, hidden)]
+
+    async def tell(self, hidden: list[Told]) -> None:
+        """Tells those who listen, once that is kept."""
+        for told in hidden:
+            for event in events_of(told, self.clock.now_us()):
+                await self.access.tell(event)
+
+
+def make_window_routes(access: Access, clock: Clock, notices: Notices) -> APIRouter:
     """The routes of this file."""
     routes = APIRouter(tags=["alerts"])
+    quiet = Hush(access, clock, notices)
 
     def now() -> datetime:
         return to_datetime(clock.now_us())
@@ -103,6 +130,8 @@ def make_window_routes(access: Access, clock: Clock) -> APIRouter:
                 connection, caller.organisation_id, caller.actor, now(), device=wanted.device_id, **values
             )
             await record_by(connection, caller, "maintenance_window.created", made.id)
+            hidden = await quiet.settle(connection, made.id)
+        await quiet.tell(hidden)
         return MaintenanceWindow.model_validate(made)
 
     @routes.get("/maintenance-windows/{window_id}")
@@ -123,6 +152,8 @@ def make_window_routes(access: Access, clock: Clock) -> APIRouter:
         async with access.database.scope(caller.sight) as connection:
             changed = await store.update_window(connection, window_id, changes.given(), now())
             await record_by(connection, caller, "maintenance_window.changed", window_id)
+            hidden = await quiet.settle(connection, window_id)
+        await quiet.tell(hidden)
         return MaintenanceWindow.model_validate(changed)
 
     @routes.delete("/maintenance-windows/{window_id}", status_code=204)

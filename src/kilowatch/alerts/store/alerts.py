@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, Select, Uuid, and_, func, insert, literal, select, text, tuple_, update
+from sqlalchemy import ARRAY, Select, Uuid, and_, case, func, insert, literal, select, text, tuple_, update
 
-from kilowatch.alerts.alert import COMMENT_MAX, Alert, Comment, Counts, is_moment, is_text
+from kilowatch.alerts.alert import COMMENT_MAX, PER_MINUTE, Alert, Comment, Counts, is_moment, is_text
 from kilowatch.alerts.lifecycle import step
 from kilowatch.alerts.tables import alert_comments, alerts
 from kilowatch.errors import Fault, Problem
@@ -33,13 +33,19 @@ SHOWN = (
         sites.c.name.label("site_name"),
         sites.c.time_zone,
         sites.c.voice,
-        metrics.c.unit,
+        case(
+            (alerts.c.metric.endswith(PER_MINUTE), func.concat(metrics.c.unit, PER_MINUTE)),
+            else_=metrics.c.unit,
+        ).label("unit"),
     )
     .join(sites, sites.c.id == alerts.c.site_id)
     .outerjoin(devices, devices.c.device_no == alerts.c.device_no)
     .outerjoin(
         metrics,
-        and_(metrics.c.organisation_id == alerts.c.organisation_id, metrics.c.name == alerts.c.metric),
+        and_(
+            metrics.c.organisation_id == alerts.c.organisation_id,
+            metrics.c.name == func.split_part(alerts.c.metric, "/", 1),
+        ),
     )
 )
 

@@ -22,6 +22,8 @@ from kilowatch.postgres.engine import Connection
 
 SETTLING_US = 120 * MICROSECONDS
 """So long after its parent is over a suppressed alert waits: what the parent explained is over soon, too."""
+DISMISSED_US = 30 * 86_400 * MICROSECONDS
+"""So long what somebody resolved by hand is known to last after a restart of the worker."""
 
 GIVEN = """
     WITH given AS (
@@ -93,7 +95,8 @@ RENEW = text(
         ORDER BY a.key FOR UPDATE OF a
     )
     UPDATE kilowatch.alerts a SET severity = p.severity, ts = p.ts, value = p.value, metric = p.metric,
-        limit_value = p.limit_value, excess_w = p.excess_w, cost_per_day = p.cost_per_day, devices = p.devices
+        limit_value = p.limit_value, excess_w = p.excess_w, cost_per_day = p.cost_per_day,
+        currency = p.currency, devices = p.devices
     FROM placed p, living l
     WHERE a.key = p.key AND a.id = l.id AND a.status <> 'resolved'
     RETURNING a.id, l.severity AS was, a.severity AS is_now
@@ -104,12 +107,17 @@ RENEW = text(
 # while it lasts is suppressed whatever its kind.
 BY_PARENT = text("""
     WITH parent AS MATERIALIZED (
-        SELECT id, organisation_id, device_no, site_id, id = ANY(CAST(:opened AS uuid[])) AS is_new
-        FROM kilowatch.alerts
-        WHERE organisation_id = ANY(CAST(:organisations AS uuid[])) AND kind = 'offline'
-            AND status <> 'resolved'
+        SELECT a.id, a.organisation_id, a.device_no, a.site_id, g.device_no AS gateway_no,
+            a.id = ANY(CAST(:opened AS uuid[])) AS is_new
+        FROM kilowatch.alerts a
+        LEFT JOIN kilowatch.devices d
+            ON d.organisation_id = a.organisation_id AND d.device_no = a.device_no
+        LEFT JOIN kilowatch.devices g
+            ON g.organisation_id = d.organisation_id AND g.id = d.metadata ->> 'gateway'
+        WHERE a.organisation_id = ANY(CAST(:organisations AS uuid[])) AND a.kind = 'offline'
+            AND a.status <> 'resolved'
     ), child AS MATERIALIZED (
-        SELECT a.id, a.organisation_id, d.site_id, g.device_no AS gateway_no,
+        SELECT a.id, a.organisation_id, d.site_id, d.device_no, g.device_no AS gateway_no,
             a.id = ANY(CAST(:opened AS uuid[])) AS is_new,
             a.kind IN ('offline', 'zero_consumption') AS is_silence
         FROM kilowatch.alerts a
@@ -122,6 +130,8 @@ BY_PARENT = text("""
             SELECT c.id, p.id AS parent_id, 1 AS nearness FROM child c
             JOIN parent p ON p.organisation_id = c.organisation_id AND p.device_no = c.gateway_no
             WHERE p.id <> c.id AND (c.is_new OR (p.is_new AND c.is_silence))
+                -- Of two that name each other one is told of.
+                AND (p.gateway_no IS DISTINCT FROM c.device_no OR p.device_no < c.device_no)
             UNION ALL
             SELECT c.id, p.id, 2 FROM child c
             JOIN parent p ON p.organisation_id = c.organisation_id AND p.site_id = c.site_id
@@ -151,7 +161,16 @@ CLEAR = text("""
     RETURNING a.id
 """)
 
-LIFT = text("""
+# What a window would hide: `a` is a row of alerts, `w` one of windows.
+ABOUT = """
+    w.organisation_id = a.organisation_id AND w.starts_at <= :now AND w.ends_at > :now
+    AND (w.device_no IS NULL OR w.device_no = a.device_no) AND (w.site_id IS NULL OR w.site_id = a.site_id)
+    AND (w.kind IS NULL OR w.kind = a.kind) AND (w.rule_id IS NULL OR w.rule_id = a.rule_id)
+"""
+
+# What another window hides stays hidden, by that one.
+LIFT = text(
+    """
     WITH locked AS MATERIALIZED (
         SELECT a.id FROM kilowatch.alerts a LEFT JOIN kilowatch.alerts parent ON parent.id = a.parent_id
         WHERE a.status = 'suppressed' AND (
@@ -161,11 +180,62 @@ LIFT = text("""
             ))
         )
         ORDER BY a.key FOR UPDATE OF a
+    ), judged AS (
+        SELECT locked.id, held.id AS window_id, held.ends_at FROM locked
+        JOIN kilowatch.alerts a ON a.id = locked.id
+        LEFT JOIN LATERAL (
+            SELECT w.id, w.ends_at FROM kilowatch.maintenance_windows w
+            WHERE """  # noqa: S608 - only our own words
+    + ABOUT
+    + """ ORDER BY w.ends_at DESC LIMIT 1
+        ) held ON true
     )
     UPDATE kilowatch.alerts a
-    SET status = 'open', suppressed_by = NULL, suppressed_until = NULL, parent_id = NULL
-    FROM locked WHERE a.id = locked.id AND a.status = 'suppressed'
+    SET status = CASE WHEN judged.window_id IS NULL THEN 'open' ELSE 'suppressed' END,
+        suppressed_by = 'window:' || CAST(judged.window_id AS text), suppressed_until = judged.ends_at,
+        parent_id = NULL
+    FROM judged WHERE a.id = judged.id AND a.status = 'suppressed'
+    RETURNING a.id, a.status
+"""
+)
+
+# A window holds for what is open when it begins.
+HIDE = text(
+    """
+    WITH found AS (
+        SELECT DISTINCT ON (a.id) a.id, w.id AS window_id, w.ends_at FROM kilowatch.maintenance_windows w
+        JOIN kilowatch.alerts a ON """  # noqa: S608 - only our own words
+    + ABOUT
+    + """ WHERE a.status = 'open' AND w.starts_at > :since
+        ORDER BY a.id, w.ends_at DESC
+    ), locked AS MATERIALIZED (
+        SELECT a.id FROM kilowatch.alerts a WHERE a.id IN (SELECT id FROM found) ORDER BY a.key FOR UPDATE
+    )
+    UPDATE kilowatch.alerts a SET status = 'suppressed', suppressed_by = 'window:' || CAST(window_id AS text),
+        suppressed_until = ends_at
+    FROM found, locked WHERE a.id = found.id AND locked.id = a.id AND a.status = 'open'
     RETURNING a.id
+"""
+)
+
+# Cooldowns go by the readings' own times, and readings are looked at up to a day late.
+RESTING = text("""
+    SELECT DISTINCT ON (a.key) a.key, a.organisation_id, a.kind, a.rule_id, a.device_no, a.site_id, a.since,
+        a.ts
+    FROM kilowatch.alerts a JOIN kilowatch.rules r ON r.id = a.rule_id
+    WHERE a.status = 'resolved' AND a.kind = 'rule'
+        AND a.ts > CAST(:now AS timestamptz) - make_interval(days => 1, secs => r.cooldown_s)
+    ORDER BY a.key, a.ts DESC
+""")
+
+# The newest of its key, which somebody ended: the breach itself may last.
+DISMISSED = text("""
+    SELECT * FROM (
+        SELECT DISTINCT ON (key) key, organisation_id, kind, rule_id, device_no, site_id, since, ts, how
+        FROM kilowatch.alerts
+        WHERE kind = ANY(CAST(:kinds AS text[])) AND raised_at > :after
+        ORDER BY key, raised_at DESC, since DESC
+    ) newest WHERE how = 'by_hand'
 """)
 
 LIVING = text("""
@@ -232,21 +302,41 @@ async def clear_alerts(connection: Connection, clearings: Sequence[Clearing], no
 
 
 async def lift_alerts(connection: Connection, now_us: int) -> list[uuid.UUID]:
-    """Opens the suppressed alerts whose window is over, or whose parent is gone or long over; their ids."""
+    """Opens the suppressed alerts whose window is over, or whose parent is gone or long over, and which no
+    other window hides; their ids."""
     moments = {"now": to_datetime(now_us), "settled": to_datetime(now_us - SETTLING_US)}
-    return list((await connection.execute(LIFT, moments)).scalars())
+    return [row.id for row in await connection.execute(LIFT, moments) if row.status == "open"]
+
+
+async def hide_alerts(connection: Connection, since_us: int, now_us: int) -> list[uuid.UUID]:
+    """Suppresses the open alerts of windows that have begun since then; their ids."""
+    moments = {"now": to_datetime(now_us), "since": to_datetime(since_us)}
+    return list((await connection.execute(HIDE, moments)).scalars())
 
 
 async def list_living(connection: Connection, kinds: Sequence[str]) -> list[LivingAlert]:
     """The keys of these kinds that have a living alert."""
-    found = []
-    for row in await connection.execute(LIVING, {"kinds": list(kinds)}):
-        site_id = row.site_id if row.device_no is None else None
-        key = Key(row.organisation_id, row.kind, row.device_no, site_id, row.rule_id)
-        if key.id != row.key:  # of a rule for a whole site, whose key names both
-            key = Key(row.organisation_id, row.kind, row.device_no, row.site_id, row.rule_id)
-        found.append(LivingAlert(key, to_us(row.since), to_us(row.ts)))
-    return found
+    return [_as_living(row) for row in await connection.execute(LIVING, {"kinds": list(kinds)})]
+
+
+async def list_resting(connection: Connection, now_us: int) -> list[LivingAlert]:
+    """Of rules the alerts that are over and whose cooldown may last."""
+    found = await connection.execute(RESTING, {"now": to_datetime(now_us)})
+    return [_as_living(row) for row in found]
+
+
+async def list_dismissed(connection: Connection, kinds: Sequence[str], now_us: int) -> list[LivingAlert]:
+    """Of keys that have no living alert the last one, where it was ended by hand, and was raised lately."""
+    asked = {"kinds": list(kinds), "after": to_datetime(now_us - DISMISSED_US)}
+    return [_as_living(row) for row in await connection.execute(DISMISSED, asked)]
+
+
+def _as_living(row: Any) -> LivingAlert:
+    site_id = row.site_id if row.device_no is None else None
+    key = Key(row.organisation_id, row.kind, row.device_no, site_id, row.rule_id)
+    if key.id != row.key:  # of a rule for a whole site, whose key names both
+        key = Key(row.organisation_id, row.kind, row.device_no, row.site_id, row.rule_id)
+    return LivingAlert(key, to_us(row.since), to_us(row.ts))
 
 
 async def _suppressed_of(connection: Connection, alert_ids: Sequence[uuid.UUID]) -> list[uuid.UUID]:

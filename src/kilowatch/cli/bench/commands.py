@@ -17,7 +17,12 @@ app = typer.Typer(
 )
 
 Folder = Annotated[
-    Path | None, typer.Option(help="Where the temporary files go; the system's place for them by default.")
+    Path | None,
+    typer.Option(
+        exists=True,
+        file_okay=False,
+        help="Where the temporary files go; the system's place for them by default.",
+    ),
 ]
 Devices = Annotated[int, typer.Option(min=1, max=999_999, help="How many devices send.")]
 Metrics = Annotated[int, typer.Option(min=1, max=100, help="Metrics in each reading.")]

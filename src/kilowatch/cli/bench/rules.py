@@ -39,9 +39,9 @@ LIMITS = (
     {"threshold": 1e9},
     {"threshold": 250.0, "clear_threshold": 50.0, "for_s": 60},
     {"threshold": 299.0, "clear_threshold": 1.0, "cooldown_s": 3600},
-    {"threshold": 5e5, "input": "rate_per_minute"},
+    {"threshold": 1e9, "input": "rate_per_minute"},
 )
-"""The rules in turn: most of the load's readings change nothing, some begin and end a breach."""
+"""The rules in turn: most of the load's readings change nothing, a few begin a breach."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from kilowatch.notifications.seal import Seal
 from kilowatch.notifications.sender import Answer, Sender
 from kilowatch.notifications.severity import Severity
 from kilowatch.notifications.store import channels as store
-from kilowatch.notifications.store import deliveries
+from kilowatch.notifications.store import deliveries, trials
 from kilowatch.postgres.engine import Connection, Sight
 from kilowatch.postgres.page import LIMIT_DEFAULT, LIMIT_MAX
 
@@ -259,7 +259,7 @@ def _add_trial(routes: APIRouter, access: Access, clock: Clock, seal: Seal, send
             _require_owner(caller, channel.user_id)
             sealed = await store.find_address(connection, channel_id)
             now = to_datetime(clock.now_us())
-            trial = await deliveries.add_trial(connection, channel_id, now)
+            trial = await trials.add_trial(connection, channel_id, now)
         address = None if sealed is None else seal.open(sealed)
         if address is None:
             answer = Answer(False, "The address was sealed with another key; enter it anew.")
@@ -269,7 +269,7 @@ def _add_trial(routes: APIRouter, access: Access, clock: Clock, seal: Seal, send
             if answer.ok:
                 await store.set_breaker(connection, channel_id, Breaker())
             if trial is not None:
-                await deliveries.end_trial(
+                await trials.end_trial(
                     connection, trial, answer.ok, answer.detail, to_datetime(clock.now_us())
                 )
         return Trial(ok=answer.ok, detail=answer.detail)

@@ -35,7 +35,7 @@ class Listener:
 
 @dataclass(frozen=True, slots=True)
 class OpenChannel:
-    """A channel that is switched on."""
+    """A channel, as far as it decides what goes there."""
 
     id: uuid.UUID
     name: str
@@ -57,6 +57,8 @@ class Audience:
     assigned_devices: set[tuple[uuid.UUID, int]]
     channels: dict[tuple[uuid.UUID, uuid.UUID | None], list[OpenChannel]]
     """By organisation and person; None: the organisation's own."""
+    known: dict[uuid.UUID, list[OpenChannel]]
+    """By organisation, everybody's, with those that are switched off."""
     flows: dict[uuid.UUID, Flow] = field(default_factory=dict)
 
 
@@ -74,7 +76,7 @@ async def find_audience(
         await _zones(connection, named),
         await _devices(connection, named),
         *(await _assigned(connection, named)),
-        await _channels(connection, named),
+        *(await _channels(connection, named)),
     )
     audience.flows = await _flows(connection, audience, now_us)
     return audience
@@ -148,20 +150,23 @@ async def _assigned(
 
 async def _channels(
     connection: Connection, named: Named
-) -> dict[tuple[uuid.UUID, uuid.UUID | None], list[OpenChannel]]:
+) -> tuple[dict[tuple[uuid.UUID, uuid.UUID | None], list[OpenChannel]], dict[uuid.UUID, list[OpenChannel]]]:
     found = await connection.execute(
         text(
-            "SELECT organisation_id, user_id, id, name, kind, severity FROM kilowatch.notification_channels"
-            " WHERE organisation_id = ANY(:organisations) AND enabled ORDER BY id FOR KEY SHARE"
+            "SELECT organisation_id, user_id, id, name, kind, severity, enabled"
+            " FROM kilowatch.notification_channels"
+            " WHERE organisation_id = ANY(:organisations) ORDER BY id FOR KEY SHARE"
         ),
         {"organisations": named["organisations"]},
     )
     channels: defaultdict[tuple[uuid.UUID, uuid.UUID | None], list[OpenChannel]] = defaultdict(list)
+    known: defaultdict[uuid.UUID, list[OpenChannel]] = defaultdict(list)
     for row in found:
-        channels[row.organisation_id, row.user_id].append(
-            OpenChannel(row.id, row.name, row.kind, row.severity)
-        )
-    return dict(channels)
+        channel = OpenChannel(row.id, row.name, row.kind, row.severity)
+        known[row.organisation_id].append(channel)
+        if row.enabled:
+            channels[row.organisation_id, row.user_id].append(channel)
+    return dict(channels), dict(known)
 
 
 async def _flows(connection: Connection, audience: Audience, now_us: int) -> dict[uuid.UUID, Flow]:

@@ -109,6 +109,20 @@ async def add_deliveries(connection: Connection, rows: Sequence[NewDelivery], at
     )
 
 
+async def find_last_steps(
+    connection: Connection, notification_ids: Collection[uuid.UUID]
+) -> dict[tuple[uuid.UUID, uuid.UUID], int]:
+    """The last step for which each of these notifications went to a channel, by notification and channel."""
+    found = await connection.execute(
+        text(
+            "SELECT notification_id, channel_id, max(step) AS step FROM kilowatch.deliveries"
+            " WHERE notification_id = ANY(CAST(:ids AS uuid[])) GROUP BY notification_id, channel_id"
+        ),
+        {"ids": list(notification_ids)},
+    )
+    return {(row.notification_id, row.channel_id): int(row.step) for row in found}
+
+
 async def end_deliveries(connection: Connection, alert_ids: Collection[uuid.UUID], at: datetime) -> None:
     """Drops what is still to be sent of these alerts; the daily digest tells of them all the same."""
     await connection.execute(
@@ -117,6 +131,20 @@ async def end_deliveries(connection: Connection, alert_ids: Collection[uuid.UUID
             " WHERE id IN (SELECT d.id FROM kilowatch.deliveries d"
             " WHERE d.alert_id = ANY(CAST(:alerts AS uuid[])) AND d.status = 'pending'"
             " AND d.bundle IS DISTINCT FROM 'digest' ORDER BY d.id FOR UPDATE)"
+        ),
+        {"alerts": list(alert_ids), "at": at},
+    )
+
+
+async def resume_deliveries(connection: Connection, alert_ids: Collection[uuid.UUID], at: datetime) -> None:
+    """Has what was dropped of these alerts before it was tried be sent after all, by channels that are on."""
+    await connection.execute(
+        text(
+            "UPDATE kilowatch.deliveries SET status = 'pending', ended_at = NULL,"
+            " due_at = greatest(due_at, :at) WHERE id IN (SELECT d.id FROM kilowatch.deliveries d"
+            " JOIN kilowatch.notification_channels c ON c.id = d.channel_id AND c.enabled"
+            " WHERE d.alert_id = ANY(CAST(:alerts AS uuid[])) AND d.status = 'dropped' AND d.tries = 0"
+            " ORDER BY d.id FOR UPDATE OF d)"
         ),
         {"alerts": list(alert_ids), "at": at},
     )
@@ -249,11 +277,12 @@ async def _begin(
 
 
 async def _contents(connection: Connection, chosen: Sequence[uuid.UUID]) -> list[Content]:
+    """What these deliveries tell; once what waited together with steps of its own escalation."""
     found = await connection.execute(
         text(
-            "SELECT n.severity, n.title, n.body, n.remedy, n.happened_at, d.step"
+            "SELECT n.severity, n.title, n.body, n.remedy, n.happened_at, max(d.step) AS step"
             " FROM kilowatch.deliveries d JOIN kilowatch.notifications n ON n.id = d.notification_id"
-            " WHERE d.id = ANY(:ids) ORDER BY n.happened_at, n.id"
+            " WHERE d.id = ANY(:ids) GROUP BY n.id ORDER BY n.happened_at, n.id"
         ),
         {"ids": list(chosen)},
     )
@@ -296,47 +325,6 @@ async def note_outcome(
             " WHERE d.id = w.id AND d.status = 'pending'"
         ),
         {"ids": ids, "due": [None if one is None else to_datetime(one) for one in due], "now": now},
-    )
-
-
-async def add_trial(connection: Connection, channel_id: uuid.UUID, now: datetime) -> uuid.UUID | None:
-    """A delivery that tries a channel, with the beginning of its attempt; nothing waits for it and it waits
-    for nothing. None where there is no such channel."""
-    made = await connection.execute(
-        text(
-            "INSERT INTO kilowatch.deliveries (id, organisation_id, user_id, channel_id, status, tries,"
-            " due_at, created_at, ended_at)"
-            " SELECT :delivery, organisation_id, user_id, id, 'failed', 1, :now, :now, :now"
-            " FROM kilowatch.notification_channels WHERE id = :channel RETURNING id"
-        ),
-        {"delivery": uuid.uuid4(), "channel": channel_id, "now": now},
-    )
-    delivery = made.scalar_one_or_none()
-    if delivery is not None:
-        await connection.execute(
-            text(
-                "INSERT INTO kilowatch.delivery_attempts (organisation_id, user_id, delivery_id, begun_at)"
-                " SELECT organisation_id, user_id, id, :now FROM kilowatch.deliveries WHERE id = :id"
-            ),
-            {"id": delivery, "now": now},
-        )
-    return delivery
-
-
-async def end_trial(
-    connection: Connection, delivery_id: uuid.UUID, ok: bool, detail: str, now: datetime
-) -> None:
-    """Notes how a channel's trial went."""
-    named = {"id": delivery_id, "status": "sent" if ok else "failed", "now": now, "ok": ok, "detail": detail}
-    await connection.execute(
-        text("UPDATE kilowatch.deliveries SET status = :status, ended_at = :now WHERE id = :id"), named
-    )
-    await connection.execute(
-        text(
-            "UPDATE kilowatch.delivery_attempts SET ended_at = :now, ok = :ok, detail = :detail"
-            " WHERE delivery_id = :id"
-        ),
-        named,
     )
 
 

@@ -86,6 +86,19 @@ async def end_escalations(connection: Connection, alert_ids: Collection[uuid.UUI
     )
 
 
+async def resume_escalations(connection: Connection, alert_ids: Collection[uuid.UUID], at: datetime) -> None:
+    """Takes the steps that were ended before their time after all, as much later as they were ended."""
+    await connection.execute(
+        text(
+            "UPDATE kilowatch.escalations SET ended_at = NULL, due_at = due_at + (:at - ended_at)"
+            " WHERE no IN (SELECT e.no FROM kilowatch.escalations e"
+            " WHERE e.alert_id = ANY(CAST(:alerts AS uuid[])) AND e.ended_at < e.due_at"
+            " ORDER BY e.no FOR UPDATE)"
+        ),
+        {"alerts": list(alert_ids), "at": at},
+    )
+
+
 async def take_escalations(connection: Connection, now: datetime, most: int) -> list[DueEscalation]:
     """Steps that have come, which are the transaction's own from now on."""
     found = await connection.execute(

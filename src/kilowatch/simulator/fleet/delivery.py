@@ -9,10 +9,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from kilowatch.period import SECOND_US
+from kilowatch.simulator.engine.chance import as_share
 from kilowatch.simulator.fleet.faults import DEFAULTS, report, strikes
 from kilowatch.simulator.fleet.happening import NEVER_US, Happening
 from kilowatch.simulator.fleet.rows import CHUNK_ROWS, Circumstances, Fleet, Int32s, Readings, chunks
-from kilowatch.simulator.home.moments import Int64s, as_share, counted
+from kilowatch.simulator.home.moments import Int64s, counted
 
 MOST_STEPS = 720
 """Nothing is held back for more steps than these."""

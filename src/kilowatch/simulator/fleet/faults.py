@@ -30,9 +30,10 @@ import numpy as np
 import numpy.typing as npt
 
 from kilowatch.period import DAY_US, HOUR_US, MINUTE_US, SECOND_US
+from kilowatch.simulator.engine.chance import as_share
 from kilowatch.simulator.fleet.happening import Happening
 from kilowatch.simulator.fleet.rows import Circumstances, Fleet, Int32s, Readings, Roster, rounded
-from kilowatch.simulator.home.moments import Floats, Int64s, Mask, as_share, counted
+from kilowatch.simulator.home.moments import Floats, Int64s, Mask, counted
 from kilowatch.simulator.world.format import FaultKind
 
 DEFAULTS: dict[FaultKind, float] = {

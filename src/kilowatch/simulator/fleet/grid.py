@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from kilowatch.period import MINUTE_US, QUARTER_US
+from kilowatch.simulator.engine.chance import as_share
 from kilowatch.simulator.fleet.grid_curves import (
     COMMERCIAL,
     HOUSEHOLD,
@@ -25,7 +26,7 @@ from kilowatch.simulator.fleet.grid_curves import (
     Span,
 )
 from kilowatch.simulator.fleet.rows import Circumstances, Int32s, Roster, device_seeds, rounded
-from kilowatch.simulator.home.moments import Floats, Int64s, as_share, counted
+from kilowatch.simulator.home.moments import Floats, Int64s, counted
 
 REGIONS = ("north", "south", "east", "west", "central")
 ZONE = "Europe/Berlin"

@@ -38,7 +38,9 @@ SWING = 0.45
 class Microgrid:
     """Five devices, and as many loads as there are others."""
 
-    metrics: tuple[str, ...] = ("power", "state_of_charge", "frequency", "voltage", "islanded")
+    metrics: tuple[str, ...] = (
+        "power", "state_of_charge", "temperature", "frequency", "voltage", "islanded",
+    )  # fmt: skip
     own_faults: frozenset[str] = frozenset({"islanded", *DRAWS})
 
     def __init__(self, devices: int, seed: int, zone: str = ZONE) -> None:
@@ -58,7 +60,8 @@ class Microgrid:
         )  # fmt: skip
 
     def measure(self, device: Int32s, ts_us: Int64s, around: Circumstances) -> dict[str, Floats]:
-        """Power in W; of the battery its charge in percent, of the connection voltage and frequency, too."""
+        """Power in W; of the battery its charge in percent and its warmth, too; of the connection voltage and
+        frequency, and whether the microgrid is on its own."""
         if not len(ts_us):
             return {}
         moments, row = np.unique(ts_us, return_inverse=True)
@@ -72,7 +75,14 @@ class Microgrid:
         )
         draft = Draft(len(ts_us), {"power": power})
         battery, connection = np.flatnonzero(device == BATTERY), np.flatnonzero(device == CONNECTION)
-        draft.put(battery, {"state_of_charge": rounded(100.0 * charge, 2)[row[battery]]})
+        warmth = 23.0 + 9.0 * np.abs(made[BATTERY]) / self.roster.rated_w[BATTERY] + 0.3 * at.noise("warmth")
+        draft.put(
+            battery,
+            {
+                "state_of_charge": rounded(100.0 * charge, 2)[row[battery]],
+                "temperature": rounded(warmth, 1)[row[battery]],
+            },
+        )
         stray = np.where(islanded, 0.12, 0.02) * at.noise("frequency")
         voltage = 231.0 + 1.5 * at.noise("voltage") - np.where(islanded, 3.0, 0.0)
         draft.put(

@@ -12,9 +12,10 @@ from functools import reduce
 import numpy as np
 
 from kilowatch.period import DAY_US, HOUR_US, MINUTE_US
+from kilowatch.simulator.engine.chance import as_share
 from kilowatch.simulator.fleet.faults import AMBIENT_C, DEFAULTS, show_wear, strikes, wear_at
 from kilowatch.simulator.fleet.rows import Circumstances, Int32s, Roster, device_seeds, rounded
-from kilowatch.simulator.home.moments import Floats, Int64s, Mask, Moments, as_share, counted, moments_at
+from kilowatch.simulator.home.moments import Floats, Int64s, Mask, Moments, counted, moments_at
 
 TYPES = ("motor", "pump", "compressor", "press")
 LABELS = ("normal", "overheat", "voltage_spike", "current_surge", "wear", "failed")

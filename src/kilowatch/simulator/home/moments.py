@@ -14,15 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from kilowatch.period import DAY_US, HOUR_US, SECOND_US, offset_periods
+from kilowatch.simulator.engine.chance import GOLDEN, as_share, mix
 
 Floats = npt.NDArray[np.float64]
 Int64s = npt.NDArray[np.int64]
 UInt64s = npt.NDArray[np.uint64]
 Mask = npt.NDArray[np.bool_]
 
-GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-MIX_1, MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-"""The constants of SplitMix64 (Steele, Lea and Flood 2014)."""
 YEAR_US = 365.2425 * DAY_US
 MONDAY_OF_1970 = 3
 """1970 began on a Thursday."""
@@ -92,17 +90,7 @@ def counted(seeds: UInt64s, purpose: str, index: Int64s | int) -> UInt64s:
     """64 bits for each seed (SplitMix64), others for each purpose and index."""
     salt = np.uint64(zlib.crc32(purpose.encode()))
     place = np.broadcast_to(index, seeds.shape).astype(np.uint64) ^ (salt << np.uint64(32))
-    state = seeds + GOLDEN * place
-    state = (state ^ (state >> np.uint64(30))) * MIX_1
-    state = (state ^ (state >> np.uint64(27))) * MIX_2
-    bits: UInt64s = state ^ (state >> np.uint64(31))
-    return bits
-
-
-def as_share(bits: UInt64s) -> Floats:
-    """Numbers from 0 to 1 of counted bits."""
-    spread: Floats = (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
-    return spread
+    return mix(seeds + GOLDEN * place)
 
 
 def seed_of(site_id: str) -> int:

@@ -6,9 +6,9 @@ circle, which `checks` looks for. The published JSON Schema is made from here.
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from kilowatch.simulator.world.span import read_span
+from kilowatch.simulator.world.span import describe_span, read_span
 
 Cadence = Literal["high", "medium", "low"]
 Curve = Literal["linear", "exponential", "immediate"]
@@ -22,20 +22,33 @@ FaultKind = Literal[
 
 NAME = r"^[a-z][a-z0-9_]*(\.[a-z0-9_]+)*$"
 WORD = r"^[a-z][a-z0-9_-]*$"
+PATTERN = r"^(\*|[a-z][a-z0-9_.]*\*?)$"
 MONTH_DAY = r"^(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"
 
 Name = Annotated[str, Field(pattern=NAME, max_length=100)]
 Pattern = Annotated[
-    str, Field(min_length=1, max_length=100, description="A stream, or with `*` at its end many.")
+    str, Field(pattern=PATTERN, max_length=100, description="A stream, or with `*` at its end many.")
 ]
 Word = Annotated[str, Field(pattern=WORD, max_length=60)]
 Span = Annotated[
     float,
     BeforeValidator(read_span),
     Field(ge=0, description="Seconds, or a number with `s`, `m`, `h`, `d` or `w`, such as `6h`."),
+    WithJsonSchema(describe_span({"minimum": 0}, r"[0-9]+(\.[0-9]+)?")),
+]
+Length = Annotated[
+    float,
+    BeforeValidator(read_span),
+    Field(gt=0, description="Like a span, but longer than nothing."),
+    WithJsonSchema(
+        describe_span({"exclusiveMinimum": 0}, r"([0-9]*[1-9][0-9]*(\.[0-9]+)?|[0-9]+\.[0-9]*[1-9][0-9]*)")
+    ),
 ]
 Offset = Annotated[
-    float, BeforeValidator(read_span), Field(description="Like a span; negative is before the beginning.")
+    float,
+    BeforeValidator(read_span),
+    Field(description="Like a span; negative is before the beginning."),
+    WithJsonSchema(describe_span({}, r"-?[0-9]+(\.[0-9]+)?")),
 ]
 Factor = Annotated[float, Field(gt=0, le=1000)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -45,7 +58,7 @@ Hours = Annotated[list[Annotated[float, Field(ge=0)]], Field(min_length=24, max_
 class Part(BaseModel):
     """A part of a world; members that are not known are mistakes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Season(Part):
@@ -187,7 +200,7 @@ class Scenario(Part):
 
     name: str
     description: str
-    lasts: Annotated[Span, Field(gt=0)]
+    lasts: Length
     effects: list[Effect] = Field(default_factory=list)
     cascades: list[Cascade] = Field(default_factory=list)
     faults: list[Fault] = Field(default_factory=list)
@@ -217,7 +230,7 @@ class Template(Part):
     link: str | None = None
     effects: list[Effect] = Field(default_factory=list)
     delay: Span = 0.0
-    lasts: Annotated[Span, Field(gt=0)]
+    lasts: Length
     red_herrings: Share = 0.35
     timing: Timing = Field(default_factory=Timing)
 
@@ -229,7 +242,7 @@ class Fleet(Part):
     devices: Annotated[int, Field(ge=1, le=10_000_000)] = 100
     regions: list[Word] = Field(default_factory=list)
     feeders_per_region: Annotated[int, Field(ge=1, le=1000)] = 4
-    interval: Annotated[Span, Field(gt=0)] = 5.0
+    interval: Length = 5.0
 
 
 class World(Part):
@@ -240,7 +253,7 @@ class World(Part):
     title: str
     description: str
     time_zone: str
-    interval: Annotated[Span, Field(gt=0, description="The length of a block of history.")] = 3600.0
+    interval: Annotated[Length, Field(description="The length of a block of history.")] = 3600.0
     growth_per_month: Annotated[float, Field(gt=-1, le=1)] = 0.0
     anomalies: Annotated[Share, Field(description="The share of intervals with a small odd spike.")] = 0.07
     seasons: dict[Word, list[Season]] = Field(default_factory=dict)

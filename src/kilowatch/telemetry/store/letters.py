@@ -50,14 +50,15 @@ KEEP_DEAD_LETTERS = text("""
     WHERE NOT CAST(:of_devices AS boolean)
         OR (organisation_id, device) IN (SELECT organisation_id, id FROM standing)
     ON CONFLICT (source) DO NOTHING
+    RETURNING code
 """)
 
 
 async def keep_dead_letters(
     connection: Connection, letters: Sequence[NewDeadLetter], *, of_devices: bool = False
-) -> int:
-    """Keeps refused readings and returns how many were new; one whose `source` is kept already is not, and
-    with `of_devices` none whose device is gone."""
+) -> list[str]:
+    """Keeps refused readings and returns the codes of those that were new; one whose `source` is kept already
+    is not, and with `of_devices` none whose device is gone."""
     # Sorted, because two workers that keep the same sources in different orders would wait for each other.
     ordered = sorted(letters, key=lambda letter: letter.source or "")
     kept = await connection.execute(
@@ -76,7 +77,7 @@ async def keep_dead_letters(
             "of_devices": of_devices,
         },
     )
-    return kept.rowcount
+    return list(kept.scalars())
 
 
 async def list_dead_letters(
@@ -120,12 +121,14 @@ async def mark_replayed(connection: Connection, letter_id: uuid.UUID) -> DeadLet
     """Notes that the letter was sent once more, now.
 
     Raises:
-        Problem: 404.
+        Problem: 404, or 409 when somebody else noted so before.
     """
-    marked = update(dead_letters).where(dead_letters.c.id == letter_id).values(replayed_at=func.now())
+    own = dead_letters.c.id == letter_id, dead_letters.c.replayed_at.is_(None)
+    marked = update(dead_letters).where(*own).values(replayed_at=func.now())
     row = (await connection.execute(marked.returning(dead_letters))).mappings().one_or_none()
     if row is None:
-        raise _no_letter(letter_id)
+        await get_dead_letter(connection, letter_id)
+        raise Problem(409, "already_replayed", f"the dead letter {letter_id} was replayed already")
     return DeadLetter(**row)
 
 

@@ -88,6 +88,8 @@ WATCHES_MOST = 4_000_000
 the log says so."""
 FOR_MANY = text("SELECT set_config('enable_nestloop', 'off', true), set_config('work_mem', '64MB', true)")
 """Where rules were made a moment ago, PostgreSQL may take them for few, and go through devices one by one."""
+FOR_SOME = text("SELECT set_config('enable_seqscan', 'off', true), set_config('work_mem', '64MB', true)")
+"""Where devices were made a moment ago, it may take them for few, and go through all of them for each."""
 WATCH_COLUMNS: dict[str, str] = {
     **dict.fromkeys(("series", "device", "metric", "input", "operator", "for_s", "cooldown_s"), ">i4"),
     **dict.fromkeys(("severity", "kind", "unit"), ">i4"),
@@ -124,8 +126,7 @@ async def load_watches(
         "units": list(UNITS),
     }
     async with database.unscoped() as connection:
-        if rule_ids is None:
-            await connection.execute(FOR_MANY)
+        await connection.execute(FOR_MANY if rule_ids is None else FOR_SOME)
         found = await connection.stream(WATCHES, given)
         parts = [_as_watches(row) async for row in found.mappings()]
     rows = np.concatenate(parts) if parts else np.empty(0, WATCH)

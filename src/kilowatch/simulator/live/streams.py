@@ -1,0 +1,166 @@
+"""What streams tell as time goes on: levels with their noise, and single happenings with their causes. Pure.
+
+Keeps true: what is told does not depend on how far the clock moves at once; a happening that comes of another
+is told after it; and what happened before the beginning goes on to have its outcomes.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from kilowatch.period import DAY_US, SECOND_US
+from kilowatch.simulator.engine.chance import even, normal, poisson_of
+from kilowatch.simulator.engine.levels import levels
+from kilowatch.simulator.engine.modifiers import Modifier
+from kilowatch.simulator.engine.moments import Moments
+from kilowatch.simulator.engine.normalise import Flag, flag_of, normalised
+from kilowatch.simulator.engine.run import Levels, Run
+from kilowatch.simulator.engine.statistics import StreamStatistics
+from kilowatch.simulator.live.cadence import Cadences
+from kilowatch.simulator.live.waiting import Happening, Waiting
+from kilowatch.simulator.world.format import Cadence
+
+STEP_US = 300 * SECOND_US
+AHEAD = 24
+"""So many steps of levels are worked out at once."""
+LONGEST_BEFORE_US = 7 * DAY_US
+"""Outcomes of what happened longer ago are not waited for."""
+MOST_SHOWN = 20
+"""Most happenings that one message names; it always says how many there were."""
+
+ModifiersOf = Callable[[Moments], Sequence[Modifier]]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a stream told. at_us: the simulated time; value: the number in an interval of the world's history at
+    this pace, or the level; ratio: of what is usual; count: how often it happened since it last told."""
+
+    stream: str
+    frequency: Cadence
+    at_us: int
+    value: float
+    normalised: float
+    flag: Flag
+    ratio: float
+    count: int
+    happenings: tuple[Happening, ...]
+
+
+@dataclass(slots=True)
+class Streams:
+    """All streams of a run, told up to some moment."""
+
+    run: Run
+    statistics: dict[str, StreamStatistics]
+    modifiers_of: ModifiersOf
+    cadences: Cadences
+    waiting: Waiting
+    told_us: list[int]
+    _levels: Levels | None = field(default=None)
+
+    @classmethod
+    def beginning(
+        cls, run: Run, statistics: dict[str, StreamStatistics], modifiers_of: ModifiersOf, now_us: int
+    ) -> "Streams":
+        """The streams from now on."""
+        cadences = Cadences.of(run.world.streams, run.seed, now_us)
+        count = len(cadences.names)
+        streams = cls(run, statistics, modifiers_of, cadences, Waiting(run), [now_us] * count)
+        streams._remember(now_us)
+        return streams
+
+    def change(self) -> None:
+        """Works out the levels anew: something was begun, stopped or taken back."""
+        self._levels = None
+
+    def advance(self, until_us: int) -> list[Told]:
+        """What is told up to this moment, inclusive, in order of time."""
+        told = []
+        while (place := self.cadences.due(until_us)) is not None:
+            told.append(self._tell(place, int(self.cadences.next_us[place])))
+            self.cadences.pass_on(place)
+        return told
+
+    def ratios(self, at_us: int) -> dict[str, float]:
+        """How much of its usual level each stream has at a moment."""
+        found, place = self._at(at_us)
+        return dict(zip(found.names, found.ratio[:, place].tolist(), strict=True))
+
+    def _tell(self, place: int, at_us: int) -> Told:
+        levels_now, step = self._at(at_us)
+        name, stream = self.cadences.names[place], self.run.causes.streams[place]
+        turn = self.cadences.turn[place : place + 1]
+        level = float(levels_now.value[place, step])
+        if stream.kind == "count":
+            level *= self.run.world.interval * SECOND_US / STEP_US
+        value = level * (1.0 + stream.noise * float(normal(self.run.seed, f"{name} live", turn)[0]))
+        value = max(
+            value, 0.0 if stream.kind == "count" else -np.inf if stream.least is None else stream.least
+        )
+        value = value if stream.most is None else min(value, stream.most)
+        happened = self._happen(place, at_us, levels_now, step) if stream.kind == "count" else []
+        self.told_us[place] = at_us
+        of = self.statistics[name]
+        shown = float(normalised(np.array([value]), of)[0])
+        return Told(
+            name, stream.cadence, at_us, value, shown, flag_of(value, of), float(levels_now.ratio[place, step]),
+            len(happened), tuple(happened[-MOST_SHOWN:]),
+        )  # fmt: skip
+
+    def _happen(self, place: int, at_us: int, found: Levels, step: int) -> list[Happening]:
+        """What happened in this stream since it last told, and what will come of it."""
+        since_us = self.told_us[place]
+        name, turn = self.cadences.names[place], self.cadences.turn[place : place + 1]
+        rate = max(float(found.outside[place, step]), 0.0) * (at_us - since_us) / STEP_US
+        chance = even(self.run.seed, f"{name} happens", turn)
+        count = int(poisson_of(chance, np.array([rate]))[0])
+        moments = even(self.run.seed, f"{name} moment {int(turn[0])}", np.arange(count, dtype=np.int64))
+        times = np.sort(since_us + np.ceil(moments * (at_us - since_us)).astype(np.int64))
+        new = [
+            Happening(time, own)
+            for time, own in zip(times.tolist(), self.waiting.name(place, count), strict=True)
+        ]
+        happened = sorted([*new, *self.waiting.take(place, at_us)])
+        serials = np.array([int(one.id.rpartition("#")[2]) for one in happened], np.int64)
+        chances = {key: np.full(len(happened), chances[step]) for key, chances in found.probability.items()}
+        self.waiting.spread(place, happened, serials, chances, at_us)
+        return happened
+
+    def _at(self, at_us: int) -> tuple[Levels, int]:
+        """Levels that hold this moment, and the place of its step."""
+        if self._levels is None or not 0 <= self._levels.moments.place(at_us) < self._levels.moments.count:
+            moments = Moments(at_us // STEP_US * STEP_US, STEP_US, AHEAD)
+            self._levels = levels(self.run, moments, self.modifiers_of(moments))
+        return self._levels, self._levels.moments.place(at_us)
+
+    def _remember(self, now_us: int) -> None:
+        """Has happen, untold, what happened before now and has outcomes that are still to come."""
+        world = self.run.world
+        longest_s = max((one.delay.most for chain in world.chains for one in chain.outcomes), default=0.0)
+        before_us = min(int(longest_s * SECOND_US), LONGEST_BEFORE_US) // STEP_US * STEP_US
+        if before_us == 0:
+            return
+        moments = Moments((now_us - before_us) // STEP_US * STEP_US, STEP_US, before_us // STEP_US)
+        found = levels(self.run, moments, self.modifiers_of(moments))
+        for kind, place in self.run.causes.order:
+            if kind == "stream" and self.run.causes.streams[place].kind == "count":
+                self._remember_stream(place, found, now_us)
+
+    def _remember_stream(self, place: int, found: Levels, now_us: int) -> None:
+        if not any(self.run.causes.number[chain.of] == place for chain in self.run.world.chains):
+            self.waiting.take(place, now_us)
+            return
+        name, moments = self.cadences.names[place], found.moments
+        chance = even(self.run.seed, f"{name} before", moments.index)
+        counts = poisson_of(chance, np.maximum(found.outside[place], 0.0)).astype(np.int64)
+        times = np.repeat(moments.ts_us + STEP_US // 2, counts).tolist()
+        new = [
+            Happening(at, own) for at, own in zip(times, self.waiting.name(place, len(times)), strict=True)
+        ]
+        happened = sorted([*new, *self.waiting.take(place, now_us)])
+        steps = np.clip([moments.place(one.at_us) for one in happened], 0, moments.count - 1)
+        serials = np.array([int(one.id.rpartition("#")[2]) for one in happened], np.int64)
+        chances = {key: chances[steps] for key, chances in found.probability.items()} if happened else {}
+        self.waiting.spread(place, happened, serials, chances, 0)
