@@ -77,7 +77,7 @@ def test_the_schema_refuses_what_the_format_refuses(place: tuple[str | int, ...]
         World.model_validate(world, strict=True)
 
 
-spans = st.one_of(
+spans: st.SearchStrategy[object] = st.one_of(
     st.integers(-10, 10),
     st.floats(allow_nan=False, allow_infinity=False),
     st.from_regex(r"-?[0-9.]{0,4} ?[smhdwx]?", fullmatch=True),

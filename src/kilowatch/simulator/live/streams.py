@@ -18,7 +18,7 @@ from kilowatch.simulator.engine.normalise import Flag, flag_of, normalised
 from kilowatch.simulator.engine.run import Levels, Run
 from kilowatch.simulator.engine.statistics import StreamStatistics
 from kilowatch.simulator.live.cadence import Cadences
-from kilowatch.simulator.live.waiting import Happening, Waiting
+from kilowatch.simulator.live.waiting import NOBODY, NOTHING, Happenings, Waiting
 from kilowatch.simulator.world.format import Cadence
 
 STEP_US = 300 * SECOND_US
@@ -33,9 +33,18 @@ ModifiersOf = Callable[[Moments], Sequence[Modifier]]
 
 
 @dataclass(frozen=True, slots=True)
+class Happening:
+    """One event as it is told. id: its own; parent: of what it comes of, if of anything."""
+
+    at_us: int
+    id: str
+    parent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Told:
-    """What a stream told. at_us: the simulated time; value: the number in an interval of the world's history at
-    this pace, or the level; ratio: of what is usual; count: how often it happened since it last told."""
+    """What a stream told. at_us: the simulated time; value: the number in an interval of the world's history
+    at this pace, or the level; ratio: of what is usual; count: how often it happened since it last told."""
 
     stream: str
     frequency: Cadence
@@ -96,20 +105,19 @@ class Streams:
         if stream.kind == "count":
             level *= self.run.world.interval * SECOND_US / STEP_US
         value = level * (1.0 + stream.noise * float(normal(self.run.seed, f"{name} live", turn)[0]))
-        value = max(
-            value, 0.0 if stream.kind == "count" else -np.inf if stream.least is None else stream.least
-        )
+        least = 0.0 if stream.kind == "count" else stream.least
+        value = value if least is None else max(value, least)
         value = value if stream.most is None else min(value, stream.most)
-        happened = self._happen(place, at_us, levels_now, step) if stream.kind == "count" else []
+        happened = self._happen(place, at_us, levels_now, step) if stream.kind == "count" else NOTHING
         self.told_us[place] = at_us
         of = self.statistics[name]
         shown = float(normalised(np.array([value]), of)[0])
+        ratio, named = float(levels_now.ratio[place, step]), self._named(place, happened)
         return Told(
-            name, stream.cadence, at_us, value, shown, flag_of(value, of), float(levels_now.ratio[place, step]),
-            len(happened), tuple(happened[-MOST_SHOWN:]),
-        )  # fmt: skip
+            name, stream.cadence, at_us, value, shown, flag_of(value, of), ratio, len(happened), named
+        )
 
-    def _happen(self, place: int, at_us: int, found: Levels, step: int) -> list[Happening]:
+    def _happen(self, place: int, at_us: int, found: Levels, step: int) -> Happenings:
         """What happened in this stream since it last told, and what will come of it."""
         since_us = self.told_us[place]
         name, turn = self.cadences.names[place], self.cadences.turn[place : place + 1]
@@ -118,14 +126,9 @@ class Streams:
         count = int(poisson_of(chance, np.array([rate]))[0])
         moments = even(self.run.seed, f"{name} moment {int(turn[0])}", np.arange(count, dtype=np.int64))
         times = np.sort(since_us + np.ceil(moments * (at_us - since_us)).astype(np.int64))
-        new = [
-            Happening(time, own)
-            for time, own in zip(times.tolist(), self.waiting.name(place, count), strict=True)
-        ]
-        happened = sorted([*new, *self.waiting.take(place, at_us)])
-        serials = np.array([int(one.id.rpartition("#")[2]) for one in happened], np.int64)
-        chances = {key: np.full(len(happened), chances[step]) for key, chances in found.probability.items()}
-        self.waiting.spread(place, happened, serials, chances, at_us)
+        new = Happenings.new(times, self.waiting.number(place, count))
+        happened = Happenings.joined([self.waiting.take(place, at_us), new])
+        self.waiting.spread(place, happened, found.probability, np.full(len(happened), step), at_us)
         return happened
 
     def _at(self, at_us: int) -> tuple[Levels, int]:
@@ -149,18 +152,23 @@ class Streams:
                 self._remember_stream(place, found, now_us)
 
     def _remember_stream(self, place: int, found: Levels, now_us: int) -> None:
-        if not any(self.run.causes.number[chain.of] == place for chain in self.run.world.chains):
+        if place not in self.waiting.chains:
             self.waiting.take(place, now_us)
             return
         name, moments = self.cadences.names[place], found.moments
         chance = even(self.run.seed, f"{name} before", moments.index)
         counts = poisson_of(chance, np.maximum(found.outside[place], 0.0)).astype(np.int64)
-        times = np.repeat(moments.ts_us + STEP_US // 2, counts).tolist()
-        new = [
-            Happening(at, own) for at, own in zip(times, self.waiting.name(place, len(times)), strict=True)
-        ]
-        happened = sorted([*new, *self.waiting.take(place, now_us)])
-        steps = np.clip([moments.place(one.at_us) for one in happened], 0, moments.count - 1)
-        serials = np.array([int(one.id.rpartition("#")[2]) for one in happened], np.int64)
-        chances = {key: chances[steps] for key, chances in found.probability.items()} if happened else {}
-        self.waiting.spread(place, happened, serials, chances, 0)
+        times = np.repeat(moments.ts_us + STEP_US // 2, counts)
+        new = Happenings.new(times, self.waiting.number(place, len(times)))
+        happened = Happenings.joined([self.waiting.take(place, now_us), new])
+        steps = np.clip((happened.at_us - moments.start_us) // STEP_US, 0, moments.count - 1)
+        self.waiting.spread(place, happened, found.probability, steps, 0)
+
+    def _named(self, place: int, happened: Happenings) -> tuple[Happening, ...]:
+        """The last of these events, as they are told."""
+        names, few = self.cadences.names, happened.take(np.arange(len(happened))[-MOST_SHOWN:])
+        columns = (few.at_us, few.serial, few.of, few.parent)
+        return tuple(
+            Happening(at_us, f"{names[place]}#{own}", None if of == NOBODY else f"{names[of]}#{parent}")
+            for at_us, own, of, parent in zip(*(one.tolist() for one in columns), strict=True)
+        )

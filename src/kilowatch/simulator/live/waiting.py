@@ -1,10 +1,9 @@
 """What will come of what happened: outcomes that wait for their time. Pure.
 
-Keeps true: of each happening of a chain's stream at most one outcome of an exclusive chain comes, never before
-it was told itself; nothing comes of what did not happen.
+Keeps true: of each happening of a chain's stream at most one outcome of an exclusive chain comes, never
+before it was told itself; nothing comes of what did not happen.
 """
 
-import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -14,75 +13,134 @@ from kilowatch.period import SECOND_US
 from kilowatch.simulator.engine.chance import Floats, Int64s, Mask, even
 from kilowatch.simulator.engine.delays import delay_of
 from kilowatch.simulator.engine.run import Run
-from kilowatch.simulator.world.format import Delay
+
+NOBODY = -1
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Happening:
-    """One event of a stream. id: of its own; parent: of what it comes of, if of anything."""
+@dataclass(frozen=True, slots=True)
+class Happenings:
+    """Events of one stream, in the order of their time; columns of one length. serial: their numbers in the
+    stream; of, parent: the stream (NOBODY for none) and the number of what they come of."""
 
-    at_us: int
-    id: str
-    parent: str | None = None
+    at_us: Int64s
+    serial: Int64s
+    of: Int64s
+    parent: Int64s
+
+    def __len__(self) -> int:
+        return len(self.at_us)
+
+    @classmethod
+    def new(cls, at_us: Int64s, serial: Int64s) -> "Happenings":
+        """Events that come of nothing."""
+        return cls(at_us, serial, np.full(len(at_us), NOBODY), np.full(len(at_us), NOBODY))
+
+    def take(self, rows: Int64s | Mask) -> "Happenings":
+        """Some of them."""
+        return Happenings(self.at_us[rows], self.serial[rows], self.of[rows], self.parent[rows])
+
+    @classmethod
+    def joined(cls, several: Sequence["Happenings"]) -> "Happenings":
+        """All of them, in the order of time."""
+        several = [one for one in several if len(one)]
+        if not several:
+            return cls.new(np.empty(0, np.int64), np.empty(0, np.int64))
+        if len(several) == 1:
+            return several[0]
+        all_of = cls(
+            np.concatenate([one.at_us for one in several]),
+            np.concatenate([one.serial for one in several]),
+            np.concatenate([one.of for one in several]),
+            np.concatenate([one.parent for one in several]),
+        )
+        return all_of.take(np.lexsort((all_of.serial, all_of.at_us)))
+
+
+NOTHING = Happenings.joined([])
+MANY = 4000
+"""So many that came lately are sorted in among the others."""
+
+
+@dataclass(slots=True)
+class Queue:
+    """What waits for one stream: most is sorted, the first `gone` of it are taken; and what came late."""
+
+    sorted: Happenings = NOTHING
+    gone: int = 0
+    late: Happenings = NOTHING
+
+    def __len__(self) -> int:
+        return len(self.sorted) - self.gone + len(self.late)
+
+    def add(self, more: Happenings) -> None:
+        """Has more wait."""
+        self.late = Happenings.joined([self.late, more.take(np.lexsort((more.serial, more.at_us)))])
+        if len(self.late) > MANY:
+            left = self.sorted.take(np.arange(self.gone, len(self.sorted)))
+            self.sorted, self.gone, self.late = Happenings.joined([left, self.late]), 0, NOTHING
+
+    def take(self, until_us: int) -> Happenings:
+        """Takes out what is due until then, in the order of time."""
+        first, self.gone = self.gone, int(np.searchsorted(self.sorted.at_us, until_us, "right"))
+        count = int(np.searchsorted(self.late.at_us, until_us, "right"))
+        due, self.late = self.late.take(np.arange(count)), self.late.take(np.arange(count, len(self.late)))
+        return Happenings.joined([self.sorted.take(np.arange(first, self.gone)), due])
 
 
 @dataclass(slots=True)
 class Waiting:
-    """Outcomes by the stream that they will be told in, the next first."""
+    """Outcomes by the stream that they will be told in."""
 
     run: Run
-    heaps: dict[int, list[Happening]] = field(default_factory=dict)
-    _serial: dict[int, int] = field(default_factory=dict)
+    chains: dict[int, list[int]] = field(init=False)
+    """By stream, the chains that begin with it."""
+    by_stream: dict[int, Queue] = field(default_factory=dict)
+    _next: dict[int, int] = field(default_factory=dict)
 
-    def name(self, stream: int, count: int) -> list[str]:
-        """Ids for so many new happenings of a stream."""
-        first = self._serial.get(stream, 0)
-        self._serial[stream] = first + count
-        name = self.run.causes.names[stream]
-        return [f"{name}#{number}" for number in range(first, first + count)]
+    def __post_init__(self) -> None:
+        self.chains = {}
+        for chain_no, chain in enumerate(self.run.world.chains):
+            self.chains.setdefault(self.run.causes.number[chain.of], []).append(chain_no)
 
-    def serials(self, stream: int, count: int) -> Int64s:
-        """The numbers of the happenings that were named last."""
-        last = self._serial.get(stream, 0)
-        return np.arange(last - count, last, dtype=np.int64)
+    def number(self, stream: int, count: int) -> Int64s:
+        """The next numbers of a stream."""
+        first = self._next.get(stream, 0)
+        self._next[stream] = first + count
+        return np.arange(first, first + count, dtype=np.int64)
 
     def spread(
         self,
         stream: int,
-        happened: Sequence[Happening],
-        serials: Int64s,
+        happened: Happenings,
         probability: dict[tuple[int, int], Floats],
+        steps: Int64s,
         told_us: int,
     ) -> None:
-        """Draws what comes of these happenings; `probability`: by chain and outcome, of each of them."""
-        for chain_no, chain in enumerate(self.run.world.chains):
-            if self.run.causes.number[chain.of] != stream or not happened:
-                continue
-            chances = [probability[chain_no, which] for which in range(len(chain.outcomes))]
-            chosen = self._choose(f"{chain.of} outcome {chain_no}", serials, chances, chain.exclusive)
+        """Draws what comes of these events; `probability`: by chain and outcome, in each step; `steps`: in
+        which of them each happened."""
+        for chain_no in self.chains.get(stream, []) if len(happened) else []:
+            chain = self.run.world.chains[chain_no]
+            chances = [probability[chain_no, which][steps] for which in range(len(chain.outcomes))]
+            name = f"{chain.of} outcome {chain_no}"
+            chosen = self._choose(name, happened.serial, chances, is_exclusive=chain.exclusive)
             for which, outcome in enumerate(chain.outcomes):
-                places = np.flatnonzero(chosen[which])
-                self._wait(
-                    self.run.causes.number[outcome.to],
-                    [happened[place] for place in places.tolist()],
-                    self._delays_us(f"{chain.of} delay {chain_no} {which}", serials[places], outcome.delay),
-                    told_us,
-                )
+                causes = happened.take(chosen[which])
+                chance = even(self.run.seed, f"{name} delay {which}", causes.serial)
+                delays_us = np.floor(delay_of(outcome.delay, chance) * SECOND_US).astype(np.int64)
+                due_us = np.maximum(causes.at_us + delays_us, told_us)
+                self._wait(self.run.causes.number[outcome.to], stream, causes, due_us)
 
-    def take(self, stream: int, until_us: int) -> list[Happening]:
+    def take(self, stream: int, until_us: int) -> Happenings:
         """What was waiting for this stream until then, in the order of its time."""
-        heap = self.heaps.get(stream, [])
-        taken = []
-        while heap and heap[0].at_us <= until_us:
-            taken.append(heapq.heappop(heap))
-        return taken
+        queue = self.by_stream.get(stream)
+        return NOTHING if queue is None else queue.take(until_us)
 
     def count(self) -> int:
         """How many outcomes wait."""
-        return sum(map(len, self.heaps.values()))
+        return sum(map(len, self.by_stream.values()))
 
     def _choose(
-        self, name: str, serials: Int64s, chances: Sequence[Floats], is_exclusive: bool
+        self, name: str, serials: Int64s, chances: Sequence[Floats], *, is_exclusive: bool
     ) -> list[Mask]:
         if is_exclusive:
             drawn = even(self.run.seed, name, serials)
@@ -93,13 +151,8 @@ class Waiting:
             even(self.run.seed, f"{name} {which}", serials) < chance for which, chance in enumerate(chances)
         ]
 
-    def _delays_us(self, name: str, serials: Int64s, delay: Delay) -> Int64s:
-        delays_s = delay_of(delay, even(self.run.seed, name, serials))
-        found: Int64s = np.floor(delays_s * SECOND_US).astype(np.int64)
-        return found
-
-    def _wait(self, stream: int, causes: Sequence[Happening], delays_us: Int64s, told_us: int) -> None:
-        heap = self.heaps.setdefault(stream, [])
-        ids = self.name(stream, len(causes))
-        for cause, delay_us, own in zip(causes, delays_us.tolist(), ids, strict=True):
-            heapq.heappush(heap, Happening(max(cause.at_us + delay_us, told_us), own, cause.id))
+    def _wait(self, stream: int, of: int, causes: Happenings, due_us: Int64s) -> None:
+        if len(causes):
+            own = self.number(stream, len(causes))
+            more = Happenings(due_us, own, np.full(len(causes), of), causes.serial)
+            self.by_stream.setdefault(stream, Queue()).add(more)

@@ -1,0 +1,294 @@
+"""The desk: whoever asks about the worlds of an organisation is answered here.
+
+Keeps true: each organisation has a play of its own, and hears of no other; a question that cannot be answered
+is answered with a problem.
+"""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from kilowatch.clock import Clock, rfc3339, to_us
+from kilowatch.errors import Fault, Problem
+from kilowatch.period import DAY_US, SECOND_US
+from kilowatch.simulator.engine.events import Event, from_template, injected_event
+from kilowatch.simulator.stage import shown
+from kilowatch.simulator.stage.play import HISTORY_US, Play
+from kilowatch.simulator.world.format import World
+from kilowatch.simulator.world.shelf import Shelf
+
+FIRST_WORLD = "marketplace"
+SEED = 1
+DEFAULT_SPAN_US = 7 * DAY_US
+MOST_POINTS = 400_000
+MOST_PLAYS = 20
+NOT_PLAYED_US = 3600 * SECOND_US
+"""A play that nobody asks about for so long is ended, unless a scenario goes on in it."""
+
+Given = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Desk:
+    """The worlds that there are, and what is played for whom (UUIDs of organisations)."""
+
+    shelf: Shelf
+    clock: Clock
+    plays: dict[str, Play] = field(default_factory=dict)
+    asked_us: dict[str, int] = field(default_factory=dict)
+
+    def answer(self, organisation: str, question: str, given: Given) -> Any:
+        """What is to be answered, as JSON members.
+
+        Raises:
+            Problem: if there is no answer.
+        """
+        self.asked_us[organisation] = self.clock.now_us()
+        answers: dict[str, Callable[[str, Given], Any]] = {
+            "worlds": self._worlds,
+            "streams": self._streams,
+            "scenarios": self._scenarios,
+            "state": self._state,
+            "history": self._history,
+            "events": self._events,
+            "correlations": self._correlations,
+            "scenario": self._begin,
+            "stop": self._stop,
+            "reset": self._reset,
+            "inject": self._inject,
+            "change": self._change,
+        }
+        if question not in answers:
+            raise Problem(404, "unknown_question", f"The simulator knows no question {question!r}.")
+        return answers[question](organisation, given)
+
+    def end_idle(self) -> None:
+        """Ends plays that nobody has asked about for long."""
+        now_us = self.clock.now_us()
+        for organisation, play in list(self.plays.items()):
+            quiet_us = now_us - self.asked_us.get(organisation, 0)
+            begun = play.begun[-1] if play.begun else None
+            goes_on = begun is not None and begun.phase(play.watch.now_us()) != "settled"
+            if quiet_us > NOT_PLAYED_US and not goes_on:
+                del self.plays[organisation]
+
+    # What there is
+
+    def _worlds(self, organisation: str, given: Given) -> Any:
+        del organisation, given
+        self.shelf.refresh()
+        items = []
+        for name, world in self.shelf.worlds.items():
+            items.append(shown.world_shown(world, [str(one) for one in self.shelf.mistakes.get(name, [])]))
+        return {"items": items}
+
+    def _scenarios(self, organisation: str, given: Given) -> Any:
+        del organisation
+        self.shelf.refresh()
+        worlds = [self._world(given["world"])] if "world" in given else list(self.shelf.worlds.values())
+        return {"items": [one for world in worlds for one in shown.scenarios_shown(world)]}
+
+    def _streams(self, organisation: str, given: Given) -> Any:
+        play = self._play(organisation)
+        if given.get("world", play.world.name) != play.world.name:
+            play = Play(self._world(given["world"]), SEED, self.clock)
+        return {"world": play.world.name, "items": shown.streams_shown(play)}
+
+    def _state(self, organisation: str, given: Given) -> Any:
+        del given
+        play = self.plays.get(organisation)
+        if play is not None:
+            return shown.state_shown(play)
+        now = rfc3339(self.clock.now_us())
+        return {
+            "world": None, "seed": SEED, "speed": 1.0, "now": now, "status": "stopped", "history": "baseline",
+            "scenario": None, "events": [], "anomalies": [], "fleet": None, "last_modified": now,
+        }  # fmt: skip
+
+    # What happened
+
+    def _history(self, organisation: str, given: Given) -> Any:
+        play = self._play(organisation)
+        start_us, end_us = _span(play, given)
+        names = given.get("streams") or list(play.names)
+        unknown = [name for name in names if name not in play.names]
+        if unknown:
+            detail = f"The world {play.world.name} has no stream {unknown[0]!r}."
+            raise Problem(404, "unknown_stream", detail)
+        if len(names) * ((end_us - start_us) // play.step_us) > MOST_POINTS:
+            detail = f"That is more than {MOST_POINTS:,} values; ask for fewer streams or a shorter span."
+            raise Problem(422, "too_much", detail)
+        return shown.history_shown(play, start_us, end_us, names, given.get("mode", "modified"))
+
+    def _events(self, organisation: str, given: Given) -> Any:
+        play = self._play(organisation)
+        start_us = given.get("start_us", play.watch.now_us() - DEFAULT_SPAN_US)
+        end_us = given.get("end_us", max(start_us, play.watch.now_us()) + DEFAULT_SPAN_US)
+        _check_span(start_us, end_us)
+        found = play.events(start_us, end_us)
+        kind = given.get("type")
+        kept = [one for one in found if kind in (None, one.type)]
+        return {"items": [shown.event_shown(one, play.names) for one in kept]}
+
+    def _correlations(self, organisation: str, given: Given) -> Any:
+        play = self._play(organisation)
+        start_us = given.get("start_us", play.watch.now_us() - HISTORY_US)
+        end_us = given.get("end_us", play.watch.now_us() + 1)
+        _check_span(start_us, end_us)
+        stream = given.get("stream")
+        if stream is not None and stream not in play.names:
+            detail = f"The world {play.world.name} has no stream {stream!r}."
+            raise Problem(404, "unknown_stream", detail)
+        events, found = play.correlation(start_us, end_us)
+        if "event" in given:
+            events = [one for one in events if one.id == given["event"]]
+            if not events:
+                raise Problem(404, "unknown_event", f"There is no event {given['event']!r} in that time.")
+        return {"items": shown.correlations_shown(play, events, found, stream)}
+
+    # What is wished
+
+    def _begin(self, organisation: str, given: Given) -> Any:
+        world = self._world_of(organisation, given)
+        play = self.plays.get(organisation)
+        if play is None or play.world.name != world.name:
+            _refuse_while_active(play)
+            play = self._start(organisation, world, SEED)
+        begun = play.begin(given["scenario_id"])
+        planned = [one for one in play.events_of_people if one.id.startswith(f"{begun.id}/")]
+        return {
+            "success": True,
+            "scenario": shown.activation_shown(play, begun),
+            "events": [shown.event_shown(one, play.names) for one in planned],
+            "estimated_duration_s": (begun.settled_us - begun.begins_us) / SECOND_US,
+        }
+
+    def _stop(self, organisation: str, given: Given) -> Any:
+        del given
+        return {
+            "success": True,
+            "settling_until": rfc3339(self._play(organisation).stop().settled_us),
+        }
+
+    def _reset(self, organisation: str, given: Given) -> Any:
+        del given
+        self._play(organisation).reset()
+        return {"success": True, "message": "No scenario and no injected event is left; all is the baseline."}
+
+    def _inject(self, organisation: str, given: Given) -> Any:
+        play = self._play(organisation)
+        at_us = _moment(given["ts"]) if "ts" in given else play.watch.now_us()
+        event = _event_of(play.world, given, at_us)
+        if not given.get("preview", False):
+            play.inject(event)
+        return shown.event_shown(event, play.names)
+
+    def _change(self, organisation: str, given: Given) -> Any:
+        play = self._play(organisation)
+        other_world = given.get("world", play.world.name) != play.world.name
+        if other_world or given.get("seed", play.seed) != play.seed:
+            _refuse_while_active(play)
+            world = self._world(given.get("world", play.world.name))
+            play = self._start(organisation, world, given.get("seed", play.seed))
+        if "speed" in given:
+            play.run_at(given["speed"])
+        if "step_s" in given:
+            play.watch.step(round(given["step_s"] * SECOND_US))
+        return shown.state_shown(play)
+
+    # Plays
+
+    def _play(self, organisation: str) -> Play:
+        play = self.plays.get(organisation)
+        return play or self._start(organisation, self._world(FIRST_WORLD), SEED)
+
+    def _start(self, organisation: str, world: World, seed: int) -> Play:
+        if organisation not in self.plays and len(self.plays) >= MOST_PLAYS:
+            self.end_idle()
+            if len(self.plays) >= MOST_PLAYS:
+                detail = f"{MOST_PLAYS} worlds are played already; try again when one has ended."
+                raise Problem(503, "too_many_worlds", detail)
+        self.plays[organisation] = play = Play(world, seed, self.clock)
+        return play
+
+    def _world(self, name: str) -> World:
+        self.shelf.refresh()
+        if name not in self.shelf.worlds:
+            known = ", ".join(sorted(self.shelf.worlds))
+            raise Problem(404, "unknown_world", f"There is no world {name!r}; there are {known}.")
+        return self.shelf.worlds[name]
+
+    def _world_of(self, organisation: str, given: Given) -> World:
+        """The world whose scenario is wished: the one that is named, the one that is played, or the only one
+        that has it."""
+        if "world" in given:
+            return self._world(given["world"])
+        self.shelf.refresh()
+        play, scenario = self.plays.get(organisation), given["scenario_id"]
+        if play is not None and scenario in play.world.scenarios:
+            return play.world
+        having = [world for world in self.shelf.worlds.values() if scenario in world.scenarios]
+        if len(having) == 1:
+            return having[0]
+        if not having:
+            known = ", ".join(
+                sorted({one for world in self.shelf.worlds.values() for one in world.scenarios})
+            )
+            detail = f"No world has a scenario {scenario!r}; there are {known}."
+            raise Problem(404, "unknown_scenario", detail)
+        names = " and ".join(world.name for world in having)
+        raise Problem(422, "which_world", f"{names} have a scenario {scenario!r}; say which world.")
+
+
+def _refuse_while_active(play: Play | None) -> None:
+    """Another world would end what goes on.
+
+    Raises:
+        Problem: 409 while a scenario is active.
+    """
+    if play is not None and play.begun and play.begun[-1].phase(play.watch.now_us()) == "active":
+        name = play.world.scenarios[play.begun[-1].scenario].name
+        raise Problem(
+            409, "scenario_active", f"{name!r} is active in {play.world.name}; stop or reset first."
+        )
+
+
+def _span(play: Play, given: Given) -> tuple[int, int]:
+    end_us = given.get("end_us", play.watch.now_us())
+    start_us = given.get("start_us", end_us - DEFAULT_SPAN_US)
+    end_us = min(end_us, play.watch.now_us())
+    _check_span(start_us, end_us)
+    return start_us, end_us
+
+
+def _check_span(start_us: int, end_us: int) -> None:
+    if start_us >= end_us:
+        fault = Fault("empty_span", "start must lie before end, and before now.", pointer="/query/start")
+        raise Problem(422, "bad_span", fault.detail, [fault])
+    if end_us - start_us > 400 * DAY_US:
+        fault = Fault("too_long", "A span has at most 400 days.", pointer="/query/start")
+        raise Problem(422, "bad_span", fault.detail, [fault])
+
+
+def _moment(text: str) -> int:
+    from datetime import datetime
+
+    try:
+        return to_us(datetime.fromisoformat(text))
+    except ValueError as error:
+        fault = Fault("bad_timestamp", "ts is a time with a zone.", pointer="/body/ts")
+        raise Problem(422, "bad_timestamp", fault.detail, [fault]) from error
+
+
+def _event_of(world: World, given: Given, at_us: int) -> Event:
+    event_id = str(uuid.uuid4())
+    if "template" in given:
+        return from_template(world, given["template"], at_us, event_id=event_id)
+    described = {
+        name: given[name] for name in ("type", "title", "description", "severity", "icon") if name in given
+    }
+    described |= {"effects": given.get("effects", []), "delay": given.get("delay_s", 0.0)}
+    if "lasts_s" in given:
+        described["lasts"] = given["lasts_s"]
+    return injected_event(world, described, at_us, event_id=event_id)

@@ -1,0 +1,170 @@
+"""A world as it is played for one organisation: its clock, its streams, what was begun and what was injected.
+
+Keeps true: all that a play says follows from the world, the seed, the simulated time and what people began
+and injected; with these taken back it is the baseline again, to the bit.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from kilowatch.clock import Clock
+from kilowatch.period import DAY_US, SECOND_US
+from kilowatch.simulator.engine.chance import Floats
+from kilowatch.simulator.engine.correlation import Correlation, correlate
+from kilowatch.simulator.engine.events import Event, event_modifiers, expectation, planned_events
+from kilowatch.simulator.engine.happenings import background, happening
+from kilowatch.simulator.engine.history import happened
+from kilowatch.simulator.engine.modifiers import Conflict, Modifier, microseconds
+from kilowatch.simulator.engine.moments import Moments
+from kilowatch.simulator.engine.run import Run
+from kilowatch.simulator.engine.scenario import Activation, begin, scenario_modifiers, stop
+from kilowatch.simulator.engine.statistics import StreamStatistics, statistics
+from kilowatch.simulator.live.streams import Streams, Told
+from kilowatch.simulator.stage.watch import Watch
+from kilowatch.simulator.world.format import World
+
+HISTORY_US = 30 * DAY_US
+ANOMALIES = 20
+LEAST_PAUSE_S = 0.2
+"""A stream tells no more often than this in real time, however fast the clock is."""
+
+
+@dataclass
+class Play:
+    """One world at play. begun: scenarios, the last one last; injected: events of people; begun_us: when the
+    play began, in simulated time."""
+
+    world: World
+    seed: int
+    clock: Clock
+    watch: Watch = field(init=False)
+    run: Run = field(init=False)
+    begun_us: int = field(init=False)
+    statistics: dict[str, StreamStatistics] = field(init=False)
+    streams: Streams = field(init=False)
+    begun: list[Activation] = field(default_factory=list)
+    injected: list[Event] = field(default_factory=list)
+    warnings: tuple[Conflict, ...] = ()
+    anomalies: deque[Told] = field(default_factory=lambda: deque(maxlen=ANOMALIES))
+    latest: dict[str, Told] = field(default_factory=dict)
+    modified_us: int = field(init=False)
+    _correlated: tuple[object, Correlation] | None = None
+
+    def __post_init__(self) -> None:
+        self.watch = Watch(self.clock)
+        self.run = Run.of(self.world, self.seed)
+        self.begun_us = self.modified_us = self.watch.now_us()
+        moments = self.grid(self.begun_us - HISTORY_US, self.begun_us)
+        usual = happened(self.run, moments, background(self.run, moments))
+        self.statistics = statistics(self.names, moments, usual, self.world.time_zone)
+        self.streams = Streams.beginning(self.run, self.statistics, self.modifiers, self.begun_us)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The streams."""
+        return tuple(self.world.streams)
+
+    @property
+    def step_us(self) -> int:
+        """The interval of the world's history."""
+        return microseconds(self.world.interval)
+
+    def grid(self, start_us: int, end_us: int) -> Moments:
+        """The whole intervals of history in `[start_us, end_us)`."""
+        first, last = -(-start_us // self.step_us), end_us // self.step_us
+        return Moments(first * self.step_us, self.step_us, max(last - first, 0))
+
+    def advance(self) -> list[Told]:
+        """What streams tell up to now."""
+        told = self.streams.advance(self.watch.now_us())
+        for one in told:
+            self.latest[one.stream] = one
+            if one.flag != "normal":
+                self.anomalies.append(one)
+        return told
+
+    def run_at(self, speed: float) -> None:
+        """Lets the clock run faster or slower."""
+        self.watch.run_at(speed)
+        self.streams.cadences.least_us = round(LEAST_PAUSE_S * speed * SECOND_US)
+
+    # What is done
+
+    @property
+    def events_of_people(self) -> list[Event]:
+        """What scenarios planned and people injected."""
+        planned = [event for one in self.begun for event in planned_events(self.world, one)]
+        return [*planned, *self.injected]
+
+    def modifiers(self, moments: Moments, *, of_people: bool = True) -> tuple[Modifier, ...]:
+        """All that is done to streams on a grid; without what people did the baseline."""
+        found = background(self.run, moments)
+        if of_people:
+            for one in self.begun:
+                found += scenario_modifiers(self.world, one)
+            found += event_modifiers(self.events_of_people, self.names)
+        return found
+
+    def begin(self, scenario: str) -> Activation:
+        """Begins a scenario.
+
+        Raises:
+            Problem: 404, or 409 while another one is active.
+        """
+        now_us = self.watch.now_us()
+        others = event_modifiers(self.injected, self.names)
+        made = begin(self.run, scenario, now_us, self.begun, others)
+        self.begun.append(made.activation)
+        self.warnings = made.warnings
+        self._changed()
+        return made.activation
+
+    def stop(self) -> Activation:
+        """Lets the active scenario settle.
+
+        Raises:
+            Problem: 409 where none is active.
+        """
+        made = stop(self.run, self.begun, self.watch.now_us())
+        self.begun = [one for one in self.begun if one.id != made.activation.id] + [made.activation]
+        self._changed()
+        return made.activation
+
+    def inject(self, event: Event) -> None:
+        """Has an event happen."""
+        self.injected.append(event)
+        self._changed()
+
+    def reset(self) -> None:
+        """Takes everything back that people did."""
+        self.begun, self.injected, self.warnings = [], [], ()
+        self.anomalies.clear()
+        self._changed()
+
+    def _changed(self) -> None:
+        self.modified_us = self.watch.now_us()
+        self.streams.change()
+
+    # What happened
+
+    def events(self, start_us: int, end_us: int) -> list[Event]:
+        """All events in `[start_us, end_us)`, in order of time."""
+        own = [one for one in self.events_of_people if start_us <= one.at_us < end_us]
+        return sorted([*happening(self.run, start_us, end_us), *own], key=lambda one: (one.at_us, one.id))
+
+    def values(self, moments: Moments, *, of_people: bool = True) -> Floats:
+        """What each stream was, in each interval. Shape (streams, count)."""
+        return happened(self.run, moments, self.modifiers(moments, of_people=of_people))
+
+    def correlation(self, start_us: int, end_us: int) -> tuple[list[Event], Correlation]:
+        """What moved what, of the events in `[start_us, end_us)`, from the values of the month up to now."""
+        now_us = self.watch.now_us()
+        moments = self.grid(min(now_us - HISTORY_US, start_us), now_us)
+        events = self.events(moments.start_us, moments.end_us)
+        key = (moments, len(self.begun), len(self.injected), self.modified_us)
+        if self._correlated is None or self._correlated[0] != key:
+            expected = [expectation(one, self.names) for one in events]
+            found = correlate(self.names, moments, self.values(moments), self.world.time_zone, expected)
+            self._correlated = (key, found)
+        return [one for one in events if start_us <= one.at_us < end_us], self._correlated[1]

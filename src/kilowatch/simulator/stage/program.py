@@ -1,0 +1,138 @@
+"""The connection to the server: answers what it asks, and tells what streams say.
+
+Keeps true: while the server is away the worlds go on, and what they told meanwhile, up to a bound, is told
+when it is back; nothing is told twice.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from dataclasses import dataclass, field
+
+import msgspec
+import structlog
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import WebSocketException
+
+from kilowatch.clock import Clock
+from kilowatch.errors import Problem
+from kilowatch.simulator.live.streams import Told
+from kilowatch.simulator.stage.desk import Desk
+from kilowatch.simulator.stage.shown import told_shown
+from kilowatch.wire.simulation import simulator_token
+from kilowatch.wire.stage import STAGE_PATH, Answer, Ask, Hello, StreamTold, Tell, decode_ask
+
+log = structlog.get_logger()
+
+BEAT_S = 0.05
+AGAIN_S, AGAIN_MOST_S = 0.5, 10.0
+AT_ONCE = 500
+KEPT = 20_000
+"""So much of what streams told is kept while the server is away; then the oldest goes first."""
+IDLE_EVERY_S = 60.0
+
+
+@dataclass(slots=True)
+class Program:
+    """Worlds for whoever asks at one server. root: the secret shared with it; organisations: for whom worlds
+    are played, None for all."""
+
+    base_url: str
+    root: bytes
+    desk: Desk
+    clock: Clock
+    organisations: list[str] | None = None
+    kept: deque[StreamTold] = field(default_factory=lambda: deque(maxlen=KEPT))
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def run(self) -> None:
+        """Plays until cancelled."""
+        playing = asyncio.create_task(self._play_on())
+        pause_s = AGAIN_S
+        try:
+            while True:
+                try:
+                    async with connect(
+                        self._address(), additional_headers=self._token(), max_size=None
+                    ) as socket:
+                        pause_s = AGAIN_S
+                        await self._serve(socket)
+                except (OSError, TimeoutError, WebSocketException) as error:
+                    log.info("the server is away", reason=str(error) or type(error).__name__)
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, AGAIN_MOST_S)
+        finally:
+            playing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await playing
+
+    def _address(self) -> str:
+        return self.base_url.replace("http", "ws", 1).rstrip("/") + STAGE_PATH
+
+    def _token(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {simulator_token(self.root)}"}
+
+    async def _serve(self, socket: ClientConnection) -> None:
+        await socket.send(msgspec.json.encode(Hello(self.organisations)).decode())
+        telling = asyncio.create_task(self._tell_on(socket))
+        answering: set[asyncio.Task[None]] = set()
+        try:
+            async for text in socket:
+                task = asyncio.create_task(self._answer(socket, decode_ask(text)))
+                answering.add(task)
+                task.add_done_callback(answering.discard)
+        finally:
+            telling.cancel()
+            for task in answering:
+                task.cancel()
+            await asyncio.gather(telling, *answering, return_exceptions=True)
+
+    async def _answer(self, socket: ClientConnection, ask: Ask) -> None:
+        status, body = 200, None
+        try:
+            async with self._turn:
+                body = await asyncio.to_thread(self.desk.answer, ask.organisation, ask.question, ask.given)
+        except Problem as problem:
+            status = problem.status
+            body = {
+                "code": problem.code,
+                "detail": problem.detail,
+                "errors": [fault.as_dict() for fault in problem.errors],
+            }
+        except Exception:
+            log.exception("a question cannot be answered", question=ask.question)
+            status, body = (
+                500,
+                {"code": "simulator_failed", "detail": "The simulator failed; its log says why."},
+            )
+        answer = Answer(ask.id, status, msgspec.Raw(msgspec.json.encode(body)))
+        await socket.send(msgspec.json.encode(answer).decode())
+
+    async def _play_on(self) -> None:
+        """Has all worlds tell what is due."""
+        idle_us = self.clock.now_us()
+        while True:
+            async with self._turn:
+                for organisation, play in self.desk.plays.items():
+                    told = await asyncio.to_thread(play.advance)
+                    now_us = self.clock.now_us()
+                    self.kept.extend(as_told(organisation, one, now_us) for one in told)
+                if self.clock.now_us() - idle_us > IDLE_EVERY_S * 1e6:
+                    idle_us = self.clock.now_us()
+                    self.desk.end_idle()
+            await asyncio.sleep(BEAT_S)
+
+    async def _tell_on(self, socket: ClientConnection) -> None:
+        while True:
+            some = [self.kept[place] for place in range(min(AT_ONCE, len(self.kept)))]
+            if some:
+                await socket.send(msgspec.json.encode(Tell(some)).decode())
+                for one in some:
+                    if self.kept and self.kept[0] is one:
+                        self.kept.popleft()
+            await asyncio.sleep(BEAT_S)
+
+
+def as_told(organisation: str, told: Told, now_us: int) -> StreamTold:
+    """What a stream told, as the server is told."""
+    return StreamTold(organisation, told.stream, now_us, told.frequency, told.flag, told_shown(told))
