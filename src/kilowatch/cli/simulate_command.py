@@ -28,49 +28,63 @@ def _one_of(names: tuple[str, ...]) -> Callable[[str | None], str | None]:
     return check
 
 
+World = Annotated[
+    str | None, typer.Option(help="Plays the devices of a world: grid, home, microgrid, plant.")
+]
+Meters = Annotated[
+    int | None, typer.Option(min=1, max=10_000_000, help="How many devices; the world decides.")
+]
+Interval = Annotated[
+    str | None, typer.Option(help="Simulated time between two readings of a device; the world decides.")
+]
+Door = Annotated[str, typer.Option(callback=_one_of(MODES), help="The door: http, or mqtt as a gateway.")]
+Body = Annotated[
+    str, typer.Option(callback=_one_of(FORMS), help="How readings are written over HTTP: arrow, json.")
+]
+Regions = Annotated[str, typer.Option(help="Comma-separated; without it the world's own.")]
+Iterations = Annotated[
+    int | None, typer.Option(min=1, help="Readings of each device; without it until it is stopped.")
+]
+Speed = Annotated[
+    float,
+    typer.Option(min=0.001, max=3600, help="Simulated seconds in a real one, until now is reached."),
+]
+Seed = Annotated[int, typer.Option(help="The same seed plays the same.")]
+Start = Annotated[
+    str | None, typer.Option(help="Time of the first reading; without it so that the last comes now.")
+]
+Organisation = Annotated[
+    str, typer.Option(help="Slug of the organisation that gets the devices; made if missing.")
+]
+Buffer = Annotated[int, typer.Option(min=1, help="Most readings that wait while the instance is away.")]
+Capture = Annotated[Path | None, typer.Option(help="Writes what is sent to this new file.")]
+Replay = Annotated[Path | None, typer.Option(help="Sends a capture again, instead of a world.")]
+KeepTimes = Annotated[
+    bool, typer.Option("--keep-times", help="Replays at the capture's own times, not shifted to now.")
+]
+DemoMeters = Annotated[
+    bool, typer.Option("--demo-meters", help="Without a world: plays the demo's three meters, too.")
+]
+
+
 def simulate(
     data: Data = None,
-    world: Annotated[
-        str | None, typer.Option(help="Plays the devices of a world: grid, home, microgrid, plant.")
-    ] = None,
-    meters: Annotated[
-        int | None, typer.Option(min=1, max=10_000_000, help="How many devices; the world decides.")
-    ] = None,
-    interval: Annotated[
-        str | None, typer.Option(help="Simulated time between two readings of a device; the world decides.")
-    ] = None,
-    mode: Annotated[
-        str, typer.Option(callback=_one_of(MODES), help="The door: http, or mqtt as a gateway.")
-    ] = "http",
-    form: Annotated[
-        str, typer.Option(callback=_one_of(FORMS), help="How readings are written over HTTP: arrow, json.")
-    ] = "arrow",
-    regions: Annotated[str, typer.Option(help="Comma-separated; without it the world's own.")] = "",
-    iterations: Annotated[
-        int | None, typer.Option(min=1, help="Readings of each device; without it until it is stopped.")
-    ] = None,
-    speed: Annotated[
-        float,
-        typer.Option(min=0.001, max=3600, help="Simulated seconds in a real one, until now is reached."),
-    ] = 1.0,
-    seed: Annotated[int, typer.Option(help="The same seed plays the same.")] = 1,
-    start: Annotated[
-        str | None, typer.Option(help="Time of the first reading; without it so that the last comes now.")
-    ] = None,
-    organisation: Annotated[
-        str, typer.Option(help="Slug of the organisation that gets the devices; made if missing.")
-    ] = "simulation",
-    buffer: Annotated[
-        int, typer.Option(min=1, help="Most readings that wait while the instance is away.")
-    ] = 1_000_000,
-    capture: Annotated[Path | None, typer.Option(help="Writes what is sent to this new file.")] = None,
-    replay: Annotated[Path | None, typer.Option(help="Sends a capture again, instead of a world.")] = None,
-    keep_times: Annotated[
-        bool, typer.Option("--keep-times", help="Replays at the capture's own times, not shifted to now.")
-    ] = False,
-    demo_meters: Annotated[
-        bool, typer.Option("--demo-meters", help="Without a world: plays the demo's three meters, too.")
-    ] = False,
+    world: World = None,
+    meters: Meters = None,
+    interval: Interval = None,
+    mode: Door = "http",
+    form: Body = "arrow",
+    regions: Regions = "",
+    iterations: Iterations = None,
+    speed: Speed = 1.0,
+    seed: Seed = 1,
+    start: Start = None,
+    organisation: Organisation = "simulation",
+    buffer: Buffer = 1_000_000,
+    capture: Capture = None,
+    replay: Replay = None,
+    keep_times: KeepTimes = False,
+    demo_meters: DemoMeters = False,
     as_json: AsJson = False,
 ) -> None:
     """Plays a fleet into the running instance; without a world demo homes, as `kw up` does."""
