@@ -11,6 +11,8 @@ from kilowatch.cli.bench.driver import Times
 from kilowatch.cli.bench.http_client import Parcel, Sender, request_head
 from kilowatch.cli.bench.load import Shape, Singles
 from kilowatch.cli.bench.mqtt_client import Publisher, connect_packet, length_bytes
+from kilowatch.cli.bench.order import Target
+from kilowatch.cli.bench.patient import PatientSender
 from kilowatch.cli.bench.tally import Tally, percentiles_ms
 
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -65,6 +67,36 @@ async def send(bodies: int, *answers: list[bytes]) -> tuple[Tally, TwoReadings, 
         sender.start()
         await asyncio.wait_for(sender.done, WITHIN_S)
     return tally, source, requests
+
+
+async def test_who_is_patient_counts_errors_by_their_class_and_goes_on() -> None:
+    tally, source = Tally(), TwoReadings()
+    some = b'{"accepted":1,"rejected":[{"index":0,"code":"too_old","detail":""}]}'
+    answers = [
+        answer(b"202 Accepted", ACCEPTED), answer(b"503 Service Unavailable"), answer(b"500 Oops"),
+        answer(b"422 Unprocessable"), answer(b"202 Accepted", some), b"", answer(b"202 Accepted", ACCEPTED),
+    ]  # fmt: skip
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while answers:
+            await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(len(b"two readings"))
+            told = answers.pop(0)
+            if not told:
+                return
+            writer.write(told)
+            await writer.drain()
+        await reader.read()
+
+    async with serving(script) as port:
+        target = Target("127.0.0.1", port, port, "/here")
+        sender = PatientSender(target, request_head("POST /here", "localhost", {}), source, tally, Times(7))
+        await asyncio.get_running_loop().create_connection(lambda: sender, "127.0.0.1", port)
+        sender.start()
+        await asyncio.wait_for(sender.done, WITHIN_S)
+    assert (tally.attempted, tally.accepted, tally.failures) == (14, 5, [])
+    assert tally.errors == {"503": 2, "5xx": 2, "4xx": 2, "rejected": 1, "network": 2}
+    assert source.given_back == 14
 
 
 def answer(status: bytes, body: bytes = b"", head: bytes = b"") -> bytes:

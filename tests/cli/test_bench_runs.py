@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from kilowatch.cli.bench import control, ingest, live, logins, peers, query, rules
+from kilowatch.cli.bench import control, ingest, live, logins, peers, profiles, query, rules
 from kilowatch.cli.bench.instance import Instance, running_instance
 from kilowatch.cli.bench.load import Form
 from kilowatch.clock import SystemClock
@@ -129,6 +130,20 @@ def test_rules_are_at_work_while_they_are_measured(tmp_path: Path) -> None:
         assert one["alerts"] > 0
         assert one["accepted_to_told_ms"]["most"] <= one["sent_to_told_ms"]["most"]
     assert rules.rows_of(result)
+
+
+def test_a_load_is_judged_by_what_was_promised(instance: Instance, bars: Progress) -> None:
+    results = [
+        profiles.run(instance, replace(one, connections=4), 1.5, instance.create_key("judged"), number, bars)
+        for number, one in zip((0, 1000), profiles.PROFILES, strict=True)
+    ]
+    for result, planned in zip(results, (250, 2500), strict=True):
+        assert result.planned == planned
+        assert result.accepted == result.attempted >= 0.8 * planned
+        assert (result.errors, 0 < result.p50_ms <= result.p95_ms) == ({}, True)
+    assert [result.batch for result in results] == [1, 100]
+    told = {"profiles": [one.as_document() for one in results], "beyond": []}
+    assert profiles.rows_of(told)
 
 
 def test_a_run_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -124,6 +124,27 @@ async def test_a_site_that_goes_while_devices_register_loses_none(
         assert {device.site_id for device in (await store.list_devices(connection)).items} <= {left.id}
 
 
+async def test_devices_are_made_and_changed_beside_others_that_have_been_seen(
+    database: Database, worker_database: Database, organisation: Organisation
+) -> None:
+    async with database.scope(organisation.id) as connection:
+        made = [await store.create_device(connection, organisation.id, f"D{number}") for number in range(2)]
+    async with worker_database.unscoped() as connection:
+        for one in made:
+            await connection.execute(
+                text(
+                    "INSERT INTO kilowatch.device_sightings (organisation_id, device_no, last_seen)"
+                    " VALUES (:organisation_id, :device_no, now())"
+                ),
+                {"organisation_id": organisation.id, "device_no": one.device_no},
+            )
+    async with database.scope(organisation.id) as connection:
+        another = await store.create_device(connection, organisation.id, "D2")
+        assert another.last_seen is None
+        changed = await store.update_device(connection, "D1", {"room": "Cellar"})
+        assert changed.last_seen is not None
+
+
 async def test_a_region_is_one_of_the_organisations_own(
     database: Database, organisation: Organisation
 ) -> None:

@@ -13,6 +13,7 @@ from kilowatch.cli.bench.commands import app as bench
 from kilowatch.cli.control_commands import commands
 from kilowatch.cli.options import AsJson, Data, Page
 from kilowatch.cli.registry_commands import organisations, users
+from kilowatch.cli.simulate_command import simulate
 from kilowatch.cli.up import up
 from kilowatch.errors import EngineUnavailable, Problem, StartRefused
 from kilowatch.settings import load_settings
@@ -92,15 +93,7 @@ def migrate(data: Data = None) -> None:
     typer.echo(f"at revision {processes.migrate(load_settings(data=data))}")
 
 
-@app.command()
-def simulate(
-    data: Data = None,
-    meters: Annotated[bool, typer.Option("--meters", help="Plays the demo's three meters, too.")] = False,
-) -> None:
-    """Plays demo homes into the running instance, as `kw up` does."""
-    from kilowatch.cli import simulation
-
-    simulation.simulate(load_settings(data=data), meters=meters)
+app.command()(simulate)
 
 
 @app.command()

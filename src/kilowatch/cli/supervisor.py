@@ -163,7 +163,7 @@ class Supervisor:
     def _start_simulator(self, url: str) -> None:
         """Starts what plays homes to try; on a demo the player of the meters does that as well."""
         if self._plan.demo:
-            self._add_own("simulator", ["simulate", "--meters"], {}, in_terminal=True)
+            self._add_own("simulator", ["simulate", "--demo-meters"], {}, in_terminal=True)
             return
         key = self._plan.simulator_key or keep_secret(self._data, "simulator").decode()
         spawn = Spawn(command(), {"env": self._environment(Given(url, key).as_environment())})

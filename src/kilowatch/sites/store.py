@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, literal, select, text, tuple_, update
+from sqlalchemy import ColumnElement, Integer, delete, literal, literal_column, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from kilowatch.accounts.store.api_keys import delete_api_key
@@ -27,9 +27,11 @@ from kilowatch.sites.device import DEFAULT_TYPE, DEVICE_STATES, DemoDevice, Devi
 from kilowatch.sites.site import Site, region_faults, site_faults
 from kilowatch.sites.tables import device_sightings, devices, sites
 
+# By its text: within RETURNING the devices of the statement would else be taken for others of their own.
+_DEVICE_NO: ColumnElement[int] = literal_column(str(devices.c.device_no.compile()), Integer)
 LAST_SEEN = (
     select(device_sightings.c.last_seen)
-    .where(device_sightings.c.device_no == devices.c.device_no)
+    .where(device_sightings.c.device_no == _DEVICE_NO)
     .scalar_subquery()
     .label("last_seen")
 )

@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from kilowatch.cli.bench.instance import BenchFailed
@@ -28,6 +28,9 @@ class Outcome:
     """When the last acknowledgement came, monotonic clock."""
     newest: list[tuple[str, int]]
     """For each MQTT connection the last device and time that it sent."""
+    attempted: int = 0
+    errors: dict[str, int] = field(default_factory=dict)
+    """Of a load that bears errors: readings that were sent, and those that were not taken."""
 
     @property
     def rate(self) -> float:
@@ -98,6 +101,8 @@ class Client:
             told["cpu_s"],
             told["last_at"],
             [(device, ts_us) for device, ts_us in told["newest"]],
+            told["attempted"],
+            told["errors"],
         )
 
     def _tell(self, line: bytes) -> None:

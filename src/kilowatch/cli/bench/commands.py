@@ -207,6 +207,24 @@ def control(
 
 
 @app.command()
+def load(
+    seconds: Annotated[float, typer.Option(min=0.5, help="How long each load lasts.")] = 300.0,
+    beyond: Annotated[
+        bool, typer.Option("--beyond", help="Then many times as much, until it is too much.")
+    ] = False,
+    folder: Folder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Sends 10,000 readings a minute one by one, and 100,000 in hundreds; exit code 1 if that is too much."""
+    from kilowatch.cli.bench import profiles as bench
+
+    wish = bench.Wish(seconds, beyond)
+    result = _report("Load", lambda: bench.measure(wish, folder), bench.rows_of, as_json)
+    if not result["right"]:
+        raise typer.Exit(1)
+
+
+@app.command()
 def idle(
     seconds: Seconds = 30.0,
     settle: Annotated[float, typer.Option(min=0, help="Seconds to wait before, once it is live.")] = 20.0,

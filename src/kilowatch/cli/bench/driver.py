@@ -21,6 +21,7 @@ from kilowatch.cli.bench.http_client import BatchSource, Sender, SingleSource, S
 from kilowatch.cli.bench.load import Shape, Share, Singles, Templates
 from kilowatch.cli.bench.mqtt_client import Publisher, connect_packet
 from kilowatch.cli.bench.order import Order
+from kilowatch.cli.bench.patient import PatientSender
 from kilowatch.cli.bench.tally import Tally, as_document
 
 REPORT_S = 0.5
@@ -120,7 +121,8 @@ def _cpu_s() -> float:
 def _prepare_http(order: Order, tally: Tally, make_more: Callable[[], More]) -> list[Sender]:
     target = order.target
     head = request_head(f"POST {target.path}", f"{target.host}:{target.port}", target.headers)
-    return [Sender(head, source, tally, make_more(), order.pace_s) for source in _sources(order.shape)]
+    make = partial(PatientSender, target) if order.bears_errors else Sender
+    return [make(head, source, tally, make_more(), order.pace_s) for source in _sources(order.shape)]
 
 
 def _sources(shape: Shape) -> list[Source]:
@@ -166,7 +168,8 @@ async def _register(order: Order, tally: Tally) -> None:
         batch=min(WARM_ROWS, shape.used_devices),
         connections=1,
     )
-    first = replace(order, shape=everybody, target=replace(target, port=target.http_port), pace=0.0)
+    target = replace(target, port=target.http_port)
+    first = replace(order, shape=everybody, target=target, pace=0.0, bears_errors=False)
     (sender,) = _prepare_http(first, tally, lambda: Times(everybody.parts))
     await _connect(first, [sender])
     sender.start()

@@ -134,23 +134,23 @@ class Sender(asyncio.Protocol):
             self._tally.refused += 1
             asyncio.get_running_loop().call_later(RETRY_S, self._send_again)
             return
-        parcel, tally = self._parcel, self._tally
-        if status == b"202" and data.endswith(_ALL_OF_ONE):
-            accepted = 1
-        elif status == b"202":
-            counted = _ACCEPTED.search(data, end)
-            accepted = int(counted[1]) if counted else -1
-        else:
-            accepted = parcel.readings if status == b"204" else -1
-        if accepted != parcel.readings:
-            tally.fail(data[:1000].decode("utf-8", "replace"))
+        accepted = count_accepted(data, end, self._parcel.readings)
+        if accepted != self._parcel.readings:
+            self._tally.fail(data[:1000].decode("utf-8", "replace"))
             self._close()
             return
+        self._accept(accepted, now)
+        self._send_when_due()
+
+    def _accept(self, accepted: int, now: float) -> None:
+        tally = self._tally
         tally.accepted += accepted
         tally.answers += 1
         tally.waits.append(now - self._sent_at)
         tally.last_at = now
-        self._source.give_back(parcel)
+        self._source.give_back(self._parcel)
+
+    def _send_when_due(self) -> None:
         if not self._pace_s:
             self._send_next()
             return
@@ -188,6 +188,17 @@ class Sender(asyncio.Protocol):
     def _finish(self) -> None:
         if not self.done.done():
             self.done.set_result(None)
+
+
+def count_accepted(data: bytes, end: int, readings: int) -> int:
+    """How many readings an answer says were accepted, all others being none; -1 where it says otherwise."""
+    status = data[9:12]
+    if status == b"202":
+        if data.endswith(_ALL_OF_ONE):
+            return 1
+        counted = _ACCEPTED.search(data, end)
+        return int(counted[1]) if counted else -1
+    return readings if status == b"204" else -1
 
 
 def request_head(method_path: str, host: str, headers: dict[str, str]) -> bytes:

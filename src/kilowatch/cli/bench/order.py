@@ -36,6 +36,9 @@ class Order:
     bodies: int = 0
     """So many bodies from each connection, however long they take; 0 for as many as `seconds` allow."""
 
+    bears_errors: bool = False
+    """Counts what goes wrong by its class, and goes on; else the first error ends the run."""
+
     @property
     def pace_s(self) -> float:
         """Time between two bodies of a connection, 0 where the answers set the pace."""

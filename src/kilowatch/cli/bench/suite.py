@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kilowatch.cli.bench import accounting, control, idle, ingest, live, logins, peers, query
+from kilowatch.cli.bench import accounting, control, idle, ingest, live, logins, peers, profiles, query
 from kilowatch.cli.bench.instance import BenchFailed
 from kilowatch.cli.bench.report import Row
 
@@ -44,6 +44,7 @@ def steps(seconds: float, folder: Path | None) -> list[Step]:
         Step("single, 64 connections", load("single", 64), _tell_load),
         Step("single, 256 connections", load("single", 256), _tell_load),
         Step("MQTT QoS 1, 4 clients", load("mqtt"), _tell_load),
+        Step("steady loads", lambda: profiles.measure(profiles.Wish(seconds), folder), _tell_profiles),
         Step("MQTT logins", lambda: logins.measure(logins.Wish(), folder), _tell_logins),
         Step("commands", lambda: control.measure(control.Wish(seconds=seconds), folder), _tell_commands),
         Step("live at 100,000/s", lambda: live.measure(live.Wish(seconds=seconds), folder), _tell_live),
@@ -91,6 +92,13 @@ def _tell_load(result: dict[str, Any]) -> str:
     return (
         f"[bold]{result['readings_per_s']:,}/s[/bold], p50 {ack['p50']:.1f}, p99 {ack['p99']:.1f} ms, "
         f"lag {lag['most_s']:.1f} s, {cost:.2f} CPU s per million, {weight:.2f} B per sample"
+    )
+
+
+def _tell_profiles(result: dict[str, Any]) -> str:
+    return "; ".join(
+        f"{one['per_minute']:,} a minute: {one['success']:.2%}, p95 [bold]{one['p95_ms']:.0f} ms[/bold]"
+        for one in result["profiles"]
     )
 
 

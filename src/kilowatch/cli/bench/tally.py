@@ -1,6 +1,7 @@
 """What a sender counts while it sends: accepted readings, refusals, and how long each answer took."""
 
 from array import array
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,10 @@ class Tally:
 
     accepted: int = 0
     """Readings that were acknowledged."""
+    attempted: int = 0
+    """Readings that were sent, each body counted once; only who bears errors counts them."""
+    errors: Counter[str] = field(default_factory=Counter)
+    """Readings that were not acknowledged, by the class of the error; only who bears errors has any."""
     answers: int = 0
     refused: int = 0
     """Answers that said "not now" (429, 503); the same body was sent again later."""
@@ -50,6 +55,8 @@ def as_document(tally: Tally) -> dict[str, Any]:
     """The tally as JSON members."""
     return {
         "accepted": tally.accepted,
+        "attempted": tally.attempted,
+        "errors": dict(tally.errors),
         "answers": tally.answers,
         "refused": tally.refused,
         "ack_ms": percentiles_ms(tally.waits),

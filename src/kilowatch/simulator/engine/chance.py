@@ -55,11 +55,22 @@ FAR_LOW = (
 """The coefficients of PPND16 (Wichura 1988, algorithm AS 241), exact to about 1 in 10**16."""
 
 
-def spread(state: UInt64s) -> Floats:
-    """Numbers in [0, 1), evenly spread, one for each state: the output function of SplitMix64."""
+def mix(state: UInt64s) -> UInt64s:
+    """64 bits for each state: the output function of SplitMix64."""
     state = (state ^ (state >> np.uint64(30))) * MIX_1
     state = (state ^ (state >> np.uint64(27))) * MIX_2
-    return ((state ^ (state >> np.uint64(31))) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    bits: UInt64s = state ^ (state >> np.uint64(31))
+    return bits
+
+
+def as_share(bits: UInt64s) -> Floats:
+    """Numbers in [0, 1) of such bits."""
+    return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def spread(state: UInt64s) -> Floats:
+    """Numbers in [0, 1), evenly spread, one for each state."""
+    return as_share(mix(state))
 
 
 @lru_cache(maxsize=4096)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kilowatch.period import DAY_US, HOUR_US, SECOND_US, offset_periods
-from kilowatch.simulator.engine.chance import GOLDEN, spread
+from kilowatch.simulator.engine.chance import GOLDEN, as_share, mix
 
 Floats = npt.NDArray[np.float64]
 Int64s = npt.NDArray[np.int64]
@@ -58,9 +58,7 @@ class Moments:
 
     def chance(self, purpose: str, index: Int64s | int) -> Floats:
         """A number from 0 to 1 for each row, evenly spread, another for each purpose and index."""
-        salt = np.uint64(zlib.crc32(purpose.encode()))
-        place = np.broadcast_to(index, self.seed.shape).astype(np.uint64) ^ (salt << np.uint64(32))
-        return spread(self.seed + GOLDEN * place)
+        return as_share(counted(self.seed, purpose, index))
 
     def drift(self, purpose: str, every_s: float) -> Floats:
         """A number from 0 to 1 that changes smoothly and is new every so many seconds."""
@@ -86,6 +84,13 @@ def moments_at(site_ids: Sequence[str], zones: Sequence[str], ts_us: Int64s) -> 
         here = by_zone == zone
         local[here], southern[here] = _local(ts_us[here], zone)
     return Moments(seed, ts_us, local, southern)
+
+
+def counted(seeds: UInt64s, purpose: str, index: Int64s | int) -> UInt64s:
+    """64 bits for each seed (SplitMix64), others for each purpose and index."""
+    salt = np.uint64(zlib.crc32(purpose.encode()))
+    place = np.broadcast_to(index, seeds.shape).astype(np.uint64) ^ (salt << np.uint64(32))
+    return mix(seeds + GOLDEN * place)
 
 
 def seed_of(site_id: str) -> int:

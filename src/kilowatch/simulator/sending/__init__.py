@@ -1,0 +1,1 @@
+"""Sending what a fleet reports over the public doors of an instance."""
