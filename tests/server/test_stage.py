@@ -16,8 +16,8 @@ from kilowatch.clock import SystemClock
 from kilowatch.server.app import Parts
 from kilowatch.wire.simulation import simulator_token
 from kilowatch.wire.stage import STAGE_PATH, Answer, Ask, Hello, StreamTold, Tell
-from tests.server.conftest import House, Member
 from tests.ingest.conftest import until
+from tests.server.conftest import House, Member
 from tests.server.persons import list_all
 
 V1 = "/api/v1"
@@ -68,13 +68,13 @@ async def simulating(house: House, parts: Parts, *organisations: str) -> AsyncIt
 
 async def ask_until(http: httpx.AsyncClient, headers: dict[str, str], status: int) -> httpx.Response:
     """Asks for the worlds until it is answered so."""
+    answer: httpx.Response | None = None
 
     async def answered() -> bool:
         nonlocal answer
         answer = await http.get(f"{V1}/simulation/worlds", headers=headers)
         return answer.status_code == status
 
-    answer: httpx.Response | None = None
     await until(answered, f"an answer with status {status}")
     assert answer is not None
     return answer
