@@ -210,7 +210,7 @@ def history_shown(play: Play, start_us: int, end_us: int, names: list[str], mode
 def correlations_shown(
     play: Play, events: list[Event], found: Correlation, stream: str | None
 ) -> list[dict[str, Any]]:
-    """Events with what they moved, the clearest first; with a stream those that moved it."""
+    """Events with what they moved, the clearest first; with a stream those that moved it, likewise."""
     shown = []
     for event in events:
         verdict = found.verdicts.get(event.id)
@@ -227,7 +227,10 @@ def correlations_shown(
                 "movements": [_moved_shown(one) for one in moved],
             }
         )
-    return sorted(shown, key=lambda one: -one["score"])
+    if stream is None:
+        return sorted(shown, key=lambda one: -one["score"])
+    places = {moved.event: place for place, moved in enumerate(found.movers_of(stream))}
+    return sorted(shown, key=lambda one: places[one["event"]["id"]])
 
 
 def _moved_shown(one: Moved) -> dict[str, Any]:
