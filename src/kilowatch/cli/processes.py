@@ -15,7 +15,7 @@ from typing import Any
 
 from kilowatch.cli.demo import make_demo_keys
 from kilowatch.cli.instance import ADDRESSES, Addresses
-from kilowatch.cli.memory import keep_freed_memory, settle_memory
+from kilowatch.cli.memory import give_back_when_quiet, keep_freed_memory, settle_memory
 from kilowatch.cli.places import find_addresses, find_lake
 from kilowatch.cli.simulation import find_simulator_key
 from kilowatch.clock import SystemClock
@@ -146,9 +146,11 @@ async def _serve(settings: Settings, addresses: Addresses, *, doors_only: bool, 
             trusted_proxies=settings.trusted_proxies,
         )
         settle_memory()
+        thrift = asyncio.create_task(give_back_when_quiet())
         try:
             await server.serve()
         finally:
+            thrift.cancel()
             await doors.stop()
     finally:
         if system is not None:
@@ -245,10 +247,14 @@ async def _work(settings: Settings, addresses: Addresses, numbers: list[int], *,
     stop = until_told()
     settle_memory()
     engines = Engines(addresses.worker_url, addresses.nats_url, find_lake(settings, addresses))
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(Worker(engines, settings, numbers).run(stop))
-        if with_jobs:
-            tasks.create_task(_keep(settings, addresses, stop))
+    thrift = asyncio.create_task(give_back_when_quiet())
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(Worker(engines, settings, numbers).run(stop))
+            if with_jobs:
+                tasks.create_task(_keep(settings, addresses, stop))
+    finally:
+        thrift.cancel()
 
 
 def keep(settings: Settings) -> None:
