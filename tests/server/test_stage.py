@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed
 from kilowatch.clock import SystemClock
 from kilowatch.server.app import Parts
 from kilowatch.wire.simulation import simulator_token
-from kilowatch.wire.stage import STAGE_PATH, Answer, Ask, Hello, StreamTold, Tell
+from kilowatch.wire.stage import STAGE_PATH, Answer, Ask, Hello, StreamTold, Tell, frames_of
 from tests.ingest.conftest import until
 from tests.server.conftest import House, Member
 from tests.server.persons import list_all
@@ -46,7 +46,8 @@ class Simulator:
                     await self.say(Answer(ask.id, status, msgspec.Raw(msgspec.json.encode(body))))
 
     async def say(self, message: Hello | Answer | Tell) -> None:
-        await self.socket.send(msgspec.json.encode(message).decode())
+        for frame in frames_of(message):
+            await self.socket.send(frame)
 
     async def tell(self, *events: StreamTold) -> None:
         await self.say(Tell(list(events)))
@@ -115,6 +116,17 @@ async def test_who_asks_reaches_the_simulator_of_their_organisation(
         assert {one.organisation for one in common.asked} == {str(stranger.organisation.id)}
     answer = await ask_until(http, member.bearer(), 503)
     assert answer.json()["code"] == "simulator_away"
+
+
+async def test_a_long_answer_comes_in_pieces(
+    house: House, parts: Parts, http: httpx.AsyncClient, member: Member
+) -> None:
+    async with simulating(house, parts) as simulator:
+        await ask_until(http, member.bearer(), 200)
+        long = {"items": [EVENT | {"id": f"e{number}", "title": '"' * 200} for number in range(2000)]}
+        simulator.answers["events"] = (200, long)
+        answer = await http.get(f"{V1}/simulation/events", headers=member.bearer())
+        assert (answer.status_code, answer.json()) == (200, long)
 
 
 async def test_a_refusal_is_told_and_nonsense_is_refused_before_it_is_asked(

@@ -122,9 +122,11 @@ def test_tickets_follow_a_payment_outage_hours_later_and_it_is_found_as_the_caus
     assert more[:48].sum() > 20
     assert np.argmax(more) >= 1
     names = {event["id"] for event in begun["events"]}
-    found = ask(desk, "correlations", stream="system.payment.failed", start_us=started_us - HOUR_US)["items"]
-    assert found, "nothing is blamed"
-    assert found[0]["event"]["id"] in names
+    since_us = started_us - 3 * HOUR_US
+    for stream in ("support.ticket.created", "system.payment.failed"):
+        found = ask(desk, "correlations", stream=stream, start_us=since_us)["items"]
+        assert found, f"nothing is blamed for {stream}"
+        assert found[0]["event"]["id"] in names
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def play(seed: int = 1, world: World | None = None) -> tuple[Play, DrivenClock]:
 
 def hours(of: Play, clock: DrivenClock, count: float) -> list[Told]:
     clock.advance(count * 3600)
-    return of.advance()
+    return of.streams.advance(of.watch.now_us())
 
 
 @law
@@ -59,6 +59,7 @@ def test_streams_tell_within_their_pauses_and_not_in_step(seed: int) -> None:
 def test_nothing_comes_of_nothing_or_before_its_cause_or_twice(seed: int) -> None:
     one, clock = play(seed)
     one.run_at(60)
+    one.streams.cadences.least_us = 60 * SECOND_US
     told = hours(one, clock, 0.5)
     seen: dict[str, int] = {}
     children: Counter[str] = Counter()
@@ -82,6 +83,7 @@ def test_nothing_comes_of_nothing_or_before_its_cause_or_twice(seed: int) -> Non
 def test_so_many_come_as_their_probability_says() -> None:
     one, clock = play()
     one.run_at(600)
+    one.streams.cadences.least_us = 120 * SECOND_US
     counts: Counter[str] = Counter()
     for two in hours(one, clock, 0.4):
         counts[two.stream] += two.count
@@ -89,6 +91,17 @@ def test_so_many_come_as_their_probability_says() -> None:
     assert counts["confirmed"] / counts["request"] == pytest.approx(0.75, abs=0.03)
     assert counts["declined"] / counts["request"] == pytest.approx(0.15, abs=0.02)
     assert counts["expired"] / counts["request"] == pytest.approx(0.10, abs=0.02)
+
+
+def test_a_leap_is_told_in_few_words_and_nothing_of_it_is_lost() -> None:
+    (leaping, clock), (walking, other) = play(), play()
+    clock.advance(2 * 86_400)
+    told = leaping.advance()
+    assert max(Counter(two.stream for two in told).values()) <= 21
+    walking.streams.cadences.least_us = 60 * SECOND_US
+    walked = hours(walking, other, 48)
+    counts = [sum(two.count for two in several if two.stream == "request") for several in (told, walked)]
+    assert counts[0] == pytest.approx(counts[1], rel=0.15)
 
 
 def test_what_is_done_shows_at_once_and_is_taken_back() -> None:

@@ -26,7 +26,9 @@ from kilowatch.wire.stage import (
     STAGE_PATH,
     Answer,
     Ask,
+    FromSimulator,
     Hello,
+    Part,
     StreamTold,
     Tell,
     ask_subject,
@@ -39,6 +41,7 @@ log = structlog.get_logger()
 ANSWERED_WITHIN_S = 10.0
 HELLO_WITHIN_S = 10.0
 QUEUE = "stage"
+MOST_PIECES = 2000
 NOT_THE_SIMULATOR = 4403
 BAD_MESSAGE = 4400
 ROUTE = STAGE_PATH.removeprefix("/api/v1")
@@ -136,7 +139,7 @@ class Stages:
             for whose in [ANYBODY] if hello.organisations is None else hello.organisations:
                 await answering.listen(ask_subject(whose), QUEUE)
             while True:
-                said = decode_from_simulator(await socket.receive_text())
+                said = await _hear(socket)
                 if isinstance(said, Answer):
                     stage.hear(said)
                 elif isinstance(said, Tell):
@@ -145,6 +148,22 @@ class Stages:
         finally:
             stage.end()
             await answering.stop()
+
+
+async def _hear(socket: WebSocket) -> FromSimulator:
+    """The next whole message.
+
+    Raises:
+        msgspec.MsgspecError: if it is none of the simulator's, or longer than any can be.
+    """
+    pieces: list[str] = []
+    while isinstance(said := decode_from_simulator(await socket.receive_text()), Part):
+        pieces.append(said.text)
+        if len(pieces) > MOST_PIECES:
+            raise msgspec.ValidationError("a message has too many pieces")
+        if said.is_last:
+            return decode_from_simulator("".join(pieces))
+    return said
 
 
 async def _reply(stage: Stage, asked: bytes, most_bytes: int) -> bytes:

@@ -11,6 +11,8 @@ import msgspec
 
 STAGE_PATH = "/api/v1/simulation/stage"
 ANYBODY = "any"
+PART_LENGTH = 24_000
+"""Servers take frames of 64 KiB; a piece may need twice its length as JSON."""
 
 Frequency = Literal["high", "medium", "low"]
 Flag = Literal["normal", "warning", "critical"]
@@ -56,12 +58,29 @@ class Tell(msgspec.Struct, tag="tell", frozen=True):
     events: list[StreamTold]
 
 
-FromSimulator = Hello | Answer | Tell
+class Part(msgspec.Struct, tag="part", frozen=True):
+    """A piece of a message that is too long for one frame; the whole stands in the pieces up to the last."""
+
+    text: str
+    is_last: bool
+
+
+FromSimulator = Hello | Answer | Tell | Part
 
 
 def ask_subject(organisation: str) -> str:
     """Where questions of an organisation are asked."""
     return f"simulation.ask.{organisation}"
+
+
+def frames_of(message: Hello | Answer | Tell) -> list[str]:
+    """What is to be sent for a message of the simulator, in order, with nothing between."""
+    text = msgspec.json.encode(message).decode()
+    if len(text) <= PART_LENGTH:
+        return [text]
+    starts = range(0, len(text), PART_LENGTH)
+    pieces = [Part(text[at : at + PART_LENGTH], at + PART_LENGTH >= len(text)) for at in starts]
+    return [msgspec.json.encode(one).decode() for one in pieces]
 
 
 def decode_from_simulator(message: bytes | str) -> FromSimulator:

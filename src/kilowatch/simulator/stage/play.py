@@ -26,6 +26,8 @@ from kilowatch.simulator.world.format import World
 
 HISTORY_US = 30 * DAY_US
 ANOMALIES = 20
+LEAP_PARTS = 20
+"""So often each stream tells at most of one leap."""
 LEAST_PAUSE_S = 0.2
 """A stream tells no more often than this in real time, however fast the clock is."""
 
@@ -49,12 +51,13 @@ class Play:
     anomalies: deque[Told] = field(default_factory=lambda: deque(maxlen=ANOMALIES))
     latest: dict[str, Told] = field(default_factory=dict)
     modified_us: int = field(init=False)
+    _advanced_us: int = field(init=False)
     _correlated: tuple[object, Correlation] | None = None
 
     def __post_init__(self) -> None:
         self.watch = Watch(self.clock)
         self.run = Run.of(self.world, self.seed)
-        self.begun_us = self.modified_us = self.watch.now_us()
+        self.begun_us = self.modified_us = self._advanced_us = self.watch.now_us()
         moments = self.grid(self.begun_us - HISTORY_US, self.begun_us)
         usual = happened(self.run, moments, background(self.run, moments))
         self.statistics = statistics(self.names, moments, usual, self.world.time_zone)
@@ -76,8 +79,12 @@ class Play:
         return Moments(first * self.step_us, self.step_us, max(last - first, 0))
 
     def advance(self) -> list[Told]:
-        """What streams tell up to now."""
-        told = self.streams.advance(self.watch.now_us())
+        """What streams tell up to now; of a leap in time each tells a few times only."""
+        now_us = self.watch.now_us()
+        pace_us = round(LEAST_PAUSE_S * self.watch.speed * SECOND_US)
+        self.streams.cadences.least_us = max(pace_us, (now_us - self._advanced_us) // LEAP_PARTS)
+        told = self.streams.advance(now_us)
+        self._advanced_us = now_us
         for one in told:
             self.latest[one.stream] = one
             if one.flag != "normal":
@@ -87,7 +94,6 @@ class Play:
     def run_at(self, speed: float) -> None:
         """Lets the clock run faster or slower."""
         self.watch.run_at(speed)
-        self.streams.cadences.least_us = round(LEAST_PAUSE_S * speed * SECOND_US)
 
     # What is done
 

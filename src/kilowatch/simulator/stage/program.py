@@ -19,7 +19,7 @@ from websockets.exceptions import WebSocketException
 from kilowatch.clock import MICROSECONDS, Clock
 from kilowatch.errors import Problem
 from kilowatch.wire.simulation import simulator_token
-from kilowatch.wire.stage import STAGE_PATH, Answer, Ask, Hello, StreamTold, Tell, decode_ask
+from kilowatch.wire.stage import STAGE_PATH, Answer, Ask, Hello, StreamTold, Tell, decode_ask, frames_of
 
 if TYPE_CHECKING:
     from kilowatch.simulator.stage.desk import Desk
@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 BEAT_S = 0.05
 AGAIN_S, AGAIN_MOST_S = 0.5, 10.0
-AT_ONCE = 500
+AT_ONCE = 200
 KEPT = 20_000
 """So much of what streams told is kept while the server is away; then the oldest goes first."""
 IDLE_EVERY_S = 60.0
@@ -47,6 +47,7 @@ class Program:
     kept: deque[StreamTold] = field(default_factory=lambda: deque(maxlen=KEPT))
     _desk: "Desk | None" = None
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _saying: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def run(self) -> None:
         """Plays until cancelled."""
@@ -76,7 +77,7 @@ class Program:
         return {"Authorization": f"Bearer {simulator_token(self.root)}"}
 
     async def _serve(self, socket: ClientConnection) -> None:
-        await socket.send(msgspec.json.encode(Hello(self.organisations)).decode())
+        await self._say(socket, Hello(self.organisations))
         telling = asyncio.create_task(self._tell_on(socket))
         answering: set[asyncio.Task[None]] = set()
         try:
@@ -108,8 +109,13 @@ class Program:
                 500,
                 {"code": "simulator_failed", "detail": "The simulator failed; its log says why."},
             )
-        answer = Answer(ask.id, status, msgspec.Raw(msgspec.json.encode(body)))
-        await socket.send(msgspec.json.encode(answer).decode())
+        await self._say(socket, Answer(ask.id, status, msgspec.Raw(msgspec.json.encode(body))))
+
+    async def _say(self, socket: ClientConnection, message: Hello | Answer | Tell) -> None:
+        """Sends a message whole, in pieces where it is long."""
+        async with self._saying:
+            for frame in frames_of(message):
+                await socket.send(frame)
 
     def _find_answer(self, ask: Ask) -> object:
         if self._desk is None:
@@ -132,7 +138,7 @@ class Program:
         while True:
             some = [self.kept[place] for place in range(min(AT_ONCE, len(self.kept)))]
             if some:
-                await socket.send(msgspec.json.encode(Tell(some)).decode())
+                await self._say(socket, Tell(some))
                 for one in some:
                     if self.kept and self.kept[0] is one:
                         self.kept.popleft()
