@@ -12,6 +12,7 @@ from kilowatch.postgres.roles import APP, LAKE, OWNER, libpq_keywords
 from kilowatch.settings import load_settings
 from kilowatch.stream.client import ApiError, Client
 from kilowatch.stream.log import NOT_FOUND_CODES, STREAM, Log
+from kilowatch.wire.live import EVENTS_SUBJECT, LiveEvent
 from kilowatch.worker.upkeep import Upkeep
 from tests.conftest import TEMPLATE
 from tests.stream.conftest import Server as NatsServer
@@ -75,3 +76,14 @@ async def jobs(house: House) -> AsyncIterator[Upkeep]:
     database = Database(house.worker_url)
     yield Upkeep(house.place, house.worker_url, database, house.client, house.settings, house.clock)
     await database.close()
+
+
+@pytest.fixture
+async def events(house: House) -> AsyncIterator[list[LiveEvent]]:
+    """What is told live of alerts."""
+    heard: list[LiveEvent] = []
+    listening = await house.client.subscribe(
+        EVENTS_SUBJECT, lambda _, message: heard.append(LiveEvent.decode(message))
+    )
+    yield heard
+    await listening.stop()

@@ -1,131 +1,27 @@
 """Rules over readings as they arrive: one raise and one clear, also over cuts, restarts and changes."""
 
-import asyncio
 import itertools
-import uuid
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from decimal import Decimal
-from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text
 
-from kilowatch.alerts.finding import Clearing, Finding, Key
-from kilowatch.alerts.store.alerts import resolve_alert
-from kilowatch.alerts.store.raising import LivingAlert, clear_alerts, raise_alerts
+from kilowatch.alerts.finding import Finding
 from kilowatch.alerts.telling import SECONDS
-from kilowatch.clock import SystemClock, rfc3339, to_datetime
+from kilowatch.clock import rfc3339
 from kilowatch.lake.reading import LakeReader
-from kilowatch.postgres.engine import Database
 from kilowatch.rules.backtest import Subject, backtest
 from kilowatch.rules.derive import Samples
-from kilowatch.rules.rule import Rule
-from kilowatch.rules.store import DEFAULTS, archive_rule, create_rule, update_rule
+from kilowatch.rules.store import DEFAULTS, archive_rule, update_rule
 from kilowatch.sites.store import create_site, update_device
 from kilowatch.telemetry.query import Span
 from kilowatch.telemetry.store import device_sources
-from kilowatch.wire.live import EVENTS_SUBJECT, REGISTRY_SUBJECT, LiveEvent, RegistryChange
-from kilowatch.worker.alarms import Alarms
-from kilowatch.worker.lookout import Lookout, Sources
+from kilowatch.wire.live import LiveEvent, RegistryChange
 from kilowatch.worker.rulebook import Book
 from kilowatch.worker.watch_rows import WATCH
-from tests.worker.house import BASE_US, NOW_US, SECOND_US, House, Reading, until
-
-HIGH = {"name": "High", "metric": "power", "operator": ">", "threshold": 100.0}
-START_US = NOW_US - 3600 * SECOND_US
-
-
-async def rule_of(house: House, **more: Any) -> Rule:
-    async with house.database.scope(house.organisation.id) as connection:
-        return await create_rule(connection, house.organisation.id, HIGH | more)
-
-
-async def tell(house: House, kind: Any) -> None:
-    await house.client.publish(REGISTRY_SUBJECT, RegistryChange(str(house.organisation.id), kind).encode())
-
-
-@dataclass
-class Taken(Alarms):
-    """Keeps what it was given; `known` is what it says lives."""
-
-    known: Sequence[Finding] = ()
-    told: list[Finding | Clearing] = field(default_factory=list)
-
-    async def living(self, kinds: Sequence[str] = ("rule",)) -> list[LivingAlert]:
-        assert list(kinds) == ["rule"]
-        return [LivingAlert(one.key, one.since_us, one.ts_us) for one in self.known]
-
-    async def take(self, findings: Sequence[Finding], clearings: Sequence[Clearing]) -> None:
-        self.told += [*findings, *clearings]
-
-    @property
-    def raises(self) -> list[Finding]:
-        return [one for one in self.told if isinstance(one, Finding)]
-
-    @property
-    def clears(self) -> list[Clearing]:
-        return [one for one in self.told if isinstance(one, Clearing)]
-
-
-@asynccontextmanager
-async def looking(
-    house: House,
-    known: Sequence[Finding] = (),
-    newest: dict[int, int] | None = None,
-    numbers: Sequence[int] = (0,),
-    partitions: int = 1,
-    is_behind: bool = False,
-) -> AsyncIterator[tuple[Lookout, Taken]]:
-    """A lookout at work, without a worker around it."""
-    database = Database(house.worker_url)
-    newest_us = np.full(1000, np.iinfo(np.int64).min)
-    for series, ts_us in (newest or {}).items():
-        newest_us[series] = ts_us
-    taken = Taken(database, house.client, house.clock, Decimal("0.30"), known=known)
-    lookout = Lookout(Sources(database, house.reader, house.clock, numbers, partitions), taken)
-    await lookout.begin(lambda: newest_us, lambda: is_behind)
-    task = asyncio.create_task(lookout.run())
-    try:
-        yield lookout, taken
-        assert not task.done(), task
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
-        await database.close()
-
-
-async def show(house: House, lookout: Lookout, readings: Sequence[Reading], cuts: Sequence[int] = ()) -> None:
-    """Gives the readings to the lookout, in frames."""
-    edges = [0, *sorted(cuts), len(readings)]
-    for begin, end in itertools.pairwise(edges):
-        if begin < end:
-            lookout.add(house.frame(readings[begin:end]))
-    await lookout.caught_up()
-
-
-def seconds(
-    device: str, values: Sequence[float], every_s: int = 1, start_us: int = START_US
-) -> list[Reading]:
-    return [
-        (device, start_us + place * every_s * SECOND_US, {"power": value})
-        for place, value in enumerate(values)
-    ]
-
-
-@pytest.fixture
-async def events(house: House) -> AsyncIterator[list[LiveEvent]]:
-    """What is told live of alerts."""
-    heard: list[LiveEvent] = []
-    listening = await house.client.subscribe(
-        EVENTS_SUBJECT, lambda _, message: heard.append(LiveEvent.decode(message))
-    )
-    yield heard
-    await listening.stop()
+from tests.worker.house import BASE_US, NOW_US, SECOND_US, House, until
+from tests.worker.watching import START_US, looking, rule_of, seconds, show, tell
 
 
 async def test_a_value_that_swings_for_an_hour_raises_once_and_clears_once(
@@ -150,69 +46,6 @@ async def test_a_value_that_swings_for_an_hour_raises_once_and_clears_once(
     assert {one.device_no for one in events} == {house.devices["D1"]}
     assert events[0].data["rule_id"] == str(rule.id)
     assert events[0].data["since"] == rfc3339(START_US + SECOND_US)
-
-
-async def test_a_restart_says_nothing_twice_and_nothing_anew(house: House, events: list[LiveEvent]) -> None:
-    await house.add(["D1"], ["power"])
-    await rule_of(house)
-    async with house.database.scope(house.organisation.id) as connection:
-        # The house's clock is not the database's: the rule was there before the readings.
-        await connection.execute(text("UPDATE kilowatch.rules SET updated_at = '2026-01-01'"))
-    async with house.working():
-        await house.send(seconds("D1", [150.0] * 10))
-        await house.settled()
-    assert [one.data["status"] for one in events] == ["open"]
-    async with house.working():
-        await house.send(seconds("D1", [150.0] * 20))
-        await house.settled()
-        await house.send(seconds("D1", [50.0], start_us=START_US + 60 * SECOND_US))
-        await house.settled()
-
-        async def over() -> bool:
-            return len(events) >= 2
-
-        await until(over, "a clear")
-    assert [one.data["status"] for one in events] == ["open", "resolved"]
-
-
-async def test_workers_that_are_killed_lose_no_finding_and_add_none(house: House) -> None:
-    await house.add(["D1"], ["power"])
-    rule = await rule_of(house)
-    start_us = SystemClock().now_us()
-    readings = [
-        ("D1", start_us + place * 1000, {"power": 150.0 if place % 2 else 50.0}) for place in range(96)
-    ]
-    key = Key(house.organisation.id, "rule", house.devices["D1"], rule_id=rule.id)
-    expected = {str(key.alert_id(ts_us)) for _, ts_us, values in readings if values["power"] > 100}
-
-    async def found() -> set[str]:
-        async with house.database.scope(house.organisation.id) as connection:
-            return set((await connection.execute(text("SELECT id::text FROM kilowatch.alerts"))).scalars())
-
-    worker = house.spawn_worker()
-    try:
-        for begin in range(0, len(readings), 24):
-            before = len(await found())
-            for first in range(begin, begin + 24, 3):
-                await house.send(readings[first : first + 3])
-
-            async def some(before: int = before) -> bool:
-                return len(await found()) > before
-
-            await until(some, "a finding")
-            # Some of it is committed by now, or none.
-            worker.kill()
-            worker.wait()
-            worker = house.spawn_worker()
-        await house.settled()
-
-        async def all_found() -> bool:
-            return await found() == expected
-
-        await until(all_found, "every finding", 5.0)
-    finally:
-        worker.kill()
-        worker.wait()
 
 
 async def test_rules_hold_within_two_seconds_of_their_change(house: House, events: list[LiveEvent]) -> None:
@@ -289,127 +122,6 @@ def test_cuts_and_repeats_change_nothing(values: list[float], cuts: list[int], d
     whole = [0, len(values)]
     inside = sorted({0, len(values), *(cut for cut in cuts if cut < len(values))})
     assert run(inside) == run(whole)
-
-
-async def test_who_was_killed_after_telling_is_told_of_nothing_again(house: House) -> None:
-    await house.add(["D1"], ["power"])
-    await rule_of(house)
-    readings = seconds("D1", [50.0, 150.0, 50.0, 150.0, 150.0, 50.0])
-    async with looking(house) as (lookout, taken):
-        await show(house, lookout, readings[:5])
-    (first, second) = taken.raises
-    assert first.alert_id != second.alert_id
-    # Nothing of it was committed; the alert of the second breach lives.
-    async with looking(house, known=[second]) as (lookout, taken):
-        await show(house, lookout, readings, cuts=[1, 3])
-    assert taken.raises == []
-    assert [one.ts_us for one in taken.clears] == [readings[5][1]]
-    # Killed before telling: the same ids.
-    async with looking(house) as (lookout, taken):
-        await show(house, lookout, readings, cuts=[2])
-    assert [one.alert_id for one in taken.raises] == [first.alert_id, second.alert_id]
-
-
-async def test_alerts_of_rules_that_ended_meanwhile_are_cleared_at_the_start(house: House) -> None:
-    await house.add(["D1"], ["power"])
-    rule = await rule_of(house)
-    async with looking(house) as (lookout, taken):
-        await show(house, lookout, seconds("D1", [150.0]))
-    async with house.database.scope(house.organisation.id) as connection:
-        await archive_rule(connection, rule.id)
-    async with looking(house, known=taken.raises) as (_, again):
-
-        async def cleared() -> bool:
-            return len(again.clears) == 1
-
-        await until(cleared, "a clear")
-    assert again.clears[0].key == taken.raises[0].key
-    # Another worker's devices are its own.
-    async with looking(house, known=taken.raises, numbers=[house.devices["D1"] + 1], partitions=1000) as (
-        lookout,
-        other,
-    ):
-        await show(house, lookout, [])
-    assert other.told == []
-
-
-@pytest.mark.parametrize("ends_at_start", [True, False])
-async def test_what_a_device_ahead_of_us_began_is_over_with_its_rule(
-    house: House, ends_at_start: bool
-) -> None:
-    await house.add(["D1"], ["power"])
-    rule = await rule_of(house)
-    ahead = seconds("D1", [150.0], start_us=NOW_US + 300 * SECOND_US)
-
-    async def archive() -> None:
-        async with house.database.scope(house.organisation.id) as connection:
-            await archive_rule(connection, rule.id)
-
-    async with looking(house) as (lookout, taken):
-        await show(house, lookout, ahead)
-        await archive()
-
-        async def cleared() -> bool:
-            return len(taken.clears) == 1
-
-        await until(cleared, "a clear", 5.0)
-    if ends_at_start:
-        async with looking(house, known=taken.raises) as (_, taken):
-            await until(cleared, "a clear", 5.0)
-    assert taken.clears[0].ts_us >= ahead[0][1]
-
-
-async def test_a_cooldown_outlasts_a_restart(house: House) -> None:
-    await house.add(["D1"], ["power"])
-    await rule_of(house, cooldown_s=600)
-    readings = seconds("D1", [150.0, 50.0, 150.0, 50.0, 150.0], every_s=250)
-    async with looking(house) as (lookout, taken):
-        await show(house, lookout, readings[:2])
-        async with taken.database.unscoped() as connection:
-            await raise_alerts(connection, taken.raises, START_US, Decimal("0.30"))
-            await clear_alerts(connection, taken.clears, START_US)
-    async with looking(house) as (lookout, taken):
-        await show(house, lookout, readings[2:])
-    assert [one.ts_us for one in taken.raises] == [readings[4][1]]
-
-
-async def test_a_rule_that_somebody_ended_by_hand_stays_so_over_a_restart(
-    house: House, events: list[LiveEvent]
-) -> None:
-    await house.add(["D1"], ["power"])
-    await rule_of(house, for_s=5)
-    # PostgreSQL's clock is not the one that is driven here.
-    async with house.database.scope(house.organisation.id) as connection:
-        made = text("UPDATE kilowatch.rules SET updated_at = :at")
-        await connection.execute(made, {"at": to_datetime(START_US)})
-
-    async def send(first: int, *values: float) -> None:
-        house.clock.advance(len(values))
-        await house.send(seconds("D1", values, start_us=NOW_US + first * SECOND_US))
-        await house.settled()
-
-    async with house.working():
-        await send(0, 50.0)
-    async with house.working():
-        await send(1, *[150.0] * 7)
-
-        async def told() -> bool:
-            return bool(events)
-
-        await until(told, "an alert")
-        async with house.database.scope(house.organisation.id) as connection:
-            alert_id = uuid.UUID(events[0].data["id"])
-            await resolve_alert(connection, alert_id, "user:x", to_datetime(house.clock.now_us()))
-        await send(8, *[150.0] * 5)
-    async with house.working():
-        await send(13, *[150.0] * 15)
-        assert [one.data["status"] for one in events] == ["open"]
-        await send(28, 50.0, *[150.0] * 7)
-
-        async def again() -> bool:
-            return [one.data["status"] for one in events] == ["open", "open"]
-
-        await until(again, "another alert")
 
 
 async def test_what_is_stored_or_long_ago_is_not_looked_at(house: House) -> None:

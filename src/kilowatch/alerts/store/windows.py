@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, delete, insert, literal, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, delete, insert, literal, or_, select, tuple_, update
 
 from kilowatch.alerts.alert import MaintenanceWindow, window_faults
 from kilowatch.alerts.tables import alerts, maintenance_windows
@@ -99,7 +99,7 @@ async def update_window(
     if changes:
         changed = update(maintenance_windows).where(maintenance_windows.c.id == window_id)
         await connection.execute(changed.values(**changes))
-        await _move(connection, window_id, now)
+        await _lift(connection, window_id, now)
         await apply_window(connection, window_id, now)
     return await get_window(connection, window_id)
 
@@ -140,17 +140,9 @@ def _hidden_by(window_id: uuid.UUID) -> ColumnElement[bool]:
     return and_(alerts.c.status == "suppressed", alerts.c.suppressed_by == f"window:{window_id}")
 
 
-async def _move(connection: Connection, window_id: uuid.UUID, now: datetime) -> None:
-    """Has what this window hides be lifted at its new end, or at once where it does not hold any more."""
-    w = maintenance_windows.c
-    until = case((and_(w.starts_at <= now, w.ends_at > now), w.ends_at), else_=now)
-    same = w.organisation_id == alerts.c.organisation_id
-    moved = update(alerts).where(w.id == window_id, same, _hidden_by(window_id))
-    await connection.execute(moved.values(suppressed_until=until))
-
-
 async def _lift(connection: Connection, window_id: uuid.UUID, now: datetime) -> None:
-    """Has what this window hides be lifted with the worker's next turn, which tells people of it."""
+    """Has what this window hides be judged anew with the worker's next turn: what a window still hides stays
+    hidden, and people are told of the rest."""
     over = update(alerts).where(_hidden_by(window_id))
     await connection.execute(over.values(suppressed_until=now))
 
