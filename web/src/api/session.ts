@@ -1,0 +1,43 @@
+// Who is looking: a person with a role in an organisation, or an API key, or nobody.
+
+import { queryOptions } from "@tanstack/react-query";
+import { api, ask, chooseOrganisation, chosenOrganisation, type Schemas } from "./client";
+import { Refusal } from "./problem";
+
+export interface Session {
+  readonly organisation: string;
+  readonly organisationId: string;
+  readonly role: Schemas["WhoAmI"]["role"];
+  readonly rights: ReadonlySet<string>;
+  readonly me: Schemas["Me"] | null;
+}
+
+async function findSession(): Promise<Session | null> {
+  try {
+    const who = await ask(api.GET("/api/v1/whoami"));
+    const me = who.role ? await ask(api.GET("/api/v1/me")) : null;
+    return {
+      organisation: who.organisation,
+      organisationId: who.organisation_id,
+      role: who.role,
+      rights: new Set(who.rights),
+      me,
+    };
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    if (error.status === 401) return null;
+    // A place that is no longer ours: the server's own choice is better than none.
+    if ((error.status === 403 || error.status === 404) && chosenOrganisation()) {
+      chooseOrganisation(null);
+      return findSession();
+    }
+    throw error;
+  }
+}
+
+export const sessionQuery = queryOptions({ queryKey: ["session"], queryFn: findSession, staleTime: 60_000 });
+
+/** Whether somebody may do this, such as "alerts:acknowledge". */
+export function may(session: Session | null | undefined, right: string): boolean {
+  return session?.rights.has(right) ?? false;
+}

@@ -1,0 +1,39 @@
+// Everything that surrounds all pages: look, queries, router, toasts.
+
+import { MantineProvider } from "@mantine/core";
+import "@mantine/core/styles.css";
+import "@mantine/notifications/styles.css";
+import { Notifications } from "@mantine/notifications";
+import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { RouterProvider } from "@tanstack/react-router";
+import { Refusal } from "~/api/problem";
+import { keptLook } from "~/ui/look";
+import "~/ui/look.css";
+import { theme } from "~/ui/theme";
+import { makeRouter } from "./router";
+
+const TRIES = 3;
+
+const queries = new QueryClient({
+  defaultOptions: {
+    queries: {
+      staleTime: 10_000,
+      refetchOnWindowFocus: true,
+      // A refusal stays one; only what was not reached is asked for again.
+      retry: (failures, error) => failures < TRIES && error instanceof Refusal && (error.status === 0 || error.status >= 502),
+    },
+  },
+});
+const router = makeRouter(queries);
+const look = keptLook();
+
+export function App() {
+  return (
+    <MantineProvider theme={theme} defaultColorScheme={look === "haunted" ? "dark" : look}>
+      <QueryClientProvider client={queries}>
+        <Notifications position="top-right" limit={4} autoClose={5_000} />
+        <RouterProvider router={router} />
+      </QueryClientProvider>
+    </MantineProvider>
+  );
+}

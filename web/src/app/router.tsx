@@ -1,0 +1,78 @@
+// Addresses and what is shown at them. Every page is a chunk of its own, fetched together with its words.
+
+import type { QueryClient } from "@tanstack/react-query";
+import {
+  createRootRouteWithContext, createRoute, createRouter, lazyRouteComponent, Outlet, redirect, type AnyRoute, type AsyncRouteComponent,
+} from "@tanstack/react-router";
+import { sessionQuery } from "~/api/session";
+import { loadWords } from "~/language/language";
+import { Failure } from "~/ui/states";
+import { NotFound } from "./not-found";
+
+interface Context {
+  readonly queries: QueryClient;
+}
+
+const root = createRootRouteWithContext<Context>()({
+  component: Outlet,
+  notFoundComponent: NotFound,
+  errorComponent: ({ error, reset }) => <Failure error={error} onRetry={reset} />,
+});
+
+/** Pages for whoever is signed in; others are sent to sign in and come back afterwards. */
+const inside = createRoute({
+  getParentRoute: () => root,
+  id: "inside",
+  component: lazyRouteComponent(async () => ({ default: (await import("./frame")).Frame })),
+  beforeLoad: async ({ context, location }) => {
+    const session = await context.queries.ensureQueryData(sessionQuery);
+    if (!session) throw redirect({ to: "/sign-in", search: { to: location.href } as never });
+  },
+});
+
+type Search = Record<string, unknown>;
+
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- a page takes no properties
+type Fetch = () => Promise<AsyncRouteComponent<any>>;
+
+function page(parent: AnyRoute, path: string, words: readonly string[], fetch: Fetch) {
+  return createRoute({
+    getParentRoute: () => parent,
+    path,
+    component: lazyRouteComponent(async () => ({ default: await fetch() })),
+    loader: () => loadWords(...words),
+    validateSearch: (search: Search) => search,
+  });
+}
+
+const outsidePages = [
+  page(root, "/sign-in", ["account"], async () => (await import("~/routes/sign-in")).SignInPage),
+  page(root, "/sign-up", ["account"], async () => (await import("~/routes/sign-up")).SignUpPage),
+  page(root, "/reset-password", ["account"], async () => (await import("~/routes/reset-password")).ResetPasswordPage),
+];
+
+const insidePages = [
+  page(inside, "/", ["home"], async () => (await import("~/routes/home")).HomePage),
+  page(inside, "/devices", ["devices"], async () => (await import("~/routes/devices")).DevicesPage),
+  page(inside, "/devices/$device", ["devices"], async () => (await import("~/routes/device")).DevicePage),
+  page(inside, "/history", ["history"], async () => (await import("~/routes/history")).HistoryPage),
+  page(inside, "/alerts", ["alerts"], async () => (await import("~/routes/alerts")).AlertsPage),
+  page(inside, "/alerts/$alert", ["alerts"], async () => (await import("~/routes/alert")).AlertPage),
+  page(inside, "/notifications", ["notifications"], async () => (await import("~/routes/notifications")).NotificationsPage),
+  page(inside, "/rules", ["rules"], async () => (await import("~/routes/rules")).RulesPage),
+  page(inside, "/rules/$rule", ["rules"], async () => (await import("~/routes/rule")).RulePage),
+  page(inside, "/dead-letters", ["dead-letters"], async () => (await import("~/routes/dead-letters")).DeadLettersPage),
+  page(inside, "/control-room", ["control-room"], async () => (await import("~/routes/control-room")).ControlRoomPage),
+  page(inside, "/simulation", ["simulation"], async () => (await import("~/routes/simulation")).SimulationPage),
+  page(inside, "/administration", ["administration"], async () => (await import("~/routes/administration")).AdministrationPage),
+  page(inside, "/settings", ["settings"], async () => (await import("~/routes/settings")).SettingsPage),
+];
+
+export function makeRouter(queries: QueryClient) {
+  return createRouter({
+    routeTree: root.addChildren([...outsidePages, inside.addChildren(insidePages)]),
+    context: { queries },
+    defaultPreload: "intent",
+    scrollRestoration: true,
+  });
+}

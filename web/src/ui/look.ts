@@ -1,0 +1,36 @@
+// Which look the reader chose. Light and dark follow the system unless one was chosen; haunted is dark with a spell.
+
+import { useMantineColorScheme } from "@mantine/core";
+import { useSyncExternalStore } from "react";
+
+export const LOOKS = ["auto", "light", "dark", "haunted"] as const;
+export type Look = (typeof LOOKS)[number];
+
+const KEPT = "kilowatch.look";
+const watchers = new Set<() => void>();
+
+export function keptLook(): Look {
+  const kept = localStorage.getItem(KEPT);
+  return LOOKS.find((one) => one === kept) ?? "auto";
+}
+
+/** Puts the spell on the page, or takes it off. */
+export function applyLook(look: Look): void {
+  if (look === "haunted") document.documentElement.dataset.look = look;
+  else delete document.documentElement.dataset.look;
+}
+
+export function useLook(): [Look, (look: Look) => void] {
+  const { setColorScheme } = useMantineColorScheme();
+  const look = useSyncExternalStore((onChange) => {
+    watchers.add(onChange);
+    return () => watchers.delete(onChange);
+  }, keptLook);
+  const choose = (chosen: Look) => {
+    localStorage.setItem(KEPT, chosen);
+    applyLook(chosen);
+    setColorScheme(chosen === "haunted" ? "dark" : chosen);
+    watchers.forEach((tell) => tell());
+  };
+  return [look, choose];
+}
