@@ -2671,6 +2671,11 @@ export interface components {
             samples: number;
             /** Seconds Raised */
             seconds_raised: number;
+            /**
+             * Spans
+             * @description When, the newest first; at most 500.
+             */
+            spans: components["schemas"]["RaisedShown"][];
             worst_day: components["schemas"]["DayShown"] | null;
         };
         /**
@@ -4406,6 +4411,24 @@ export interface components {
             /**
              * Start
              * @example 22:00
+             */
+            start: string;
+        };
+        /**
+         * RaisedShown
+         * @description From when until when the rule would have been raised for a device.
+         */
+        RaisedShown: {
+            /** Device */
+            device: string;
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+            /**
+             * Start
+             * Format: date-time
              */
             start: string;
         };
