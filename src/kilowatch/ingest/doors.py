@@ -6,11 +6,13 @@ is handled here tens of thousands of times a second.
 """
 
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
 import msgspec
 import structlog
+from starlette.requests import HTTPConnection
 
 from kilowatch.accounts.identity import Authenticator, Caller, require_scope
 from kilowatch.clock import Clock
@@ -40,7 +42,7 @@ from kilowatch.ingest.body import (
     unpack_beside,
 )
 from kilowatch.ingest.connection import Respond
-from kilowatch.ingest.dead import close_letter, decode_letter, open_letter, read_letter_id, require_replayer
+from kilowatch.ingest.dead import close_letter, decode_letter, find_replayer, open_letter, read_letter_id
 from kilowatch.ingest.decode_influx import decode_influx
 from kilowatch.ingest.decode_json import Plain, plain_readings
 from kilowatch.ingest.directory import Directory, Known
@@ -142,7 +144,7 @@ class Doors:
         path, method = scope["path"], scope["method"]
         handler = self._posts.get(path) if method == "POST" else None
         if handler is None and method == "POST" and path.startswith(LETTERS) and path.endswith(REPLAY):
-            handler = self._replay
+            handler = partial(self._replay, HTTPConnection(scope))
         if handler is not None:
             await self._handle(handler, Request(scope), receive, send)
         elif method in ("GET", "HEAD") and path in self._gets:
@@ -318,10 +320,9 @@ class Doors:
 
         return await self._idempotency.once(caller, key, fingerprint, take)
 
-    async def _replay(self, request: Request, _receive: Receive) -> Answer:
+    async def _replay(self, connection: HTTPConnection, request: Request, _receive: Receive) -> Answer:
         """Sends the reading of a dead letter once more."""
-        caller = await self._authenticator.authenticate(request.authorization.decode("latin-1"))
-        require_replayer(caller)
+        caller = await find_replayer(self._authenticator, connection)
         self._intake.pressure.check()
         terms: Terms = ("replay", on_conflict(request.query))
         letter_id = read_letter_id(request.path[len(LETTERS) : -len(REPLAY)])

@@ -1,6 +1,6 @@
 // Alerts as operators need them: what presses, how long, who looks after it; many acknowledged at once, by keyboard too.
 
-import { Button, Checkbox, Group, Select, Stack, Table, Text } from "@mantine/core";
+import { Button, Checkbox, Stack, Table, Text } from "@mantine/core";
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useState, type KeyboardEvent } from "react";
 import { useNames } from "~/api/people";
@@ -15,7 +15,7 @@ import type { Filter } from "./filter";
 import { useAlertsLive } from "./live";
 import { alertsQuery, type Alert } from "./queries";
 import { Row } from "./row";
-import { inOrder, ORDERS, type Order } from "./state";
+import { inOrder, type Order } from "./state";
 
 interface AlertTableProps {
   readonly filter: Filter;
@@ -44,10 +44,7 @@ export function AlertTable({ filter, onFilter }: AlertTableProps) {
   useAlertsLive();
   return (
     <Stack gap="sm">
-      <Group justify="space-between" align="flex-end" gap="sm">
-        <Filters filter={filter} onChange={onFilter} />
-        <Select label={t("field.order")} size="xs" w={150} allowDeselect={false} data={ORDERS.map((value) => ({ value, label: t(`order.${value}`) }))} value={order} onChange={(value) => setOrder((value ?? "newest") as Order)} />
-      </Group>
+      <Filters filter={filter} onChange={onFilter} order={order} onOrder={setOrder} />
       <Shown of={asked} height={HEIGHT}>
         {(data) => {
           const alerts = inOrder(data.pages.flatMap((page) => page.items), order);

@@ -30,7 +30,7 @@ export function Row({ alert, site, zone, assignee, isSelected, onSelect }: RowPr
           <Checkbox size="xs" aria-label={t("select", { title: alert.title })} checked={isSelected} disabled={alert.status !== "open"} onChange={(event) => onSelect(event.currentTarget.checked)} />
         </Table.Td>
       )}
-      <Table.Td w={96} style={{ verticalAlign: "top" }}><Severity of={alert.severity} /></Table.Td>
+      <Table.Td w={116} style={{ verticalAlign: "top" }}><Severity of={alert.severity} /></Table.Td>
       <Table.Td>
         <Anchor renderRoot={(props) => <Link {...props} to="/alerts/$alert" params={{ alert: alert.id } as never} />} c="var(--kw-text)" fw={550} data-alert={alert.id}>
           {alert.title}

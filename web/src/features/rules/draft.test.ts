@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { draftOf, joinLength, newDraft, splitLength, unitOf, wantedOf, type Rule } from "./draft";
+import { draftOf, joinLength, newDraft, showLimit, splitLength, unitOf, wantedOf, type Rule } from "./draft";
 
 const rule: Rule = {
   id: "r", name: "Kettle", device_id: "kettle", site_id: null, device_type: null, input: "value", metric: "power", operator: ">",
@@ -8,8 +8,9 @@ const rule: Rule = {
 };
 
 it("changes nothing of a rule that is only looked at", () => {
-  const { id: _, status: __, created_at: ___, updated_at: ____, ...wanted } = rule;
-  expect(wantedOf(draftOf(rule))).toEqual(wanted);
+  const wanted = wantedOf(draftOf(rule));
+  expect({ ...rule, ...wanted }).toEqual(rule);
+  expect(Object.keys(rule).filter((name) => !(name in wanted))).toEqual(["id", "status", "created_at", "updated_at"]);
   const none = { ...rule, device_id: null, site_id: "s", input: "no_data", metric: null, operator: null, threshold: null, clear_threshold: null } as Rule;
   expect(wantedOf(draftOf(none))).toMatchObject({ site_id: "s", device_id: null, metric: null, operator: null, threshold: null });
 });
@@ -29,6 +30,13 @@ it("asks for no threshold that was not typed", () => {
 it.each([0, 1, 59, 60, 90, 300, 3600, 5400, 86_400, 604_800])("says %d s in a unit and back", (seconds) => {
   const { count, unit } = splitLength(seconds);
   expect(joinLength(count, unit)).toBe(seconds);
+});
+
+it("shows a limit as it is set", () => {
+  expect(showLimit(0.5, "W", "en")).toBe("0.5\u00a0W");
+  expect(showLimit(2000, "W", "en")).toBe("2\u00a0kW");
+  expect(showLimit(2345.5, "W", "en")).toBe("2.346\u00a0kW");
+  expect(showLimit(-7, "degC", "en")).toBe("-7\u00a0°C");
 });
 
 it("names lengths and limits as people do", () => {

@@ -1,6 +1,7 @@
 // A rule as the form keeps it, and as the server takes it. Pure.
 
 import type { Schemas } from "~/api/client";
+import { chooseScale, showIn } from "~/lib/units";
 import type { SeverityName } from "~/ui/severity";
 
 export type Rule = Schemas["RuleShown"];
@@ -93,6 +94,17 @@ export function splitLength(seconds: number): { count: number; unit: LengthUnit 
 export function joinLength(count: number, unit: LengthUnit): number {
   const [, length] = UNITS.find(([one]) => one === unit) ?? ["s", 1];
   return Math.round(count * length);
+}
+
+const MOST_DIGITS = 3;
+
+/** A limit with the digits that it has, so that it is never shown as another one. */
+export function showLimit(value: number, unit: string, locale: string): string {
+  const scale = chooseScale(unit, value);
+  const shown = value * scale.factor;
+  let digits = 0;
+  while (digits < MOST_DIGITS && Math.abs(shown - Number(shown.toFixed(digits))) > 1e-9) digits += 1;
+  return showIn(value, { ...scale, digits }, locale);
 }
 
 /** The unit of the threshold, of a metric in this unit. */

@@ -5,8 +5,8 @@ import { useSite } from "~/api/place";
 import { metricsQuery, thingsQuery } from "~/api/things";
 import { useWords } from "~/language/use-words";
 import { showDuration } from "~/lib/time";
-import { show, showMetric } from "~/lib/units";
-import { unitOf, type Rule } from "./draft";
+import { showMetric } from "~/lib/units";
+import { showLimit, unitOf, type Rule } from "./draft";
 
 /** Gives the sentence of a rule. */
 export function useSentence(): (rule: Rule) => string {
@@ -28,7 +28,7 @@ export function useSentence(): (rule: Rule) => string {
       what: t(`what.${rule.input}`, { metric: rule.metric ? showMetric(rule.metric) : "" }),
       subject,
       operator: t(`operator.${rule.operator}`),
-      limit: show(rule.threshold, unitOf(rule.input, unit), locale),
+      limit: showLimit(rule.threshold ?? 0, unitOf(rule.input, unit), locale),
       length,
     });
   };

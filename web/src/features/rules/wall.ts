@@ -9,6 +9,6 @@ export function toField(ms: number, zone: string): string {
 
 /** The moment that a field's text means in the zone; null where it means none. */
 export function fromField(text: string, zone: string): number | null {
-  const wall = Date.parse(`${text}:00Z`);
+  const wall = text ? Date.parse(`${text}:00Z`) : NaN;
   return Number.isFinite(wall) ? momentOf(wall, zone) : null;
 }
