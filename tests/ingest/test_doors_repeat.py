@@ -10,6 +10,7 @@ from kilowatch.accounts.routes.browser import COOKIE
 from kilowatch.clock import SystemClock
 from kilowatch.ingest.doors import create_doors
 from kilowatch.observe import metrics
+from kilowatch.server.credentials import find_header
 from kilowatch.settings import Settings
 from kilowatch.sites.store import register_devices
 from kilowatch.stream.client import Client
@@ -145,7 +146,9 @@ async def test_people_replay_from_own_pages_as_far_as_their_role_goes(
         await register_devices(connection, sender.organisation.id, ["D9"])
     staff = await make_staff(sender.database, sender.organisation.id)
     authenticator = Authenticator(sender.database, SystemClock(), tokens=TOKENS)
-    doors = create_doors(settings, SystemClock(), sender.database, client, authenticator=authenticator)
+    doors = create_doors(
+        settings, SystemClock(), sender.database, client, authenticator=authenticator, find_header=find_header
+    )
     await doors.start()
     path, there = f"/api/v1/dead-letters/{letter.id}/replay", {"X-Organisation": sender.organisation.slug}
 

@@ -9,10 +9,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import msgspec
-from starlette.requests import HTTPConnection
 
-from kilowatch.accounts.identity import Authenticator, Caller, require_right, require_scope
-from kilowatch.accounts.routes.browser import COOKIE, require_own_origin
+from kilowatch.accounts.identity import Caller
 from kilowatch.clock import to_datetime, to_us
 from kilowatch.errors import Problem
 from kilowatch.ingest.batch import Batch, Limits, Reject
@@ -57,28 +55,6 @@ async def keep_rejects(
     ]
     async with database.scope(organisation_id) as connection:
         await keep_dead_letters(connection, letters)
-
-
-async def find_replayer(authenticator: Authenticator, connection: HTTPConnection) -> Caller:
-    """Whoever asks to replay a letter: people who may throw letters away, also from this instance's own
-    pages, and keys that may send or administer; a device's token replays nothing.
-
-    Raises:
-        Problem: 401, 403.
-    """
-    header = connection.headers.get("authorization")
-    cookie = connection.cookies.get(COOKIE)
-    if header is None and cookie:
-        require_own_origin(connection)
-        header = f"Bearer {cookie}"
-    caller = await authenticator.authenticate(header, connection.headers.get("x-organisation"))
-    if caller.device is not None:
-        raise Problem(403, "scope_missing", "A device's token replays no dead letters.")
-    if caller.role is not None:
-        require_right(caller, "dead_letters", "delete")
-    elif "admin" not in caller.scopes:
-        require_scope(caller, "ingest")
-    return caller
 
 
 def read_letter_id(text: str) -> uuid.UUID:

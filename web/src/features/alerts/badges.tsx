@@ -18,7 +18,7 @@ export function StateBadge({ alert }: { alert: Alert }) {
   const state = stateOf(alert);
   const color = `var(${COLORS[state]})`;
   return (
-    <Badge variant="outline" title={t(`state-hint.${state}`)} styles={{ root: { color, borderColor: color, textTransform: "none" } }}>
+    <Badge variant="outline" title={t(`state-hint.${state}`)} styles={{ root: { color, borderColor: color, textTransform: "none", minWidth: "max-content" } }}>
       {t(`state.${state}`)}
     </Badge>
   );

@@ -21,7 +21,7 @@ export interface PartProps {
 const WAYS = ["email", "telegram", "whatsapp", "sms", "webhook"] as const;
 
 function Word({ children }: { children: string }) {
-  return children ? <Text component="span" lh="36px">{children}</Text> : null;
+  return <Text component="span" lh="36px">{children}</Text>;
 }
 
 export function SentenceForm(props: PartProps) {
@@ -40,7 +40,6 @@ export function SentenceForm(props: PartProps) {
       <Select aria-label={t("form.severity")} w={120} allowDeselect={false} data={severityChoices(t)} value={draft.severity} onChange={(severity) => change({ severity: (severity ?? "high") as SeverityName })} />
       <Word>{t("form.tell")}</Word>
       <Channels {...props} />
-      <Word>{t("form.end")}</Word>
     </Group>
   );
 }
@@ -90,7 +89,6 @@ function Limit({ draft, faults, change }: PartProps) {
   const unit = unitOf(draft.input, metrics.find((one) => one.name === draft.metric)?.unit ?? "");
   return (
     <>
-      <Word>{t("form.is")}</Word>
       <Select aria-label={t("form.operator")} w={150} allowDeselect={false} data={OPERATORS.map((value) => ({ value, label: t(`operator.${value}`) }))} value={draft.operator} error={faults.operator} onChange={(operator) => change({ operator: (operator ?? ">") as Operator })} />
       <NumberInput aria-label={t("form.threshold")} w={140} hideControls required suffix={unit && ` ${unit}`} value={draft.threshold} error={faults.threshold} onChange={(value) => change({ threshold: value === "" ? "" : Number(value) })} />
     </>
