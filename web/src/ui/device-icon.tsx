@@ -5,7 +5,7 @@ import {
   IconFlame, IconFridge, IconGauge, IconMicrowave, IconPlug, IconRouter, IconSolarPanel, IconTemperature, IconToolsKitchen2,
   IconTransformPoint, IconWash, IconWindmill,
 } from "@tabler/icons-react";
-import type { ComponentType } from "react";
+import { createElement, type ComponentType } from "react";
 
 type Icon = ComponentType<{ size?: number | string; stroke?: number | string; "aria-hidden"?: boolean }>;
 
@@ -20,6 +20,5 @@ const ICONS = new Map<string, Icon>(Object.entries({
 }));
 
 export function DeviceIcon({ type, size = 20 }: { type: string; size?: number }) {
-  const Picture = ICONS.get(type) ?? IconBolt;
-  return <Picture size={size} stroke={1.6} aria-hidden />;
+  return createElement(ICONS.get(type) ?? IconBolt, { size, stroke: 1.6, "aria-hidden": true });
 }
