@@ -14,7 +14,7 @@ import { Empty, Shown } from "~/ui/states";
 import classes from "./home.module.css";
 import { openAlertsQuery } from "./queries";
 
-const HEIGHT = 220;
+const HEIGHT = 130;
 
 export function AlertsCard({ siteId, zone }: { siteId: string | null; zone: string }) {
   const { t } = useWords("home");

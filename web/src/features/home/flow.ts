@@ -4,6 +4,8 @@ import type { FlowLink, FlowNode } from "~/charts/sankey-layout";
 import { sharesOf, type Balance, type Part, type Source } from "./balance";
 
 const MOST_DEVICES = 5;
+/** What draws less is among the others. */
+const LEAST_W = 1;
 
 export interface FlowWords {
   readonly grid: string;
@@ -25,7 +27,7 @@ const COLORS: Record<Source, string> = {
 /** Parts and flows: sources, the home, what uses; the largest devices each, the others together. */
 export function flowOf(balance: Balance, parts: readonly Part[], words: FlowWords): { nodes: FlowNode[]; links: FlowLink[] } {
   const uses = parts
-    .filter((part) => (part.role === "load" || part.role === "car") && (part.value ?? 0) > 0)
+    .filter((part) => (part.role === "load" || part.role === "car") && (part.value ?? 0) >= LEAST_W)
     .sort((one, other) => (other.value ?? 0) - (one.value ?? 0));
   const largest = uses.slice(0, uses.length > MOST_DEVICES + 1 ? MOST_DEVICES : undefined);
   const shown = largest.reduce((sum, part) => sum + (part.value ?? 0), 0);
@@ -34,7 +36,7 @@ export function flowOf(balance: Balance, parts: readonly Part[], words: FlowWord
   const others = balance.use - balance.untracked - shown;
   const sinks: (FlowNode & { value: number })[] = [
     ...largest.map((part) => ({ id: `use ${part.id}`, label: part.name, color: part.role === "car" ? "--kw-car" : "--kw-home", value: part.value ?? 0 })),
-    { id: "others", label: words.others, color: "--kw-home", value: others > 0.5 ? others : 0 },
+    { id: "others", label: words.others, color: "--kw-home", value: others >= LEAST_W ? others : 0 },
     { id: "untracked", label: words.untracked, color: "--kw-quiet", value: balance.untracked },
   ];
   const sources = (Object.keys(COLORS) as Source[]).map((id) => ({ id, label: words[id], color: COLORS[id] }));
