@@ -60,22 +60,31 @@ export function deviceAlertsQuery(id: string) {
   });
 }
 
-/** The units of what a device measures: a span without points names its series. */
-export function metricsQuery() {
+type Readings = Schemas["Readings"];
+
+/** Readings; the fetch client takes the other forms of the answer for possible, too. */
+async function askReadings(device: string, query: { start: string; metrics?: string; resolution: "auto" | "1h"; limit_points?: number }): Promise<Readings> {
+  return (await ask(api.GET("/api/v1/devices/{device_id}/readings", { params: { ...byId(device), query } }))) as Readings;
+}
+
+const secondsAgo = (seconds: number) => new Date(Date.now() - seconds * 1_000).toISOString();
+
+/** What a device measures as numbers, with units. */
+export function metricsQuery(id: string) {
   return queryOptions({
-    queryKey: ["metrics"],
-    queryFn: () => ask(api.GET("/api/v1/metrics")),
-    staleTime: 300_000,
+    queryKey: ["devices", "metrics", id],
+    queryFn: async () => {
+      const { series } = await askReadings(id, { start: secondsAgo(3_600), resolution: "1h" });
+      return series.filter(({ kind }) => kind !== "state").map(({ metric, unit }) => ({ metric, unit }));
+    },
+    staleTime: 60_000,
   });
 }
 
 /** Values of a metric from so many seconds ago until now, as fine as fits. */
 export async function fetchPast(device: string, metric: string, seconds: number): Promise<[seconds: number, value: number][]> {
-  const start = new Date(Date.now() - seconds * 1_000).toISOString();
-  const query = { start, metrics: metric, resolution: "auto" as const, limit_points: MOST_POINTS };
-  const found = await ask(api.GET("/api/v1/devices/{device_id}/readings", { params: { ...byId(device), query } }));
-  const points = (found.series[0]?.points ?? []) as readonly (readonly [string, number | string])[];
-  return points.flatMap(([ts, value]) => (typeof value === "number" ? [[Date.parse(ts) / 1_000, value]] : []));
+  const { series } = await askReadings(device, { start: secondsAgo(seconds), metrics: metric, resolution: "auto", limit_points: MOST_POINTS });
+  return (series[0]?.points ?? []).flatMap(([ts, value]): [number, number][] => (typeof value === "number" ? [[Date.parse(ts) / 1_000, value]] : []));
 }
 
 /** After something about devices changed: they are asked for anew. */

@@ -42,16 +42,20 @@ export function searchOf(wanted: Wanted): Record<string, string | boolean> {
   };
 }
 
-const words = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
+const DIGITS = 12;
+
+/** A text that sorts as people count and spell: numbers by their value, letters without case or accents. */
+function sortable(text: string): string {
+  return text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase().replace(/\d+/g, (digits) => digits.padStart(DIGITS, "0"));
+}
+
+const lessOrMore = <T extends number | string>(one: T, other: T) => (one < other ? -1 : Number(one > other));
 
 function keyOf(device: Device, order: Order, power: (id: string) => number | null): number | string | null {
   if (order === "power") return power(device.id);
   if (order === "seen") return device.last_seen === null ? null : Date.parse(device.last_seen);
-  return device[order];
-}
-
-function compare(one: number | string | null, other: number | string | null): number {
-  return typeof one === "number" && typeof other === "number" ? one - other : words.compare(String(one), String(other));
+  const value = device[order];
+  return value === null ? null : sortable(value);
 }
 
 /** The devices that are wanted, in the wanted order; those without the value stand last. power: now, null if unknown. */
@@ -65,15 +69,15 @@ export function sieve(devices: readonly Device[], wanted: Wanted, power: (id: st
       (room === null || device.room === room) &&
       (!text || `${device.name} ${device.id} ${device.room ?? ""} ${device.type}`.toLowerCase().includes(text)),
   );
-  const keyed = found.map((device) => ({ device, key: keyOf(device, order, power) }));
+  const keyed = found.map((device) => ({ device, key: keyOf(device, order, power), name: sortable(device.name) }));
   keyed.sort((one, other) => {
     if (one.key === null || other.key === null) return Number(one.key === null) - Number(other.key === null);
-    return (isDown ? -1 : 1) * compare(one.key, other.key) || words.compare(one.device.name, other.device.name);
+    return (isDown ? -1 : 1) * lessOrMore(one.key, other.key) || lessOrMore(one.name, other.name);
   });
   return keyed.map(({ device }) => device);
 }
 
 /** The values of a field that occur, in order. */
 export function choicesOf(devices: readonly Device[], field: "type" | "room"): string[] {
-  return [...new Set(devices.map((device) => device[field]))].filter((one) => one !== null).sort(words.compare);
+  return [...new Set(devices.map((device) => device[field]))].filter((one) => one !== null).sort((one, other) => one.localeCompare(other));
 }
