@@ -18,7 +18,7 @@ interface FiltersProps {
 export function Filters({ devices, wanted, onWant }: FiltersProps) {
   const { t } = useWords("devices");
   const { site, sites } = useSite();
-  const wide = { base: "100%", xs: 170 };
+  const wide = { base: "calc(50% - 5px)", xs: 145 };
   return (
     <Group gap="xs" align="flex-end">
       <TextInput
@@ -28,7 +28,7 @@ export function Filters({ devices, wanted, onWant }: FiltersProps) {
         value={wanted.text}
         onChange={(event) => onWant({ text: event.currentTarget.value })}
         type="search"
-        w={{ base: "100%", xs: 240 }}
+        w={{ base: "100%", xs: 220 }}
       />
       {sites.length > 1 && (
         <Select

@@ -50,7 +50,7 @@ export function List({ devices, wanted, onOrder, sites }: ListProps) {
           {sites && <div role="columnheader" className={classes.wideOnly}>{t("common:place.site")}</div>}
           <div role="columnheader">{t("column.state")}</div>
           {head("power", classes.end)}
-          {head("seen", `${classes.end}`)}
+          {head("seen", `${classes.end} ${classes.wideOnly}`)}
         </div>
       </div>
       <div role="rowgroup" className={classes.body} style={{ height: rows.getTotalSize() }}>
@@ -99,7 +99,7 @@ function Row({ device, at, top, site, now }: { device: Device; at: number; top: 
       {site !== undefined && <div role="cell" className={`${classes.small} ${classes.wideOnly}`}>{site}</div>}
       <div role="cell">{device.status === "active" ? <StateBadge state={device.state} /> : <StatusBadge status={device.status} />}</div>
       <div role="cell" className={`${classes.end} kw-number`}>{show(power, "W", locale)}</div>
-      <div role="cell" className={`${classes.end} ${classes.small}`}>{seen === null ? t("common:time.never") : showAge((now - seen) / 1_000, locale)}</div>
+      <div role="cell" className={`${classes.end} ${classes.small} ${classes.wideOnly}`}>{seen === null ? t("common:time.never") : showAge((now - seen) / 1_000, locale)}</div>
     </div>
   );
 }

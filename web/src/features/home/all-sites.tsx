@@ -73,7 +73,7 @@ function Sums({ rows: all, alerts }: { rows: readonly Row[]; alerts: number | nu
   const isWhole = known.length === rows.length;
   const partly = isWhole ? t("since-midnight") : t("of-sites", { known: known.length, count: rows.length });
   return (
-    <SimpleGrid cols={{ base: 1, xs: 2, lg: 4 }} spacing="md">
+    <SimpleGrid cols={{ base: 2, lg: 4 }} spacing={{ base: "xs", xs: "md" }}>
       <Tile
         label={t("now")}
         figure={show(live.length ? live.reduce((sum, { balance }) => sum + balance.use, 0) : null, "W", locale)}

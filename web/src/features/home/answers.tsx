@@ -24,7 +24,7 @@ export function Answers({ balance, day, usual, currency, price, alerts }: Answer
   const money = (amount: number) => showMoney(amount, currency, locale);
   const perHour = price !== null && balance.isKnown ? (balance.imported / 1_000) * price : null;
   return (
-    <SimpleGrid cols={{ base: 1, xs: 2, lg: 4 }} spacing="md">
+    <SimpleGrid cols={{ base: 2, lg: 4 }} spacing={{ base: "xs", xs: "md" }}>
       <Tile
         label={t("now")}
         figure={show(balance.isKnown ? balance.use : null, "W", locale)}

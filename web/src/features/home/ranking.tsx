@@ -45,7 +45,7 @@ export function Ranking({ ranked, parts, day, price, currency }: RankingProps) {
               <Table.Th scope="col" visibleFrom="xs"><span className="kw-unseen">{t("ranking.share")}</span></Table.Th>
               <Table.Th scope="col" ta="end">{t("today")}</Table.Th>
               <Table.Th scope="col" ta="end" visibleFrom="xs">{t("ranking.cost")}</Table.Th>
-              <Table.Th scope="col" ta="end">{t("common:time.now")}</Table.Th>
+              <Table.Th scope="col" ta="end">{t("ranking.now")}</Table.Th>
             </Table.Tr>
           </Table.Thead>
           <Table.Tbody>
