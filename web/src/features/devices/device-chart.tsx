@@ -1,7 +1,7 @@
 // What a device measures, sliding as it comes in: the past over HTTP, then live, drawn once per frame.
 
 import { Group, Select, SegmentedControl, Text } from "@mantine/core";
-import { useQuery } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useMemo, useState } from "react";
 import { useWords } from "~/language/use-words";
 import { show, showMetric } from "~/lib/units";
@@ -23,7 +23,12 @@ export function DeviceChart({ device, zone }: { device: string; zone: string }) 
   const metrics = useQuery(metricsQuery(device));
   const [chosen, choose] = useState<string | null>(null);
   const [span, setSpan] = useState("5m");
+  const queries = useQueryClient();
   const found = metrics.data ?? [];
+  // The first reading of all names what there is to show.
+  useTopic(found.length ? null : `devices.${device}`, ({ type }) => {
+    if (type === "reading") void queries.invalidateQueries({ queryKey: metricsQuery(device).queryKey });
+  });
   const shown = found.find(({ metric }) => metric === (chosen ?? "power")) ?? found[0];
   return (
     <Card

@@ -8,7 +8,7 @@ import { useSite } from "~/api/place";
 import { Refusal } from "~/api/problem";
 import { useWords } from "~/language/use-words";
 import { Failure } from "~/ui/states";
-import { fieldsOf, metadataOf, NEW, changesOf, wantedDevice, type Fields } from "./form";
+import { changesOf, fieldsOf, isId, metadataOf, NEW, wantedDevice, type Fields } from "./form";
 import { useChangeDevice, useCreateDevice } from "./queries";
 import { choicesOf } from "./sieve";
 
@@ -38,7 +38,9 @@ export function DeviceDialog({ isOpen, onClose, device, known = [] }: DialogProp
 function useForm(device: Device | undefined, onClose: () => void) {
   const { site } = useSite();
   const go = useNavigate();
-  const [fields, setFields] = useState<Fields>(() => (device ? fieldsOf(device) : { ...NEW, site_id: site?.id ?? null }));
+  const [typed, setFields] = useState<Fields>(() => (device ? fieldsOf(device) : NEW));
+  // The site that is looked at, until another one is chosen.
+  const fields = { ...typed, site_id: typed.site_id ?? site?.id ?? null };
   const create = useCreateDevice();
   const change = useChangeDevice(device?.id ?? "");
   const metadata = metadataOf(fields.metadata);
@@ -70,7 +72,7 @@ function Form({ device, known, onClose }: { device: Device | undefined; known: r
       <Stack gap="sm">
         <SimpleGrid cols={{ base: 1, xs: 2 }} spacing="sm">
           {!device && (
-            <TextInput label={t("field.id")} description={t("field.id-hint")} value={fields.id} onChange={(event) => put({ id: event.currentTarget.value })} error={wrong.id} required data-autofocus />
+            <TextInput label={t("field.id")} description={t("field.id-hint")} value={fields.id} onChange={(event) => put({ id: event.currentTarget.value })} error={wrong.id && (isId(fields.id.trim()) ? wrong.id : t("field.id-wrong"))} required data-autofocus />
           )}
           <TextInput label={t("field.name")} description={device ? undefined : t("field.name-hint")} value={fields.name} onChange={(event) => put({ name: event.currentTarget.value })} error={wrong.name} />
           <Autocomplete label={t("field.type")} data={[...new Set([...TYPES, ...choicesOf(known, "type")])]} value={fields.type} onChange={(type) => put({ type })} error={wrong.type} required />

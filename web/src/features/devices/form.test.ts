@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { changesOf, metadataOf, NEW, wantedDevice } from "./form";
+import { changesOf, isId, metadataOf, NEW, wantedDevice } from "./form";
 
 it("takes empty fields for nothing, and zero for zero", () => {
   const changes = changesOf({ ...NEW, id: "a", room: " ", rated_power_w: "", idle_threshold_w: 0 }, {});
@@ -12,4 +12,9 @@ it("reads objects only as metadata", () => {
   expect(metadataOf('{"gateway": "g"}')).toEqual({ gateway: "g" });
   expect(metadataOf(" ")).toEqual({});
   for (const text of ["[1]", "null", "3", "{"]) expect(metadataOf(text)).toBeNull();
+});
+
+it("knows what an id may be", () => {
+  expect(["a", "meter-00042", "D_1"].map(isId)).toEqual([true, true, true]);
+  expect(["", "-a", "a b", "a".repeat(65)].map(isId)).toEqual([false, false, false, false]);
 });

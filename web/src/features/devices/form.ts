@@ -35,6 +35,11 @@ export function fieldsOf(device: Device): Fields {
   };
 }
 
+/** Whether a text can be the id of a device. */
+export function isId(text: string): boolean {
+  return /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/.test(text);
+}
+
 /** The metadata that a text says; null: it is no JSON object. */
 export function metadataOf(text: string): Record<string, unknown> | null {
   try {

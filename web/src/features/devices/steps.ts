@@ -25,3 +25,10 @@ export function withCommand(commands: readonly Command[], told: Command): Comman
   if (ORDER[told.status] < ORDER[known.status]) return [...commands];
   return commands.map((one) => (one.id === told.id ? told : one));
 }
+
+/** Who sent a command: the reader, another person, or a program. requestedBy: such as "user:<id>". */
+export function senderOf(requestedBy: string, me: string | undefined): "you" | "person" | "program" {
+  const [kind, id] = requestedBy.split(":");
+  if (kind !== "user") return "program";
+  return id === me ? "you" : "person";
+}

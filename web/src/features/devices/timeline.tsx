@@ -2,6 +2,7 @@
 
 import { Button, Group, Stack, Text } from "@mantine/core";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { sessionQuery } from "~/api/session";
 import { useWords } from "~/language/use-words";
 import { showTime } from "~/lib/time";
 import { show } from "~/lib/units";
@@ -9,7 +10,7 @@ import { useTopic } from "~/live/hooks";
 import { Empty, Shown } from "~/ui/states";
 import classes from "./devices.module.css";
 import { commandsQuery, useCancelCommand, type Command } from "./queries";
-import { stepsOf, withCommand } from "./steps";
+import { senderOf, stepsOf, withCommand } from "./steps";
 
 const HEIGHT = 120;
 const MOST_SHOWN = 6;
@@ -44,6 +45,7 @@ export function Timeline({ device, zone, mayCancel }: { device: string; zone: st
 
 function One({ command, zone, mayCancel }: { command: Command; zone: string; mayCancel: boolean }) {
   const { t, locale } = useWords("devices");
+  const { data: session } = useQuery(sessionQuery);
   const cancel = useCancelCommand(command.device);
   const { state, power_w: watts } = command.arguments as { state?: string; power_w?: number };
   const what = watts === undefined ? (state ?? "") : show(watts, "W", locale);
@@ -52,7 +54,7 @@ function One({ command, zone, mayCancel }: { command: Command; zone: string; may
     <article data-command={command.status}>
       <Group justify="space-between" gap="xs">
         <Text size="sm" fw={600}>{name} {what}</Text>
-        <Text size="xs" c="dimmed">{showTime(Date.parse(command.created_at), zone, locale, true)}, {command.requested_by}</Text>
+        <Text size="xs" c="dimmed">{showTime(Date.parse(command.created_at), zone, locale, true)}, {t(`commands.by.${senderOf(command.requested_by, session?.me?.id)}`)}</Text>
       </Group>
       <ol className={classes.steps}>
         {stepsOf(command.status).map(({ status, isDone }) => (
