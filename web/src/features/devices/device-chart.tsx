@@ -10,9 +10,13 @@ import { LiveChart } from "~/live/live-chart";
 import { Ring } from "~/live/ring";
 import { Card } from "~/ui/card";
 import { Empty, Failure, Loading } from "~/ui/states";
+import { joined } from "./course";
 import { fetchPast, metricsQuery, MOST_POINTS } from "./queries";
 
 const HEIGHT = 320;
+const MOST_LIVE = 20_000;
+const AGAIN_MS = 10_000;
+const ASKED_AGAIN = 3;
 /** Seconds in sight, and how far apart values may be and still belong together. */
 const WINDOWS: Record<string, readonly [seconds: number, gap: number]> = {
   "5m": [300, 60], "1h": [3_600, 300], "24h": [86_400, 1_800], "7d": [604_800, 7_200],
@@ -58,20 +62,38 @@ export function DeviceChart({ device, zone }: { device: string; zone: string }) 
   );
 }
 
+/** The past and what comes in since, in one ring. What was stored while the past was on its way is asked for again. */
+function useCourse(device: string, metric: string, seconds: number) {
+  const [live] = useState(() => new Ring(MOST_LIVE));
+  const [ring, setRing] = useState(live);
+  const past = useQuery({
+    queryKey: ["readings", "past", device, metric, seconds],
+    queryFn: () => fetchPast(device, metric, seconds),
+    refetchInterval: (query) => (query.state.dataUpdateCount < ASKED_AGAIN ? AGAIN_MS : false),
+    gcTime: 0,
+    staleTime: Infinity,
+  });
+  useEffect(() => {
+    if (past.data) setRing(joined(past.data, live, MOST_POINTS + MOST_LIVE));
+  }, [past.data, live]);
+  useTopic(
+    `devices.${device}`,
+    ({ ms, type, data }) => {
+      const value = (data.metrics as Record<string, unknown> | undefined)?.[metric];
+      if (type !== "reading" || typeof value !== "number") return;
+      live.push(ms / 1_000, value);
+      if (ring !== live) ring.push(ms / 1_000, value);
+    },
+    () => void past.refetch(),
+  );
+  return { ring, error: past.error };
+}
+
 function Sliding({ device, metric, unit, span, zone }: { device: string; metric: string; unit: string; span: string; zone: string }) {
   const { t, locale } = useWords("devices");
   const [seconds, gap] = WINDOWS[span] ?? [300, 60];
-  const [ring] = useState(() => new Ring(MOST_POINTS + 20_000));
   const newest = useNewest(device, metric);
-  const past = useQuery({ queryKey: ["readings", "past", device, metric, span], queryFn: () => fetchPast(device, metric, seconds), gcTime: 0, staleTime: Infinity });
-
-  useEffect(() => {
-    if (past.data) ring.precede(past.data);
-  }, [past.data, ring]);
-  useTopic(`devices.${device}`, ({ ms, type, data }) => {
-    const value = (data.metrics as Record<string, unknown> | undefined)?.[metric];
-    if (type === "reading" && typeof value === "number") ring.push(ms / 1_000, value);
-  });
+  const { ring, error } = useCourse(device, metric, seconds);
 
   const name = showMetric(metric);
   const series = useMemo(() => [{ label: name, ring, color: "--kw-accent", filled: true }], [name, ring]);
@@ -80,7 +102,7 @@ function Sliding({ device, metric, unit, span, zone }: { device: string; metric:
     <>
       <LiveChart series={series} seconds={seconds} height={HEIGHT} unit={unit} zone={zone} locale={locale} gap={gap} range={metric === "power" ? "zero" : "around"} label={t("chart.label", { name, span: t(`chart.last.${span}`), value: show(now, unit, locale) })} />
       <Text size="sm" c="dimmed" className="kw-number">
-        {past.error ? t("chart.past-failed") : `${name} ${t("common:time.now")}: ${show(now, unit, locale)}`}
+        {error ? t("chart.past-failed") : `${name} ${t("common:time.now")}: ${show(now, unit, locale)}`}
       </Text>
     </>
   );

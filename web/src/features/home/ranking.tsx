@@ -12,7 +12,8 @@ import classes from "./home.module.css";
 import type { DayTotal, Ranked } from "./today";
 
 const MOST_SHOWN = 12;
-const WHOLE = 0.995;
+/** A device says how complete it is where it is so much less than the site. */
+const WORSE = 0.01;
 
 interface RankingProps {
   readonly ranked: readonly Ranked[];
@@ -55,7 +56,7 @@ export function Ranking({ ranked, parts, day, price, currency }: RankingProps) {
                 <Table.Td visibleFrom="xs">{bar(wh)}</Table.Td>
                 <Table.Td ta="end">
                   {showIn(wh, scale, locale)}
-                  {wh !== null && coverage < WHOLE && <div className={classes.under}>{t("complete", { share: showShare(coverage, locale) })}</div>}
+                  {wh !== null && coverage < day.coverage - WORSE && <div className={classes.under}>{t("complete", { share: showShare(coverage, locale) })}</div>}
                 </Table.Td>
                 <Table.Td ta="end" visibleFrom="xs">{money(wh)}</Table.Td>
                 <Table.Td ta="end">{show(now.get(id), "W", locale)}</Table.Td>
