@@ -2515,7 +2515,7 @@ export interface components {
              * @description Whether unknown devices are made when it sends for them.
              * @default false
              */
-            auto_register: boolean;
+            auto_register?: boolean;
             /** Expires At */
             expires_at?: string | null;
             /** Name */
@@ -2793,7 +2793,7 @@ export interface components {
              * Enabled
              * @default true
              */
-            enabled: boolean;
+            enabled?: boolean;
             /** Name */
             name: string;
             /**
@@ -2801,12 +2801,12 @@ export interface components {
              * @default low
              * @enum {string}
              */
-            severity: "low" | "medium" | "high" | "critical";
+            severity?: "low" | "medium" | "high" | "critical";
             /**
              * Whole Organisation
              * @default false
              */
-            whole_organisation: boolean;
+            whole_organisation?: boolean;
         };
         /**
          * Channels
@@ -2922,7 +2922,7 @@ export interface components {
              * @description How long it is worth trying, in seconds.
              * @default 300
              */
-            expires_in_s: number;
+            expires_in_s?: number;
             /**
              * Name
              * @description `set_state`, `toggle`, `set_power`, or a name of the device's own.
@@ -3000,7 +3000,7 @@ export interface components {
              * @default low
              * @enum {string}
              */
-            severity: "low" | "medium" | "high" | "critical";
+            severity?: "low" | "medium" | "high" | "critical";
         };
         /**
          * DayShown
@@ -3329,7 +3329,7 @@ export interface components {
              * Name
              * @default
              */
-            name: string;
+            name?: string;
             /** Rated Power W */
             rated_power_w?: number | null;
             /**
@@ -3344,18 +3344,18 @@ export interface components {
              * Format: uuid
              * @default 00000000-0000-0000-0000-000000000000
              */
-            site_id: string;
+            site_id?: string;
             /**
              * Status
              * @default active
              * @enum {string}
              */
-            status: "active" | "inactive" | "maintenance" | "error";
+            status?: "active" | "inactive" | "maintenance" | "error";
             /**
              * Type
              * @default meter
              */
-            type: string;
+            type?: string;
         };
         /**
          * DeviceEnergy
@@ -3435,12 +3435,12 @@ export interface components {
              * @default active
              * @enum {string}
              */
-            status: "active" | "inactive" | "maintenance" | "error";
+            status?: "active" | "inactive" | "maintenance" | "error";
             /**
              * Type
              * @default meter
              */
-            type: string;
+            type?: string;
         };
         /**
          * Devices
@@ -3478,7 +3478,7 @@ export interface components {
              * Most
              * @default 10000
              */
-            most: number;
+            most?: number;
             /** Replayed */
             replayed?: boolean | null;
         };
@@ -3492,7 +3492,7 @@ export interface components {
              * @default multiply
              * @enum {string}
              */
-            how: "multiply" | "add" | "override" | "shift";
+            how?: "multiply" | "add" | "override" | "shift";
             /** Streams */
             streams: string[];
             /** Value */
@@ -3528,7 +3528,7 @@ export interface components {
              * Repeats
              * @default 0
              */
-            repeats: number;
+            repeats?: number;
             /** User Id */
             user_id?: string | null;
         };
@@ -3594,19 +3594,19 @@ export interface components {
              * Delay S
              * @default 0
              */
-            delay_s: number;
+            delay_s?: number;
             /**
              * Description
              * @default
              */
-            description: string;
+            description?: string;
             /** Effects */
             effects?: components["schemas"]["EffectWanted"][];
             /**
              * Icon
              * @default
              */
-            icon: string;
+            icon?: string;
             /** Lasts S */
             lasts_s?: number | null;
             /**
@@ -3614,13 +3614,13 @@ export interface components {
              * @description Only says what would be.
              * @default false
              */
-            preview: boolean;
+            preview?: boolean;
             /**
              * Severity
              * @default info
              * @enum {string}
              */
-            severity: "info" | "warning" | "critical";
+            severity?: "info" | "warning" | "critical";
             /** Template */
             template?: string | null;
             /** Title */
@@ -4002,7 +4002,7 @@ export interface components {
              * @default viewer
              * @enum {string}
              */
-            role: "admin" | "operator" | "viewer" | "customer";
+            role?: "admin" | "operator" | "viewer" | "customer";
         };
         /**
          * Members
@@ -4045,7 +4045,7 @@ export interface components {
              * @default gauge
              * @enum {string}
              */
-            kind: "gauge" | "counter" | "interval" | "state";
+            kind?: "gauge" | "counter" | "interval" | "state";
             /** Maximum */
             maximum?: number | null;
             /** Minimum */
@@ -4056,7 +4056,7 @@ export interface components {
              * Unit
              * @default
              */
-            unit: string;
+            unit?: string;
         };
         /**
          * Metrics
@@ -4206,24 +4206,24 @@ export interface components {
              * Name
              * @default
              */
-            name: string;
+            name?: string;
             /** Regions */
             regions?: string[];
             /**
              * Retention Daily Days
              * @default 1
              */
-            retention_daily_days: number;
+            retention_daily_days?: number;
             /**
              * Retention Hourly Days
              * @default 1
              */
-            retention_hourly_days: number;
+            retention_hourly_days?: number;
             /**
              * Retention Raw Days
              * @default 1
              */
-            retention_raw_days: number;
+            retention_raw_days?: number;
         };
         /**
          * OrganisationOf
@@ -4402,7 +4402,7 @@ export interface components {
              * @description This and what is more pressing is told all the same; null: nothing is.
              * @default critical
              */
-            lets_through: ("low" | "medium" | "high" | "critical") | null;
+            lets_through?: ("low" | "medium" | "high" | "critical") | null;
             /**
              * Start
              * @example 22:00
@@ -4477,7 +4477,7 @@ export interface components {
              * @description How long after a raise there is no other.
              * @default 0
              */
-            cooldown_s: number;
+            cooldown_s?: number;
             /**
              * Device Id
              * @description At most one of `device_id`, `site_id`, `device_type`; without any: every device.
@@ -4490,13 +4490,13 @@ export interface components {
              * @description How long the limit must be passed; for `no_data`, the silence.
              * @default 0
              */
-            for_s: number;
+            for_s?: number;
             /**
              * Input
              * @default value
              * @enum {string}
              */
-            input: "value" | "rate_per_minute" | "energy_1m" | "energy_15m" | "no_data";
+            input?: "value" | "rate_per_minute" | "energy_1m" | "energy_15m" | "no_data";
             /**
              * Metric
              * @description A metric that devices report. Left out for energy; for `no_data` it may be left out, which means anything at all of the device.
@@ -4506,7 +4506,7 @@ export interface components {
              * Name
              * @default
              */
-            name: string;
+            name?: string;
             /** Operator */
             operator?: (">" | ">=" | "<" | "<=" | "=" | "!=") | null;
             /**
@@ -4514,7 +4514,7 @@ export interface components {
              * @default medium
              * @enum {string}
              */
-            severity: "low" | "medium" | "high" | "critical";
+            severity?: "low" | "medium" | "high" | "critical";
             /** Site Id */
             site_id?: string | null;
             /**
@@ -4522,7 +4522,7 @@ export interface components {
              * @default active
              * @enum {string}
              */
-            status: "active" | "paused" | "archived";
+            status?: "active" | "paused" | "archived";
             /**
              * Threshold
              * @description In the metric's unit; per minute for a rate, in Wh for energy. Left out for `no_data`.
@@ -4607,7 +4607,7 @@ export interface components {
              * @description How long after a raise there is no other.
              * @default 0
              */
-            cooldown_s: number;
+            cooldown_s?: number;
             /**
              * Device Id
              * @description At most one of `device_id`, `site_id`, `device_type`; without any: every device.
@@ -4620,13 +4620,13 @@ export interface components {
              * @description How long the limit must be passed; for `no_data`, the silence.
              * @default 0
              */
-            for_s: number;
+            for_s?: number;
             /**
              * Input
              * @default value
              * @enum {string}
              */
-            input: "value" | "rate_per_minute" | "energy_1m" | "energy_15m" | "no_data";
+            input?: "value" | "rate_per_minute" | "energy_1m" | "energy_15m" | "no_data";
             /**
              * Metric
              * @description A metric that devices report. Left out for energy; for `no_data` it may be left out, which means anything at all of the device.
@@ -4641,7 +4641,7 @@ export interface components {
              * @default medium
              * @enum {string}
              */
-            severity: "low" | "medium" | "high" | "critical";
+            severity?: "low" | "medium" | "high" | "critical";
             /** Site Id */
             site_id?: string | null;
             /**
@@ -4649,7 +4649,7 @@ export interface components {
              * @default active
              * @enum {string}
              */
-            status: "active" | "paused" | "archived";
+            status?: "active" | "paused" | "archived";
             /**
              * Threshold
              * @description In the metric's unit; per minute for a rate, in Wh for energy. Left out for `no_data`.
@@ -4782,7 +4782,7 @@ export interface components {
              * @default sent
              * @constant
              */
-            status: "sent";
+            status?: "sent";
         };
         /**
          * SeriesShown
@@ -4979,7 +4979,7 @@ export interface components {
              * Currency
              * @default
              */
-            currency: string;
+            currency?: string;
             /** Icon */
             icon?: string | null;
             /**
@@ -4987,7 +4987,7 @@ export interface components {
              * @default home
              * @enum {string}
              */
-            kind: "home" | "plant" | "microgrid" | "area";
+            kind?: "home" | "plant" | "microgrid" | "area";
             /** Metadata */
             metadata?: {
                 [key: string]: unknown;
@@ -4996,7 +4996,7 @@ export interface components {
              * Name
              * @default
              */
-            name: string;
+            name?: string;
             /**
              * Price Per Kwh
              * @description What a kWh costs, in the site's currency; without it the instance's own price counts.
@@ -5011,13 +5011,13 @@ export interface components {
              * Time Zone
              * @default
              */
-            time_zone: string;
+            time_zone?: string;
             /**
              * Voice
              * @default plain
              * @enum {string}
              */
-            voice: "plain" | "oracle";
+            voice?: "plain" | "oracle";
         };
         /**
          * SiteEnergyShown
@@ -5061,7 +5061,7 @@ export interface components {
              * Currency
              * @default EUR
              */
-            currency: string;
+            currency?: string;
             /** Icon */
             icon?: string | null;
             /**
@@ -5089,13 +5089,13 @@ export interface components {
              * Time Zone
              * @default UTC
              */
-            time_zone: string;
+            time_zone?: string;
             /**
              * Voice
              * @default plain
              * @enum {string}
              */
-            voice: "plain" | "oracle";
+            voice?: "plain" | "oracle";
         };
         /**
          * Sites
@@ -5160,12 +5160,12 @@ export interface components {
              * Minutes
              * @default 5
              */
-            minutes: number;
+            minutes?: number;
             /**
              * Most
              * @default 10
              */
-            most: number;
+            most?: number;
         };
         /**
          * StreamAnomaly
@@ -5370,7 +5370,7 @@ export interface components {
              * @default Bearer
              * @constant
              */
-            token_type: "Bearer";
+            token_type?: "Bearer";
         };
         /**
          * Trial
@@ -5475,7 +5475,7 @@ export interface components {
              * Escalation
              * @default []
              */
-            escalation: components["schemas"]["EscalationStep"][];
+            escalation?: components["schemas"]["EscalationStep"][];
             quiet_hours?: components["schemas"]["Quiet"] | null;
             /**
              * Severity
@@ -5483,7 +5483,7 @@ export interface components {
              * @default low
              * @enum {string}
              */
-            severity: "low" | "medium" | "high" | "critical";
+            severity?: "low" | "medium" | "high" | "critical";
             storm?: components["schemas"]["Storm"];
             /**
              * Time Zone
