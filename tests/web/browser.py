@@ -1,5 +1,6 @@
-"""A real browser: the one that KILOWATCH_CHROMIUM names, Playwright's own, one of this machine, or the one that
-the web app's packages bring, which needs nothing of the machine."""
+"""A real browser: the one that KILOWATCH_CHROMIUM names, Playwright's own, one of this machine, or the one
+that the web app's packages bring, which needs nothing of the machine.
+"""
 
 import json
 import os
@@ -67,17 +68,13 @@ def unpack_program() -> Program:
         text=True,
         check=True,
     )
-    libraries = os.pathsep.join((str(UNPACKED / "al2023" / "lib"), os.environ.get("LD_LIBRARY_PATH", "")))
-    environment = {
-        "LD_LIBRARY_PATH": libraries.rstrip(os.pathsep),
-        "FONTCONFIG_PATH": str(UNPACKED / "fonts"),
-    }
-    return Program(done.stdout.strip(), environment)
+    homes = {"LD_LIBRARY_PATH": UNPACKED / "al2023" / "lib", "FONTCONFIG_PATH": UNPACKED / "fonts"}
+    return Program(done.stdout.strip(), {name: str(folder) for name, folder in homes.items()})
 
 
 @contextmanager
 def open_browser() -> Iterator[Browser]:
-    """A browser without a screen. Ends what Playwright leaves running, so that others may have their own loop."""
+    """A browser without a screen. At its end the thread's event loop is free again."""
     with sync_playwright() as playwright:
         program = find_program(playwright)
         browser = playwright.chromium.launch(
