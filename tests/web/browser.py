@@ -68,8 +68,12 @@ def unpack_program() -> Program:
         text=True,
         check=True,
     )
-    homes = {"LD_LIBRARY_PATH": UNPACKED / "al2023" / "lib", "FONTCONFIG_PATH": UNPACKED / "fonts"}
-    return Program(done.stdout.strip(), {name: str(folder) for name, folder in homes.items()})
+    fonts = UNPACKED / "fonts.conf"
+    fonts.write_text(
+        f"<fontconfig><dir>{UNPACKED}/fonts</dir><cachedir>{UNPACKED}/found</cachedir></fontconfig>"
+    )
+    needed = {"LD_LIBRARY_PATH": UNPACKED / "al2023" / "lib", "FONTCONFIG_FILE": fonts}
+    return Program(done.stdout.strip(), {name: str(place) for name, place in needed.items()})
 
 
 @contextmanager

@@ -15,7 +15,6 @@ pytestmark = pytest.mark.xdist_group("web")
 
 ROUTES = re.compile(r'page\((root|inside), "([^"]+)"')
 KEPT_SINCE = re.compile(r"Offline, showing data from \d\d:\d\d")
-KEPT_SINCE = re.compile(r"Offline, showing data from \d\d:\d\d")
 OFFLINE = re.compile(r"^Offline|net::ERR_INTERNET_DISCONNECTED|WebSocket connection")
 
 
