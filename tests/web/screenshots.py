@@ -58,6 +58,15 @@ def settle(page: Page) -> None:
         print(f"{page.url}: {error}", file=sys.stderr)  # noqa: T201  # this is a program
 
 
+def shoot(page: Page, path: Path, size: tuple[int, int]) -> None:
+    """A picture of the whole page, in a window so high: a bar at its foot would stand in the midst."""
+    width, height = size
+    whole = int(page.evaluate("document.documentElement.scrollHeight"))
+    page.set_viewport_size({"width": width, "height": max(height, whole)})
+    page.screenshot(path=path)
+    page.set_viewport_size({"width": width, "height": height})
+
+
 def take(browser: Browser, town: Town, folder: Path, wanted: list[PageEntry]) -> None:
     """Takes all pictures of these pages."""
     somebody = open_context(browser, town.url)
@@ -76,7 +85,7 @@ def take(browser: Browser, town: Town, folder: Path, wanted: list[PageEntry]) ->
                     if entry.is_inside is is_inside and address is not None:
                         page.goto(address)
                         settle(page)
-                        page.screenshot(path=folder / f"{entry.name}-{look}-{size[0]}.png", full_page=True)
+                        shoot(page, folder / f"{entry.name}-{look}-{size[0]}.png", size)
                 context.close()
 
 
