@@ -234,6 +234,7 @@ async def test_the_energy_of_a_site_is_exactly_the_sum_of_its_devices(
     )
     body = response.json()
     assert (body["unit"], body["resolution"], body["time_zone"]) == ("Wh", resolution, ZONE)
+    assert (body["currency"], body["price_per_kwh"]) == ("EUR", "0.30")
     sums: dict[str, Fraction] = {}
     for part in body["devices"]:
         assert len(part["points"]) == count
@@ -244,6 +245,14 @@ async def test_the_energy_of_a_site_is_exactly_the_sum_of_its_devices(
             sums[ts] = sums.get(ts, Fraction(0)) + Fraction(str(value))
     assert [[ts, float(value)] for ts, value in sums.items()] == body["total"]["points"]
     assert Fraction(str(body["total"]["energy_wh"])) == sum(sums.values())
+
+
+async def test_a_sites_own_price_goes_before_the_instances(http: httpx.AsyncClient, stored: Stored) -> None:
+    path, admin = f"/api/v1/sites/{stored.site_id}", stored.member.bearer("admin")
+    for price, holds in (("0.415", "0.415"), (None, "0.30")):
+        assert (await http.patch(path, json={"price_per_kwh": price}, headers=admin)).status_code == 200
+        body = (await http.get(f"{path}/energy", headers=admin)).json()
+        assert (body["price_per_kwh"], body["currency"]) == (holds, "EUR")
 
 
 async def test_the_newest_values_are_those_of_the_newest_samples(

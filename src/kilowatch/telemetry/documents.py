@@ -7,6 +7,7 @@ that energy is shown in Wh with every micro-watt-hour that it has.
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Literal
 
 import msgspec
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from kilowatch.clock import rfc3339, to_datetime
 from kilowatch.sites.device import Device
+from kilowatch.sites.site import Site
 from kilowatch.telemetry.forms import format_times, show_values
 from kilowatch.telemetry.health import Health
 from kilowatch.telemetry.query import Points, Span
@@ -96,6 +98,10 @@ class SiteEnergyShown(BaseModel):
     start: datetime
     end: datetime
     unit: Literal["Wh"]
+    currency: str
+    price_per_kwh: Decimal = Field(
+        description="What a kWh costs: as the site says, else as the instance does."
+    )
     devices: list[DeviceEnergy]
     total: EnergyShown
 
@@ -273,17 +279,20 @@ def encode_latest(
 
 
 def encode_site_energy(
-    site_id: uuid.UUID, span: Span, devices: Sequence[Device], energy: SiteEnergy
+    site: Site, price_per_kwh: Decimal, span: Span, devices: Sequence[Device], energy: SiteEnergy
 ) -> bytes:
-    """The document `SiteEnergyShown`; `energy.parts` are those of `devices`, in the same order."""
+    """The document `SiteEnergyShown`; price_per_kwh: what holds for the site; `energy.parts` are
+    those of `devices`, in the same order."""
     return msgspec.json.encode(
         {
-            "site_id": site_id,
+            "site_id": site.id,
             "resolution": energy.tier,
             "time_zone": span.zone,
             "start": rfc3339(span.start_us),
             "end": rfc3339(span.end_us),
             "unit": "Wh",
+            "currency": site.currency,
+            "price_per_kwh": f"{price_per_kwh:f}",
             "devices": [
                 {"device": device.id, "name": device.name, **_show_energy(part)}
                 for device, part in zip(devices, energy.parts, strict=True)

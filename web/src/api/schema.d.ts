@@ -5024,6 +5024,8 @@ export interface components {
          * @description Energy of a site's devices, each and in total.
          */
         SiteEnergyShown: {
+            /** Currency */
+            currency: string;
             /** Devices */
             devices: components["schemas"]["DeviceEnergy"][];
             /**
@@ -5031,6 +5033,11 @@ export interface components {
              * Format: date-time
              */
             end: string;
+            /**
+             * Price Per Kwh
+             * @description What a kWh costs: as the site says, else as the instance does.
+             */
+            price_per_kwh: string;
             /** Resolution */
             resolution: string;
             /**

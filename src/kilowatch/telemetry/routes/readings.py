@@ -5,6 +5,7 @@ import itertools
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Annotated, Literal
 
 import pyarrow as pa
@@ -51,12 +52,14 @@ class Back:
     access: Access
     lake: query.Lake
     clock: Clock
+    price_per_kwh: Decimal
+    """Of sites that say nothing of theirs."""
 
 
-def make_routes(access: Access, lake: query.Lake, clock: Clock) -> APIRouter:
-    """The routes of this room."""
+def make_routes(access: Access, lake: query.Lake, clock: Clock, price_per_kwh: Decimal) -> APIRouter:
+    """The routes of this room; price_per_kwh: of sites that say nothing of theirs."""
     routes = APIRouter()
-    back = Back(access, lake, clock)
+    back = Back(access, lake, clock, price_per_kwh)
     _add_reading_routes(routes, back)
     _add_health_route(routes, back)
     _add_site_routes(routes, back)
@@ -245,6 +248,7 @@ def _add_site_routes(routes: APIRouter, back: Back) -> None:
         span = read_span(start, end, back.clock.now_us(), site.time_zone)
         of_device = {one.device_no: one.series_no for one in series if one.metric == ENERGY}
         counted = [device for device in devices if device.device_no in of_device]
+        price = back.price_per_kwh if site.price_per_kwh is None else site.price_per_kwh
 
         def answer() -> bytes:
             numbers = [of_device[device.device_no] for device in counted]
@@ -253,7 +257,7 @@ def _add_site_routes(routes: APIRouter, back: Back) -> None:
                 tier = site_energy.choose_energy_tier(back.lake, numbers, span, SITE_POINTS, retention)
             site_energy.refuse_too_many(span, tier, len(numbers))
             energy = site_energy.read_energy(back.lake, numbers, span, tier)
-            return documents.encode_site_energy(site_id, span, counted, energy)
+            return documents.encode_site_energy(site, price, span, counted, energy)
 
         return Response(await asyncio.to_thread(answer), media_type=forms.JSON_TYPE)
 
