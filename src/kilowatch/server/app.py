@@ -71,6 +71,7 @@ from kilowatch.sites.store import create_organisation_with_home
 from kilowatch.stream.client import Client, Subscription
 from kilowatch.telemetry.query import Lake
 from kilowatch.telemetry.routes.letters import make_letter_routes
+from kilowatch.telemetry.routes.of_site import make_routes as make_site_history_routes
 from kilowatch.telemetry.routes.readings import make_routes as make_telemetry_routes
 from kilowatch.wire.figures import FIGURES_SUBJECT
 from kilowatch.wire.live import (
@@ -228,7 +229,8 @@ def create_app(parts: Parts) -> Application:
     api.include_router(stage.make_routes(stages, parts.simulator_key))
     api.include_router(worlds.make_routes(access, stages))
     api.include_router(make_device_token_routes(access))
-    api.include_router(make_telemetry_routes(access, parts.lake, parts.clock, parts.price_per_kwh))
+    api.include_router(make_telemetry_routes(access, parts.lake, parts.clock))
+    api.include_router(make_site_history_routes(access, parts.lake, parts.clock, parts.price_per_kwh))
     api.include_router(make_letter_routes(access))
     api.include_router(make_rule_routes(access, parts.lake, parts.clock))
     api.include_router(make_alert_routes(access, parts.clock, parts.notices))
