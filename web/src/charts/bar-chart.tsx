@@ -1,7 +1,7 @@
 // Amounts by bucket as stacked bars over time. A bar is as wide as its bucket lasts, so days of 23 and of 25 hours and
 // months are drawn as long as they are; what it is compared with stands beside it, fainter.
 
-import { useEffectEvent, useMemo } from "react";
+import { useMemo } from "react";
 import type uPlot from "uplot";
 import { frameOptions, type ChartFrame } from "./frame";
 import type { Part } from "./hatching";
@@ -20,6 +20,7 @@ export interface BarSeries {
   readonly compared?: Amounts;
 }
 
+/** Keep what is not a text or number (useMemo, useCallback): the chart is made anew when it changes. */
 interface BarChartProps {
   readonly frame: ChartFrame;
   /** The starts of all buckets and the end of the last, milliseconds. */
@@ -86,19 +87,15 @@ function bars(layers: readonly Layer[], edges: readonly number[], series: readon
 }
 
 export function BarChart({ frame, edges, series, height, label, tip, onZoom, onReset }: BarChartProps) {
-  const tell = useEffectEvent(tip);
-  const zoom = useEffectEvent(onZoom);
-  const reset = useEffectEvent(onReset);
-
   const options = useMemo((): Omit<uPlot.Options, "width" | "height"> => {
     const layers = layersOf(series);
     const [low, high] = reach(layers.flatMap((layer) => layer.pieces));
     const common = frameOptions(frame, {
-      onZoom: (part) => zoom(part),
-      onReset: () => reset(),
+      onZoom,
+      onReset,
       tip: (plot) => {
         const bucket = bucketAt(edges, plot.posToVal(plot.cursor.left ?? 0, "x") * 1_000);
-        return bucket < 0 ? null : tell(bucket);
+        return bucket < 0 ? null : tip(bucket);
       },
     }, () => rangeFromZero(low, high));
     return {
@@ -106,7 +103,7 @@ export function BarChart({ frame, edges, series, height, label, tip, onZoom, onR
       plugins: [bars(layers, edges, series), ...(common.plugins ?? [])],
       series: [{}, { paths: () => null, points: { show: false } }],
     };
-  }, [frame, edges, series]);
+  }, [frame, edges, series, tip, onZoom, onReset]);
 
   const data = useMemo((): uPlot.AlignedData => {
     const times = edges.slice(0, -1).map((ms) => ms / 1_000);

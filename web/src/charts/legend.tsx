@@ -4,7 +4,8 @@ import { UnstyledButton } from "@mantine/core";
 import classes from "./charts.module.css";
 
 export interface LegendEntry {
-  readonly id: string;
+  /** null for what cannot be shown alone. */
+  readonly id: string | null;
   readonly label: string;
   /** A colour variable. */
   readonly color: string;
@@ -23,18 +24,21 @@ interface LegendProps {
 export function Legend({ entries, only, onOnly, label }: LegendProps) {
   return (
     <div className={classes.legend} role="group" aria-label={label}>
-      {entries.map(({ id, label: name, color, text }) => (
-        <UnstyledButton
-          key={id}
-          className={classes.entry}
-          aria-pressed={only === id}
-          onClick={() => onOnly(only === id ? null : id)}
-        >
-          <span className={`${classes.sign} ${only !== null && only !== id ? classes.faded : ""}`} style={{ background: `var(${color})` }} />
-          {name}
-          {text && <span className="kw-number">{text}</span>}
-        </UnstyledButton>
-      ))}
+      {entries.map(({ id, label: name, color, text }) => {
+        const inside = (
+          <>
+            <span className={`${classes.sign} ${only !== null && only !== id ? classes.faded : ""}`} style={{ background: `var(${color})` }} />
+            {name}
+            {text && <span className="kw-number">{text}</span>}
+          </>
+        );
+        if (id === null) return <span key={name} className={classes.entry}>{inside}</span>;
+        return (
+          <UnstyledButton key={`${id} ${name}`} className={classes.entry} aria-pressed={only === id} onClick={() => onOnly(only === id ? null : id)}>
+            {inside}
+          </UnstyledButton>
+        );
+      })}
     </div>
   );
 }

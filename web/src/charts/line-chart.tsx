@@ -1,6 +1,6 @@
 // Values over time as lines: they break where nothing was measured; what is compared is dashed and fainter.
 
-import { useEffectEvent, useMemo } from "react";
+import { useMemo } from "react";
 import type uPlot from "uplot";
 import { showClock, showTime } from "~/lib/time";
 import { show } from "~/lib/units";
@@ -20,6 +20,7 @@ export interface LineSeries {
   readonly isCompared?: boolean;
 }
 
+/** Keep what is not a text or number (useMemo, useCallback): the chart is made anew when it changes. */
 interface LineChartProps {
   readonly frame: ChartFrame;
   readonly series: readonly LineSeries[];
@@ -43,8 +44,6 @@ function nearest(ts: ArrayLike<number>, values: ArrayLike<number | null | undefi
 }
 
 export function LineChart({ frame, series, height, label, onZoom, onReset }: LineChartProps) {
-  const zoom = useEffectEvent(onZoom);
-  const reset = useEffectEvent(onReset);
   const data = useMemo(() => join(series.map((one) => one.columns)), [series]);
 
   const options = useMemo((): Omit<uPlot.Options, "width" | "height"> => {
@@ -52,8 +51,8 @@ export function LineChart({ frame, series, height, label, onZoom, onReset }: Lin
     const choose = FROM_ZERO.has(unit) ? rangeFromZero : rangeAround;
     const isLong = span.endMs - span.startMs > 90_000_000;
     const common = frameOptions(frame, {
-      onZoom: (part) => zoom(part),
-      onReset: () => reset(),
+      onZoom,
+      onReset,
       tip: (plot) => {
         const at = plot.cursor.idx;
         const seconds = at === null || at === undefined ? undefined : plot.data[0][at];
@@ -78,7 +77,7 @@ export function LineChart({ frame, series, height, label, onZoom, onReset }: Lin
         })),
       ],
     };
-  }, [frame, series]);
+  }, [frame, series, onZoom, onReset]);
 
   return <Plot options={options} data={data} height={height} label={label} />;
 }

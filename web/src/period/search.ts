@@ -24,7 +24,7 @@ const MOST_METRICS = 6;
 
 const text = (search: Record<string, unknown>, name: string) => {
   const value = search[name];
-  return typeof value === "string" || typeof value === "number" ? String(value) : "";
+  return ["string", "number", "boolean"].includes(typeof value) ? String(value) : "";
 };
 
 function listOf(value: string, form: RegExp, most: number): string[] {
