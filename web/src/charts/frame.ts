@@ -37,7 +37,7 @@ export function frameOptions(frame: ChartFrame, handlers: FrameHandlers, range: 
       x: { time: true, range: () => [span.startMs / 1_000, span.endMs / 1_000] },
       y: { range },
     },
-    axes: [timeAxis(zone, locale), valueAxis(unit, locale)],
+    axes: [{ ...timeAxis(zone, locale), size: 34 }, valueAxis(unit, locale)],
     cursor: {
       y: false,
       drag: { x: true, y: false, setScale: false },

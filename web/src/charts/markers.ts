@@ -11,6 +11,8 @@ export interface Marker {
 }
 
 const SIGN = 5;
+/** With more than so many marks their lines end at their signs: a curtain of lines would hide what is drawn. */
+const MOST_LINES = 12;
 
 function drawSign(ctx: CanvasRenderingContext2D, shape: Marker["shape"], x: number, y: number, size: number): void {
   ctx.beginPath();
@@ -32,13 +34,14 @@ export function marking(markers: readonly Marker[]): uPlot.Plugin {
         ctx.save();
         ctx.lineWidth = ratio;
         ctx.setLineDash([2 * ratio, 3 * ratio]);
+        const length = markers.length > MOST_LINES ? 4 * SIGN * ratio : bbox.height;
         for (const { ms, color, shape } of markers) {
           const x = Math.round(plot.valToPos(ms / 1_000, "x", true));
           if (x < bbox.left || x > bbox.left + bbox.width) continue;
           ctx.strokeStyle = ctx.fillStyle = colorOf(color);
           ctx.beginPath();
           ctx.moveTo(x, bbox.top);
-          ctx.lineTo(x, bbox.top + bbox.height);
+          ctx.lineTo(x, bbox.top + length);
           ctx.stroke();
           drawSign(ctx, shape, x, bbox.top, SIGN * ratio);
         }

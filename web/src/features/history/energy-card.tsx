@@ -41,8 +41,8 @@ export function EnergyCard(props: EnergyCardProps) {
       {energy && (
         <Text fw={650} className="kw-number">{show(energy.document.total.energy_wh, "Wh", locale)}</Text>
       )}
-      {energy && <Badge variant="default">{t("known", { share: showShare(energy.document.total.coverage, locale) })}</Badge>}
-      <Badge variant="default">{t(`step.${asked.step}`)}</Badge>
+      {energy && <Badge variant="default" tt="none">{t("known", { share: showShare(energy.document.total.coverage, locale) })}</Badge>}
+      <Badge variant="default" tt="none">{t(`step.${asked.step}`)}</Badge>
       <Downloads
         shown={energy ? { kind: "energy", ...asked, devices } : null}
         compared={energy && askedBefore ? { kind: "energy", ...askedBefore, devices } : null}
@@ -75,19 +75,26 @@ function Bars({ energy, view, look, zone, nowMs, markers, onChange }: EnergyCard
     (at: number) => bucketName(step, edges[at] as number, edges[at + 1] as number, seen, zone, locale),
     [step, edges, seen, zone, locale],
   );
-  const tip = useCallback((at: number) => ({
-    heading: nameAt(at),
-    rows: [
-      ...shown.filter((row) => row.amounts[at] !== null || row.compared?.[at]).map((row) => ({ label: row.name, color: row.color, text: show(row.amounts[at], "Wh", locale) })),
-      { label: t("total"), color: "--kw-card", text: show(sums[at], "Wh", locale) },
-      ...(before ? [{ label: t("compare.before"), color: "--kw-card", text: show(sumsBefore[at], "Wh", locale) }] : []),
-    ],
-  }), [nameAt, shown, sums, sumsBefore, before, t, locale]);
+  const scale = useMemo(
+    () => chooseScale("Wh", Math.max(0, ...[...sums, ...sumsBefore].map((sum) => Math.abs(sum ?? 0)))),
+    [sums, sumsBefore],
+  );
+  const tip = useCallback((at: number) => {
+    const known = shown.filter((row) => row.amounts[at] !== null || row.compared?.[at]);
+    return {
+      heading: nameAt(at),
+      rows: [
+        ...known.map((row) => ({ label: row.name, color: row.color, text: showIn(row.amounts[at], scale, locale) })),
+        { label: t("total"), color: "--kw-card", text: showIn(sums[at], scale, locale) },
+        ...(before ? [{ label: t("compare.before"), color: "--kw-card", text: showIn(sumsBefore[at], scale, locale) }] : []),
+      ],
+    };
+  }, [nameAt, shown, sums, sumsBefore, before, scale, t, locale]);
   const zoom = useCallback((part: { startMs: number; endMs: number }) => onChange({ zoom: zoomTo(part, whole) }), [onChange, whole]);
   const reset = useCallback(() => onChange({ zoom: null }), [onChange]);
 
   if (!document.devices.length) return <Empty title={t("energy.none")}>{t("energy.none-hint")}</Empty>;
-  const scale = chooseScale("Wh", Math.max(0, ...sums.map((sum) => Math.abs(sum ?? 0)), ...sumsBefore.map((sum) => Math.abs(sum ?? 0))));
+  const ofTotals = chooseScale("Wh", Math.max(0, ...rows.map((row) => Math.abs(total(row.amounts) ?? 0))));
   const sentence = t("energy.sentence", {
     step: t(`step.${step}`), total: show(total(sums), "Wh", locale), share: showShare(document.total.coverage, locale),
   });
@@ -96,7 +103,7 @@ function Bars({ energy, view, look, zone, nowMs, markers, onChange }: EnergyCard
       <BarChart frame={frame} edges={edges} series={series} height={HEIGHT} label={sentence} tip={tip} onZoom={zoom} onReset={reset} />
       <Legend
         label={t("legend")}
-        entries={rows.map((row) => ({ id: row.id, label: row.name, color: row.color, text: show(total(row.amounts), "Wh", locale) }))}
+        entries={rows.map((row) => ({ id: row.id, label: row.name, color: row.color, text: showIn(total(row.amounts), ofTotals, locale) }))}
         only={view.only}
         onOnly={(only) => onChange({ only })}
       />

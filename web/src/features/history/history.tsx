@@ -51,7 +51,7 @@ function Found({ site, devices }: { site: Site; devices: readonly Device[] }) {
   const nowMs = useMinute();
   const look = useLook(view, site, nowMs);
   const zone = site.time_zone;
-  const marks = useMarks(site.id, look.seen, view.devices);
+  const marks = useMarks(site.id, look.seen, view.devices, nowMs);
   const energy = useEnergy(view, look, site, devices, t("others"));
   const drawn = devicesOfLines(view.devices, devices, energy.energy?.sources);
   const lines = useLines(view, look, site, drawn, energy.energy?.sources);

@@ -22,6 +22,7 @@ import type { Lines, useLines } from "./use-lines";
 import type { Change, Look } from "./use-view";
 
 const HEIGHT = 280;
+const WHOLE = 0.995;
 
 interface LinesCardsProps {
   readonly of: ReturnType<typeof useLines>;
@@ -64,8 +65,8 @@ function LinesCard({ drawn, of, view, look, zone, nowMs, markers, onChange, left
   const least = Math.min(1, ...own.map((one) => one.coverage));
   const aside = (
     <Group gap="xs">
-      {own.length > 0 && <Badge variant="default">{t("known", { share: showShare(least, locale) })}</Badge>}
-      <Badge variant="default">{t(`step.${drawn.resolution}`)}</Badge>
+      {own.length > 0 && <Badge variant="default" tt="none">{t("known", { share: showShare(least, locale) })}</Badge>}
+      <Badge variant="default" tt="none">{t(`step.${drawn.resolution}`)}</Badge>
       <Downloads
         shown={of.asked && of.told ? { kind: "readings", ...of.asked, ...file, devices: file.devices ?? [], resolution: of.told } : null}
         compared={of.askedBefore && of.toldBefore ? { kind: "readings", ...of.askedBefore, ...file, devices: file.devices ?? [], resolution: of.toldBefore } : null}
@@ -79,7 +80,7 @@ function LinesCard({ drawn, of, view, look, zone, nowMs, markers, onChange, left
         <Legend
           label={t("legend")}
           entries={drawn.lines.filter((one) => !one.isCompared).map((one) => (
-            { id: one.device, label: one.label, color: one.color, text: showShare(one.coverage, locale) }
+            { id: one.device, label: one.label, color: one.color, text: one.coverage < WHOLE ? t("known", { share: showShare(one.coverage, locale) }) : undefined }
           ))}
           only={view.only}
           onOnly={(only) => onChange({ only })}

@@ -14,8 +14,10 @@ export interface Marks {
 }
 
 const NONE: readonly never[] = [];
+/** What may move a household's or a plant's power; talk of products and markets does not. */
+const TELLING: ReadonlySet<OutsideEvent["type"]> = new Set(["energy", "infrastructure", "operational"]);
 
-export function useMarks(site: string, seen: Span, devices: readonly string[]): Marks {
+export function useMarks(site: string, seen: Span, devices: readonly string[], nowMs: number): Marks {
   const { data: session } = useQuery(sessionQuery);
   const alerts = useQuery(alertsQuery(may(session, "alerts:read") ? site : null, seen)).data ?? NONE;
   const events = useQuery(eventsQuery(seen, may(session, "simulation:read"))).data ?? NONE;
@@ -23,7 +25,8 @@ export function useMarks(site: string, seen: Span, devices: readonly string[]): 
     const isIn = (ms: number) => ms >= seen.startMs && ms < seen.endMs;
     const ofDevices = alerts.filter((one) => !devices.length || one.device === null || devices.includes(one.device));
     const shown = ofDevices.filter((one) => isIn(Date.parse(one.raised_at)));
-    const outside = events.filter((one) => isIn(Date.parse(one.ts)));
+    const isTelling = (one: OutsideEvent) => one.origin !== "world" || TELLING.has(one.type);
+    const outside = events.filter((one) => isIn(Date.parse(one.ts)) && Date.parse(one.ts) <= nowMs && isTelling(one));
     return {
       alerts: shown,
       events: outside,
@@ -32,5 +35,5 @@ export function useMarks(site: string, seen: Span, devices: readonly string[]): 
         ...shown.map((one): Marker => ({ ms: Date.parse(one.raised_at), color: `--kw-${one.severity}`, shape: "triangle" })),
       ],
     };
-  }, [alerts, events, devices, seen]);
+  }, [alerts, events, devices, seen, nowMs]);
 }
