@@ -2537,7 +2537,7 @@ export interface components {
              * @description Whether unknown devices are made when it sends for them.
              * @default false
              */
-            auto_register: boolean;
+            auto_register?: boolean;
             /** Expires At */
             expires_at?: string | null;
             /** Name */
@@ -2815,7 +2815,7 @@ export interface components {
              * Enabled
              * @default true
              */
-            enabled: boolean;
+            enabled?: boolean;
             /** Name */
             name: string;
             /**
@@ -2823,12 +2823,12 @@ export interface components {
              * @default low
              * @enum {string}
              */
-            severity: "low" | "medium" | "high" | "critical";
+            severity?: "low" | "medium" | "high" | "critical";
             /**
              * Whole Organisation
              * @default false
              */
-            whole_organisation: boolean;
+            whole_organisation?: boolean;
         };
         /**
          * Channels
@@ -2944,7 +2944,7 @@ export interface components {
              * @description How long it is worth trying, in seconds.
              * @default 300
              */
-            expires_in_s: number;
+            expires_in_s?: number;
             /**
              * Name
              * @description `set_state`, `toggle`, `set_power`, or a name of the device's own.
@@ -3022,7 +3022,7 @@ export interface components {
              * @default low
              * @enum {string}
              */
-            severity: "low" | "medium" | "high" | "critical";
+            severity?: "low" | "medium" | "high" | "critical";
         };
         /**
          * DayShown
@@ -3351,7 +3351,7 @@ export interface components {
              * Name
              * @default
              */
-            name: string;
+            name?: string;
             /** Rated Power W */
             rated_power_w?: number | null;
             /**
@@ -3366,18 +3366,18 @@ export interface components {
              * Format: uuid
              * @default 00000000-0000-0000-0000-000000000000
              */
-            site_id: string;
+            site_id?: string;
             /**
              * Status
              * @default active
              * @enum {string}
              */
-            status: "active" | "inactive" | "maintenance" | "error";
+            status?: "active" | "inactive" | "maintenance" | "error";
             /**
              * Type
              * @default meter
              */
-            type: string;
+            type?: string;
         };
         /**
          * DeviceEnergy
@@ -3457,12 +3457,12 @@ export interface components {
              * @default active
              * @enum {string}
              */
-            status: "active" | "inactive" | "maintenance" | "error";
+            status?: "active" | "inactive" | "maintenance" | "error";
             /**
              * Type
              * @default meter
              */
-            type: string;
+            type?: string;
         };
         /**
          * Devices
@@ -3500,7 +3500,7 @@ export interface components {
              * Most
              * @default 10000
              */
-            most: number;
+            most?: number;
             /** Replayed */
             replayed?: boolean | null;
         };
@@ -3514,7 +3514,7 @@ export interface components {
              * @default multiply
              * @enum {string}
              */
-            how: "multiply" | "add" | "override" | "shift";
+            how?: "multiply" | "add" | "override" | "shift";
             /** Streams */
             streams: string[];
             /** Value */
@@ -3550,7 +3550,7 @@ export interface components {
              * Repeats
              * @default 0
              */
-            repeats: number;
+            repeats?: number;
             /** User Id */
             user_id?: string | null;
         };
@@ -3616,19 +3616,19 @@ export interface components {
              * Delay S
              * @default 0
              */
-            delay_s: number;
+            delay_s?: number;
             /**
              * Description
              * @default
              */
-            description: string;
+            description?: string;
             /** Effects */
             effects?: components["schemas"]["EffectWanted"][];
             /**
              * Icon
              * @default
              */
-            icon: string;
+            icon?: string;
             /** Lasts S */
             lasts_s?: number | null;
             /**
@@ -3636,13 +3636,13 @@ export interface components {
              * @description Only says what would be.
              * @default false
              */
-            preview: boolean;
+            preview?: boolean;
             /**
              * Severity
              * @default info
              * @enum {string}
              */
-            severity: "info" | "warning" | "critical";
+            severity?: "info" | "warning" | "critical";
             /** Template */
             template?: string | null;
             /** Title */
@@ -4024,7 +4024,7 @@ export interface components {
              * @default viewer
              * @enum {string}
              */
-            role: "admin" | "operator" | "viewer" | "customer";
+            role?: "admin" | "operator" | "viewer" | "customer";
         };
         /**
          * Members
@@ -4067,7 +4067,7 @@ export interface components {
              * @default gauge
              * @enum {string}
              */
-            kind: "gauge" | "counter" | "interval" | "state";
+            kind?: "gauge" | "counter" | "interval" | "state";
             /** Maximum */
             maximum?: number | null;
             /** Minimum */
@@ -4078,7 +4078,7 @@ export interface components {
              * Unit
              * @default
              */
-            unit: string;
+            unit?: string;
         };
         /**
          * Metrics
@@ -4228,24 +4228,24 @@ export interface components {
              * Name
              * @default
              */
-            name: string;
+            name?: string;
             /** Regions */
             regions?: string[];
             /**
              * Retention Daily Days
              * @default 1
              */
-            retention_daily_days: number;
+            retention_daily_days?: number;
             /**
              * Retention Hourly Days
              * @default 1
              */
-            retention_hourly_days: number;
+            retention_hourly_days?: number;
             /**
              * Retention Raw Days
              * @default 1
              */
-            retention_raw_days: number;
+            retention_raw_days?: number;
         };
         /**
          * OrganisationOf
@@ -4424,7 +4424,7 @@ export interface components {
              * @description This and what is more pressing is told all the same; null: nothing is.
              * @default critical
              */
-            lets_through: ("low" | "medium" | "high" | "critical") | null;
+            lets_through?: ("low" | "medium" | "high" | "critical") | null;
             /**
              * Start
              * @example 22:00
@@ -4526,7 +4526,7 @@ export interface components {
              * @description How long after a raise there is no other.
              * @default 0
              */
-            cooldown_s: number;
+            cooldown_s?: number;
             /**
              * Device Id
              * @description At most one of `device_id`, `site_id`, `device_type`; without any: every device.
@@ -4539,13 +4539,13 @@ export interface components {
              * @description How long the limit must be passed; for `no_data`, the silence.
              * @default 0
              */
-            for_s: number;
+            for_s?: number;
             /**
              * Input
              * @default value
              * @enum {string}
              */
-            input: "value" | "rate_per_minute" | "energy_1m" | "energy_15m" | "no_data";
+            input?: "value" | "rate_per_minute" | "energy_1m" | "energy_15m" | "no_data";
             /**
              * Metric
              * @description A metric that devices report. Left out for energy; for `no_data` it may be left out, which means anything at all of the device.
@@ -4555,7 +4555,7 @@ export interface components {
              * Name
              * @default
              */
-            name: string;
+            name?: string;
             /** Operator */
             operator?: (">" | ">=" | "<" | "<=" | "=" | "!=") | null;
             /**
@@ -4563,7 +4563,7 @@ export interface components {
              * @default medium
              * @enum {string}
              */
-            severity: "low" | "medium" | "high" | "critical";
+            severity?: "low" | "medium" | "high" | "critical";
             /** Site Id */
             site_id?: string | null;
             /**
@@ -4571,7 +4571,7 @@ export interface components {
              * @default active
              * @enum {string}
              */
-            status: "active" | "paused" | "archived";
+            status?: "active" | "paused" | "archived";
             /**
              * Threshold
              * @description In the metric's unit; per minute for a rate, in Wh for energy. Left out for `no_data`.
@@ -4656,7 +4656,7 @@ export interface components {
              * @description How long after a raise there is no other.
              * @default 0
              */
-            cooldown_s: number;
+            cooldown_s?: number;
             /**
              * Device Id
              * @description At most one of `device_id`, `site_id`, `device_type`; without any: every device.
@@ -4669,13 +4669,13 @@ export interface components {
              * @description How long the limit must be passed; for `no_data`, the silence.
              * @default 0
              */
-            for_s: number;
+            for_s?: number;
             /**
              * Input
              * @default value
              * @enum {string}
              */
-            input: "value" | "rate_per_minute" | "energy_1m" | "energy_15m" | "no_data";
+            input?: "value" | "rate_per_minute" | "energy_1m" | "energy_15m" | "no_data";
             /**
              * Metric
              * @description A metric that devices report. Left out for energy; for `no_data` it may be left out, which means anything at all of the device.
@@ -4690,7 +4690,7 @@ export interface components {
              * @default medium
              * @enum {string}
              */
-            severity: "low" | "medium" | "high" | "critical";
+            severity?: "low" | "medium" | "high" | "critical";
             /** Site Id */
             site_id?: string | null;
             /**
@@ -4698,7 +4698,7 @@ export interface components {
              * @default active
              * @enum {string}
              */
-            status: "active" | "paused" | "archived";
+            status?: "active" | "paused" | "archived";
             /**
              * Threshold
              * @description In the metric's unit; per minute for a rate, in Wh for energy. Left out for `no_data`.
@@ -4831,7 +4831,7 @@ export interface components {
              * @default sent
              * @constant
              */
-            status: "sent";
+            status?: "sent";
         };
         /**
          * SeriesOfDevice
@@ -5040,7 +5040,7 @@ export interface components {
              * Currency
              * @default
              */
-            currency: string;
+            currency?: string;
             /** Icon */
             icon?: string | null;
             /**
@@ -5048,7 +5048,7 @@ export interface components {
              * @default home
              * @enum {string}
              */
-            kind: "home" | "plant" | "microgrid" | "area";
+            kind?: "home" | "plant" | "microgrid" | "area";
             /** Metadata */
             metadata?: {
                 [key: string]: unknown;
@@ -5057,7 +5057,7 @@ export interface components {
              * Name
              * @default
              */
-            name: string;
+            name?: string;
             /**
              * Price Per Kwh
              * @description What a kWh costs, in the site's currency; without it the instance's own price counts.
@@ -5072,13 +5072,13 @@ export interface components {
              * Time Zone
              * @default
              */
-            time_zone: string;
+            time_zone?: string;
             /**
              * Voice
              * @default plain
              * @enum {string}
              */
-            voice: "plain" | "oracle";
+            voice?: "plain" | "oracle";
         };
         /**
          * SiteEnergyShown
@@ -5129,7 +5129,7 @@ export interface components {
              * Currency
              * @default EUR
              */
-            currency: string;
+            currency?: string;
             /** Icon */
             icon?: string | null;
             /**
@@ -5157,13 +5157,13 @@ export interface components {
              * Time Zone
              * @default UTC
              */
-            time_zone: string;
+            time_zone?: string;
             /**
              * Voice
              * @default plain
              * @enum {string}
              */
-            voice: "plain" | "oracle";
+            voice?: "plain" | "oracle";
         };
         /**
          * Sites
@@ -5228,12 +5228,12 @@ export interface components {
              * Minutes
              * @default 5
              */
-            minutes: number;
+            minutes?: number;
             /**
              * Most
              * @default 10
              */
-            most: number;
+            most?: number;
         };
         /**
          * StreamAnomaly
@@ -5438,7 +5438,7 @@ export interface components {
              * @default Bearer
              * @constant
              */
-            token_type: "Bearer";
+            token_type?: "Bearer";
         };
         /**
          * Trial
@@ -5543,7 +5543,7 @@ export interface components {
              * Escalation
              * @default []
              */
-            escalation: components["schemas"]["EscalationStep"][];
+            escalation?: components["schemas"]["EscalationStep"][];
             quiet_hours?: components["schemas"]["Quiet"] | null;
             /**
              * Severity
@@ -5551,7 +5551,7 @@ export interface components {
              * @default low
              * @enum {string}
              */
-            severity: "low" | "medium" | "high" | "critical";
+            severity?: "low" | "medium" | "high" | "critical";
             storm?: components["schemas"]["Storm"];
             /**
              * Time Zone

@@ -1,0 +1,38 @@
+// The fleet's power by region and its movers, worked out anew once a second however many readings come.
+
+import { useEffect, useState } from "react";
+import { newest } from "~/live/hooks";
+import { Memory, regionsOf, type Mover, type Placed, type Region } from "./fleet";
+
+const EVERY_MS = 1_000;
+const NOTE_EVERY = 5;
+const SPAN_MS = 300_000;
+const MOVERS = 8;
+
+export interface FleetPower {
+  readonly regions: readonly Region[];
+  readonly movers: readonly Mover[];
+}
+
+function powerOf(device: string): number | undefined {
+  const value = newest.value(device, "power");
+  return typeof value === "number" ? value : undefined;
+}
+
+export function useFleetPower(devices: readonly Placed[], siteRegions: ReadonlyMap<string, string | null>): FleetPower {
+  const [shown, setShown] = useState<FleetPower>({ regions: [], movers: [] });
+  useEffect(() => {
+    const memory = new Memory(SPAN_MS);
+    let turn = 0;
+    const look = () => {
+      if (document.hidden && turn) return;
+      if (turn % NOTE_EVERY === 0) memory.note(Date.now(), devices, powerOf);
+      turn += 1;
+      setShown({ regions: regionsOf(devices, siteRegions, powerOf), movers: memory.movers(devices, powerOf, MOVERS) });
+    };
+    look();
+    const timer = setInterval(look, EVERY_MS);
+    return () => clearInterval(timer);
+  }, [devices, siteRegions]);
+  return shown;
+}

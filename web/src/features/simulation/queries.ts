@@ -1,0 +1,79 @@
+// What is asked of, and wished from, the simulation.
+
+import { queryOptions, useMutation, useQueryClient } from "@tanstack/react-query";
+import { api, ask, type Schemas } from "~/api/client";
+
+export type State = Schemas["SimulationState"];
+export type Scenario = Schemas["ScenarioShown"];
+export type Stream = Schemas["StreamShown"];
+export type SimulationEvent = Schemas["EventShown"];
+
+const STATE_EVERY_MS = 2_000;
+
+export const stateQuery = queryOptions({
+  queryKey: ["simulation", "state"],
+  queryFn: () => ask(api.GET("/api/v1/simulation/state")),
+  refetchInterval: STATE_EVERY_MS,
+});
+
+export const worldsQuery = queryOptions({
+  queryKey: ["simulation", "worlds"],
+  queryFn: async () => (await ask(api.GET("/api/v1/simulation/worlds"))).items,
+});
+
+/** world: the one that is played, so that another one's streams are another question. */
+export const streamsQuery = (world: string) =>
+  queryOptions({
+    queryKey: ["simulation", "streams", world],
+    queryFn: async () => (await ask(api.GET("/api/v1/simulation/streams", { params: { query: { world } } }))).items,
+    staleTime: Infinity,
+  });
+
+export const scenariosQuery = (world: string) =>
+  queryOptions({
+    queryKey: ["simulation", "scenarios", world],
+    queryFn: async () => (await ask(api.GET("/api/v1/simulation/scenarios", { params: { query: { world } } }))).items,
+    staleTime: Infinity,
+  });
+
+export interface Span {
+  readonly start: string;
+  readonly end: string;
+}
+
+export const eventsQuery = (span: Span) =>
+  queryOptions({
+    queryKey: ["simulation", "events", span],
+    queryFn: async () => (await ask(api.GET("/api/v1/simulation/events", { params: { query: { ...span } } }))).items,
+  });
+
+/** What moved a stream, or what an event moved. */
+export const causesQuery = (about: { stream?: string; event?: string }, span: Span) =>
+  queryOptions({
+    queryKey: ["simulation", "correlations", about, span],
+    queryFn: async () =>
+      (await ask(api.GET("/api/v1/simulation/correlations", { params: { query: { ...about, ...span } } }))).items,
+    staleTime: 30_000,
+  });
+
+/** A wish that changes the simulation; everything that is shown of it is asked for anew afterwards. */
+function useWish<Given, Answer>(wish: (given: Given) => Promise<Answer>) {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: wish,
+    onSettled: () => queries.invalidateQueries({ queryKey: ["simulation"] }),
+  });
+}
+
+export const useBegin = () =>
+  useWish((given: { world: string; scenario_id: string }) => ask(api.POST("/api/v1/simulation/scenario", { body: given })));
+
+export const useStop = () => useWish(() => ask(api.POST("/api/v1/simulation/stop")));
+
+export const useReset = () => useWish(() => ask(api.POST("/api/v1/simulation/reset")));
+
+export const useChange = () =>
+  useWish((body: Schemas["StateChanges"]) => ask(api.PATCH("/api/v1/simulation/state", { body })));
+
+export const useInject = () =>
+  useWish((body: Schemas["EventWanted"]) => ask(api.POST("/api/v1/simulation/events", { body })));
