@@ -187,6 +187,7 @@ async def _application(
         tokens=tokens,
         mail=choose_mail(settings),
         session_days=settings.session_days,
+        price_per_kwh=settings.price_per_kwh,
         private_hosts=settings.notify_private_hosts,
         rates=limits.Rates(
             settings.user_requests_per_minute,

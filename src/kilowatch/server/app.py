@@ -9,6 +9,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -68,6 +69,7 @@ from kilowatch.sites.store import create_organisation_with_home
 from kilowatch.stream.client import Client, Subscription
 from kilowatch.telemetry.query import Lake
 from kilowatch.telemetry.routes.letters import make_letter_routes
+from kilowatch.telemetry.routes.of_site import make_routes as make_site_history_routes
 from kilowatch.telemetry.routes.readings import make_routes as make_telemetry_routes
 from kilowatch.wire.figures import FIGURES_SUBJECT
 from kilowatch.wire.live import (
@@ -104,6 +106,8 @@ class Parts:
     notices: Notices = field(default_factory=Notices)
     """Who stops telling people of alerts that are looked after."""
     session_days: int = 30
+    price_per_kwh: Decimal = Decimal("0.30")
+    """What a kWh costs at sites that say nothing of it, in the site's currency."""
     private_hosts: bool = False
     """Whether channels of notifications may reach this machine and private networks."""
     clock: Clock = field(default_factory=SystemClock)
@@ -224,6 +228,7 @@ def create_app(parts: Parts) -> Application:
     api.include_router(worlds.make_routes(access, stages))
     api.include_router(make_device_token_routes(access))
     api.include_router(make_telemetry_routes(access, parts.lake, parts.clock))
+    api.include_router(make_site_history_routes(access, parts.lake, parts.clock, parts.price_per_kwh))
     api.include_router(make_letter_routes(access))
     api.include_router(make_rule_routes(access, parts.lake, parts.clock))
     api.include_router(make_alert_routes(access, parts.clock, parts.notices))

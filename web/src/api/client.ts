@@ -63,11 +63,11 @@ interface Answer<T> {
   readonly response: Response;
 }
 
-/** What the server answered.
+/** What the server answered, as a document: what it offers as a file besides is left out of the type.
 
 Throws a `Refusal` where it refused. */
-export async function ask<T>(answer: Promise<Answer<T>>): Promise<T> {
+export async function ask<T>(answer: Promise<Answer<T>>): Promise<Exclude<T, string>> {
   const { data, error, response } = await answer;
   if (!response.ok) throw refusalOf(response.status, error);
-  return data as T;
+  return data as Exclude<T, string>;
 }
