@@ -50,6 +50,25 @@ class Readings(BaseModel):
     series: list[SeriesShown]
 
 
+class SeriesOfDevice(BaseModel):
+    """The series of one device of a site."""
+
+    device: str
+    name: str
+    series: list[SeriesShown]
+
+
+class ReadingsOfSite(BaseModel):
+    """Readings of several devices of a site over a span, all with the same resolution."""
+
+    site_id: uuid.UUID
+    resolution: str
+    time_zone: str
+    start: datetime
+    end: datetime
+    devices: list[SeriesOfDevice]
+
+
 class LatestValue(BaseModel):
     """The newest value of one metric."""
 
@@ -220,20 +239,41 @@ def encode_readings(device: str, resolution: str, span: Span, series: Sequence[P
             "time_zone": span.zone,
             "start": rfc3339(span.start_us),
             "end": rfc3339(span.end_us),
-            "series": [
-                {
-                    "metric": points.plan.ref.metric,
-                    "unit": points.plan.ref.unit,
-                    "kind": "interval" if points.plan.ref.kind == "energy" else points.plan.ref.kind,
-                    "agg": points.plan.agg,
-                    "resolution": points.plan.resolution,
-                    "points": list(zip(format_times(points.ts_us), show_values(points), strict=True)),
-                    "coverage": round(points.coverage, 6),
-                }
-                for points in series
+            "series": [_show_series(points) for points in series],
+        }
+    )
+
+
+def encode_readings_of_site(
+    site_id: uuid.UUID, resolution: str, span: Span, found: Sequence[tuple[Device, Sequence[Points]]]
+) -> bytes:
+    """The document `ReadingsOfSite`."""
+    return msgspec.json.encode(
+        {
+            "site_id": site_id,
+            "resolution": resolution,
+            "time_zone": span.zone,
+            "start": rfc3339(span.start_us),
+            "end": rfc3339(span.end_us),
+            "devices": [
+                {"device": device.id, "name": device.name, "series": [_show_series(one) for one in series]}
+                for device, series in found
             ],
         }
     )
+
+
+def _show_series(points: Points) -> dict[str, Any]:
+    ref = points.plan.ref
+    return {
+        "metric": ref.metric,
+        "unit": ref.unit,
+        "kind": "interval" if ref.kind == "energy" else ref.kind,
+        "agg": points.plan.agg,
+        "resolution": points.plan.resolution,
+        "points": list(zip(format_times(points.ts_us), show_values(points), strict=True)),
+        "coverage": round(points.coverage, 6),
+    }
 
 
 def show_health(device: Device, health: Health, now_us: int) -> HealthShown:

@@ -1930,9 +1930,31 @@ export interface paths {
         };
         /**
          * Read Site Energy
-         * @description Energy of a site's devices, each and in total, in Wh; days and hours are the site's.
+         * @description Energy of a site's devices, each and in total, in Wh; hours, days and months are the site's. The
+         *     forms of tables have a row for each device and bucket.
          */
         get: operations["read_site_energy"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sites/{site_id}/readings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Site Readings
+         * @description Readings of up to 100 devices of a site, by default of the last 24 hours, all with the same
+         *     resolution. A device without a metric that was asked for has no series of it.
+         */
+        get: operations["read_site_readings"];
         put?: never;
         post?: never;
         delete?: never;
@@ -4434,6 +4456,33 @@ export interface components {
             time_zone: string;
         };
         /**
+         * ReadingsOfSite
+         * @description Readings of several devices of a site over a span, all with the same resolution.
+         */
+        ReadingsOfSite: {
+            /** Devices */
+            devices: components["schemas"]["SeriesOfDevice"][];
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+            /** Resolution */
+            resolution: string;
+            /**
+             * Site Id
+             * Format: uuid
+             */
+            site_id: string;
+            /**
+             * Start
+             * Format: date-time
+             */
+            start: string;
+            /** Time Zone */
+            time_zone: string;
+        };
+        /**
          * RecoveryCodes
          * @description Codes for when the app is lost, each good once; shown this once.
          */
@@ -4783,6 +4832,18 @@ export interface components {
              * @constant
              */
             status?: "sent";
+        };
+        /**
+         * SeriesOfDevice
+         * @description The series of one device of a site.
+         */
+        SeriesOfDevice: {
+            /** Device */
+            device: string;
+            /** Name */
+            name: string;
+            /** Series */
+            series: components["schemas"]["SeriesShown"][];
         };
         /**
          * SeriesShown
@@ -9522,9 +9583,13 @@ export interface operations {
                 start?: string | null;
                 /** @description RFC 3339, or milliseconds since 1970. */
                 end?: string | null;
-                resolution?: "auto" | "15m" | "1h" | "1d";
+                /** @description Ids of devices, joined by commas; without it: all. */
+                devices?: string | null;
+                resolution?: "auto" | "15m" | "1h" | "1d" | "1mo";
             };
-            header?: never;
+            header?: {
+                accept?: string | null;
+            };
             path: {
                 site_id: string;
             };
@@ -9532,13 +9597,66 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
+            /** @description The same rows in the form that Accept names. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["SiteEnergyShown"];
+                    "application/vnd.apache.arrow.stream": string;
+                    "application/vnd.apache.parquet": string;
+                    "text/csv": string;
+                };
+            };
+            /** @description A refusal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_site_readings: {
+        parameters: {
+            query?: {
+                /** @description RFC 3339, or milliseconds since 1970. */
+                start?: string | null;
+                /** @description RFC 3339, or milliseconds since 1970. */
+                end?: string | null;
+                /** @description Ids of devices, joined by commas; without it: all. */
+                devices?: string | null;
+                /** @description Names, joined by commas. */
+                metrics?: string | null;
+                resolution?: "auto" | "raw" | "1m" | "15m" | "1h" | "1d";
+                /** @description Without it: what suits the metric's kind. */
+                agg?: ("mean" | "min" | "max" | "sum" | "last") | null;
+                /** @description Holds for `auto`. */
+                limit_points?: number;
+            };
+            header?: {
+                accept?: string | null;
+            };
+            path: {
+                site_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The same rows in the form that Accept names. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReadingsOfSite"];
+                    "application/vnd.apache.arrow.stream": string;
+                    "application/vnd.apache.parquet": string;
+                    "text/csv": string;
                 };
             };
             /** @description A refusal. */
