@@ -2,7 +2,7 @@
 
 import { Group, Select, SegmentedControl, Text } from "@mantine/core";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { useEffect, useMemo, useState } from "react";
+import { useMemo, useState } from "react";
 import { useWords } from "~/language/use-words";
 import { show, showMetric } from "~/lib/units";
 import { useNewest, useTopic } from "~/live/hooks";
@@ -65,7 +65,6 @@ export function DeviceChart({ device, zone }: { device: string; zone: string }) 
 /** The past and what comes in since, in one ring. What was stored while the past was on its way is asked for again. */
 function useCourse(device: string, metric: string, seconds: number) {
   const [live] = useState(() => new Ring(MOST_LIVE));
-  const [ring, setRing] = useState(live);
   const past = useQuery({
     queryKey: ["readings", "past", device, metric, seconds],
     queryFn: () => fetchPast(device, metric, seconds),
@@ -73,16 +72,14 @@ function useCourse(device: string, metric: string, seconds: number) {
     gcTime: 0,
     staleTime: Infinity,
   });
-  useEffect(() => {
-    if (past.data) setRing(joined(past.data, live, MOST_POINTS + MOST_LIVE));
-  }, [past.data, live]);
+  const ring = useMemo(() => joined(past.data ?? [], live, MOST_POINTS + MOST_LIVE), [past.data, live]);
   useTopic(
     `devices.${device}`,
     ({ ms, type, data }) => {
       const value = (data.metrics as Record<string, unknown> | undefined)?.[metric];
       if (type !== "reading" || typeof value !== "number") return;
       live.push(ms / 1_000, value);
-      if (ring !== live) ring.push(ms / 1_000, value);
+      ring.push(ms / 1_000, value);
     },
     () => void past.refetch(),
   );

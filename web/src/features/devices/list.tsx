@@ -1,9 +1,9 @@
 // The devices as a table of which only the rows in sight exist.
 
 import { IconArrowDown, IconArrowUp } from "@tabler/icons-react";
-import { Link } from "@tanstack/react-router";
+import { useNavigate } from "@tanstack/react-router";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { useRef } from "react";
+import { memo, useCallback, useRef, type MouseEvent } from "react";
 import type { Device } from "~/api/devices";
 import { useWords } from "~/language/use-words";
 import { showAge } from "~/lib/time";
@@ -12,7 +12,6 @@ import { useNewest } from "~/live/hooks";
 import { DeviceIcon } from "~/ui/device-icon";
 import classes from "./devices.module.css";
 import type { Order, Wanted } from "./sieve";
-import { StateBadge, StatusBadge } from "./state-badge";
 import { seenOf, useNow } from "./use-devices";
 
 const ROW_PX = 54;
@@ -31,6 +30,8 @@ export function List({ devices, wanted, onOrder, sites }: ListProps) {
   const { t } = useWords("devices");
   const place = useRef<HTMLDivElement>(null);
   const now = useNow(AGES_MS);
+  const navigate = useNavigate();
+  const go = useCallback((id: string) => void navigate({ to: "/devices/$device", params: { device: id } }), [navigate]);
   // eslint-disable-next-line react-hooks/incompatible-library -- what it returns is used here only
   const rows = useVirtualizer({
     count: devices.length,
@@ -56,7 +57,7 @@ export function List({ devices, wanted, onOrder, sites }: ListProps) {
       <div role="rowgroup" className={classes.body} style={{ height: rows.getTotalSize() }}>
         {rows.getVirtualItems().map((item) => {
           const device = devices[item.index];
-          return device && <Row key={item.key} device={device} at={item.index} top={item.start} site={sites?.get(device.site_id)} now={now} />;
+          return device && <Row key={item.key} device={device} at={item.index} top={item.start} site={sites?.get(device.site_id)} now={now} onGo={go} />;
         })}
       </div>
     </div>
@@ -77,10 +78,26 @@ function Head({ order, wanted, onOrder, className }: { order: Order; wanted: Wan
   );
 }
 
-function Row({ device, at, top, site, now }: { device: Device; at: number; top: number; site: string | undefined; now: number }) {
+interface RowProps {
+  readonly device: Device;
+  readonly at: number;
+  readonly top: number;
+  readonly site: string | undefined;
+  readonly now: number;
+  readonly onGo: (device: string) => void;
+}
+
+/** A row is made often while the list is scrolled: plain elements, and its words come from above. */
+const Row = memo(function Row({ device, at, top, site, now, onGo }: RowProps) {
   const { t, locale } = useWords("devices");
   const power = useNewest(device.id, "power");
   const seen = seenOf(device);
+  const isActive = device.status === "active";
+  const go = (event: MouseEvent) => {
+    if (event.metaKey || event.ctrlKey || event.shiftKey || event.button !== 0) return;
+    event.preventDefault();
+    onGo(device.id);
+  };
   return (
     <div
       role="row"
@@ -92,14 +109,14 @@ function Row({ device, at, top, site, now }: { device: Device; at: number; top: 
       <div role="cell" className={classes.name}>
         <DeviceIcon type={device.type} />
         <div style={{ minWidth: 0 }}>
-          <Link to="/devices/$device" params={{ device: device.id }}>{device.name}</Link>
+          <a href={`/devices/${encodeURIComponent(device.id)}`} onClick={go}>{device.name}</a>
           <div className={classes.small}>{[device.room, device.type, device.name === device.id ? null : device.id].filter(Boolean).join(" · ")}</div>
         </div>
       </div>
       {site !== undefined && <div role="cell" className={`${classes.small} ${classes.wideOnly}`}>{site}</div>}
-      <div role="cell">{device.status === "active" ? <StateBadge state={device.state} /> : <StatusBadge status={device.status} />}</div>
+      <div role="cell" className={classes.mark} data-state={isActive ? device.state : device.status}>{t(isActive ? `state.${device.state}` : `status.${device.status}`)}</div>
       <div role="cell" className={`${classes.end} kw-number`}>{show(power, "W", locale)}</div>
       <div role="cell" className={`${classes.end} ${classes.small} ${classes.wideOnly}`}>{seen === null ? t("common:time.never") : showAge((now - seen) / 1_000, locale)}</div>
     </div>
   );
-}
+});
