@@ -130,6 +130,6 @@ class Plant:
             rows = np.flatnonzero(strikes(what, self.roster, device, ts_us))
             truth[rows] = LABELS.index(what.kind)
             if what.kind == "wear":
-                over = ts_us[rows] - what.begins_us + HOUR_US >= (what.value or DEFAULTS["wear"]) * DAY_US
+                over = what.lasted_us(ts_us[rows]) + HOUR_US >= (what.value or DEFAULTS["wear"]) * DAY_US
                 truth[rows[over]] = LABELS.index("failed")
         return truth
