@@ -133,8 +133,8 @@ def test_a_timeline_says_what_the_clock_showed_and_when(
             assert real_us == START_US or timeline.shown_at(real_us - 1) < wanted_us
 
 
-@law
-@given(done=st.lists(st.one_of(moves, deeds, deeds), max_size=14))
+@settings(max_examples=12, deadline=None)
+@given(done=st.lists(st.one_of(moves, deeds, deeds), max_size=10))
 def test_what_was_said_of_a_moment_that_passed_stays(done: list[tuple[str, object]]) -> None:
     person = Person()
     for what, how in [("begin", "heat_wave"), ("wait", 600.0), *done]:
@@ -165,17 +165,18 @@ def test_devices_follow_what_the_simulated_clock_shows(
     assert isinstance(event, Event)
     assert not isinstance(begun, Event)
     modifiers = [*scenario_modifiers(GRID.world, begun), *event_modifiers([event], GRID.causes.names)]
-    steps = 24 * 60
+    steps = 24 * HOUR_US // STEP_US
     moments = Moments(START_US // STEP_US * STEP_US, STEP_US, steps)
     kept = [one for one in modifiers if one.followed]
     expected = levels(GRID, moments, kept).ratio
-    real_us = START_US + np.rint((moments.ts_us - START_US) / speed).astype(np.int64)
+    middle_us = moments.ts_us + STEP_US // 2
+    real_us = START_US + np.rint((middle_us - START_US) / speed).astype(np.int64)
     around = person.around()
     assert around.since_us == START_US
     for stream in STREAMS:
         row = expected[GRID.causes.number[stream]]
         found = np.broadcast_to(around.ratios(stream, real_us), real_us.shape)
-        assert found == pytest.approx(row, rel=1e-12)
+        assert np.allclose(found, row, rtol=1e-12, atol=0.0)
         assert (found != 1.0).any() == (row != 1.0).any()
         later = START_US + np.arange(30, 60, dtype=np.int64) * 24 * HOUR_US
         assert np.all(around.ratios(stream, later) == 1.0), "settled to the bit"

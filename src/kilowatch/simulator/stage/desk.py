@@ -115,7 +115,8 @@ class Desk:
         now = rfc3339(self.clock.now_us())
         return {
             "world": None, "seed": SEED, "speed": 1.0, "now": now, "status": "stopped", "history": "baseline",
-            "scenario": None, "events": [], "anomalies": [], "fleet": None, "last_modified": now,
+            "scenario": None, "events": [], "anomalies": [], "fleet": None, "record": None,
+            "last_modified": now,
         }  # fmt: skip
 
     # What happened

@@ -24,9 +24,9 @@ from kilowatch.simulator.fleet.rows import USUAL, Circumstances
 from kilowatch.simulator.home.moments import Int64s
 from kilowatch.simulator.stage.watch import Timeline
 
-STEP_US = 60 * SECOND_US
+STEP_US = 10 * SECOND_US
 """Levels hold for so long of simulated time."""
-BLOCK = 360
+BLOCK = 1080
 """Steps that are worked out at once."""
 
 
