@@ -1,8 +1,7 @@
-"""A home to try among the scenarios of its world: what its devices tell, what detectors make of it, and that all
-is afterwards as if nothing had been."""
+"""A home to try among the scenarios of its world: what its devices tell, what detectors make of it, and that
+all is afterwards as if nothing had been."""
 
 import uuid
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 
 from kilowatch.alerts.detector import Setting
 from kilowatch.alerts.finding import Clearing, Finding
-from kilowatch.clock import MICROSECONDS, DrivenClock, to_us
+from kilowatch.clock import DrivenClock, to_us
 from kilowatch.period import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from kilowatch.rules.detectors.profile import learn
 from kilowatch.server.simulation import WATCHED
@@ -34,6 +33,7 @@ from kilowatch.worker.samples import SampleDetectors
 from kilowatch.worker.store.watching import GroundRows
 
 OWN, ZONE, DEVICES = "own", "Europe/Berlin", len(ROLES)
+SWITCHED: tuple[SetState, ...] = ("on", "off")
 SHELF = Shelf([shipped()])
 YEAR_US = to_us(datetime(2026, 1, 5, tzinfo=UTC))
 scenarios = st.sampled_from(sorted(SHELF.worlds["home"].scenarios))
@@ -132,7 +132,7 @@ def test_23_what_is_switched_off_draws_nothing_whatever_happens(
     fault = Happening(kind, at_us, at_us + HOUR_US, float(value), Where())
     around = Circumstances(lambda _, ts_us: np.full(len(ts_us), ratio), at_us, (fault,))
     ts_us, place = seconds(at_us, at_us + HOUR_US, 30), ROLES.index(role)
-    on, off = (DemoHome(home_of(site_id, {role: state})).tell(ts_us, around) for state in STATES[1::-1])
+    on, off = (DemoHome(home_of(site_id, {role: state})).tell(ts_us, around) for state in SWITCHED)
     mine = on.device == place
     assert not off.columns["power"][mine].any()
     assert (off.columns["state"][mine] == STATES.index("off")).all()
@@ -149,7 +149,7 @@ def test_devices_follow_the_streams_that_they_show(site_id: str, at_us: int, rat
     ts_us = seconds(at_us, at_us + DAY_US, 300)
     home = DemoHome(home_of(site_id))
     usual = home.tell(ts_us, USUAL)
-    moves = {
+    moves: dict[str, set[Role]] = {
         "home.heating": {"heat-pump"},
         "home.people": {"television", "lights"},
         "home.load": {"fridge", "television", "washing-machine"},
@@ -234,15 +234,20 @@ def test_36_each_scenario_is_found_within_a_minute_for_what_it_is(
     stopped_us = at_us + within_s * SECOND_US
     crisis.clock.advance(within_s)
     crisis.ask("stop")
-    found: dict[str, set[tuple[str, int | None]]] = {}
+    found, over = {}, set()
     for name, around in (("among", crisis.around()), ("alone", USUAL)):
         detectors = detectors_at(home, at_us)
-        there, _ = look(detectors, home.tell(seconds(at_us - 5 * MINUTE_US, at_us), around))
-        raised, _ = look(detectors, home.tell(seconds(at_us, stopped_us + 1), around))
-        found[name] = {(one.key.kind, one.key.device_no) for one in [*there, *raised]}
-        if name == "among":
-            calm = home.tell(seconds(stopped_us + 1, stopped_us + 5 * MINUTE_US), around)
-            over = {(one.key.kind, one.key.device_no) for one in look(detectors, calm)[1]}
+        findings, clearings = [], []
+        for begin_us, end_us in (
+            (at_us - 5 * MINUTE_US, at_us),
+            (at_us, stopped_us),
+            (stopped_us, stopped_us + 5 * MINUTE_US),
+        ):
+            raised, ended = look(detectors, home.tell(seconds(begin_us, end_us), around))
+            findings += [one for one in raised if begin_us < stopped_us]
+            clearings += ended
+        found[name] = {(one.key.kind, one.key.device_no) for one in findings}
+        over |= {(one.key.kind, one.key.device_no) for one in clearings if name == "among"}
     assert (kind, device) in found["among"]
     # Whatever goes on by itself may be the last step of a walk.
     assert found["among"] - found["alone"] <= {(kind, device), ("ghost_walk", None)}, "and for nothing else"
