@@ -14,6 +14,7 @@ from kilowatch.clock import Clock, SystemClock, rfc3339, to_us
 from kilowatch.errors import Fault, Problem
 from kilowatch.period import DAY_US, SECOND_US
 from kilowatch.simulator.engine.events import Event, from_template, injected_event
+from kilowatch.simulator.fleet.rows import Circumstances
 from kilowatch.simulator.stage import shown
 from kilowatch.simulator.stage.play import HISTORY_US, Play
 from kilowatch.simulator.world.format import World
@@ -74,6 +75,14 @@ class Desk:
                 data, now_us = shown.told_shown(one), self.clock.now_us()
                 told.append(StreamTold(organisation, one.stream, now_us, one.frequency, one.flag, data))
         return told
+
+    def surroundings(self) -> dict[str, Circumstances]:
+        """What surrounds the homes to try of organisations in whose world of homes somebody did anything."""
+        return {
+            organisation: play.surroundings()
+            for organisation, play in self.plays.items()
+            if play.deeds and play.world.fleet is not None and play.world.fleet.kind == "home"
+        }
 
     def end_idle(self) -> None:
         """Ends plays that nobody has asked about for long."""
