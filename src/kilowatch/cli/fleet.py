@@ -7,6 +7,7 @@ kept beside the instance's other secrets. What is sent goes over the public door
 import asyncio
 import json
 import signal
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -83,7 +84,7 @@ def simulate_fleet(settings: Settings, wish: Wish, as_json: bool) -> bool:
         StartRefused: if there is nothing to play against, or nothing to play.
     """
     clock = SystemClock()
-    wish, fleet = _make_fleet(wish)
+    wish, fleet = _make_fleet(wish, [shipped(), settings.worlds_folder])
     _make_source(wish, fleet, clock)  # what is wrong is told before anything is made
     find = _finder(settings, wish.organisation)
     try:
@@ -128,11 +129,11 @@ async def _play(wish: Wish, fleet: Fleet | None, find: Find, screen: Screen, clo
 # --- what is played --------------------------------------------------------------------------------------
 
 
-def _make_fleet(wish: Wish) -> tuple[Wish, Fleet | None]:
+def _make_fleet(wish: Wish, folders: Sequence[Path]) -> tuple[Wish, Fleet | None]:
     """The fleet of the world that is wished for, and the wish with what the world decides."""
     if wish.replay is not None:
         return wish, None
-    places = find_worlds([shipped()])
+    places = find_worlds(folders)
     if wish.world not in places:
         raise StartRefused(f"There is no world {wish.world!r}; there are {', '.join(sorted(places))}.")
     try:

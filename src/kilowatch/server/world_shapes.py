@@ -27,7 +27,7 @@ class FleetShown(BaseModel):
 
 
 class WorldShown(BaseModel):
-    """A world that can be played."""
+    """A world. With `problems` its last good files are played on; with no stream it never had any."""
 
     name: str
     title: str

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from kilowatch.clock import Clock, SystemClock, rfc3339, to_us
@@ -90,10 +91,12 @@ class Desk:
     def _worlds(self, organisation: str, given: Given) -> Any:
         del organisation, given
         self.shelf.refresh()
-        items = []
-        for name, world in self.shelf.worlds.items():
-            items.append(shown.world_shown(world, [str(one) for one in self.shelf.mistakes.get(name, [])]))
-        return {"items": items}
+        problems = {name: [str(one) for one in told] for name, told in self.shelf.mistakes.items()}
+        items = [
+            shown.world_shown(world, problems.get(name, [])) for name, world in self.shelf.worlds.items()
+        ]
+        never_good = [name for name in problems if name not in self.shelf.worlds]
+        return {"items": [*items, *(shown.bad_world_shown(name, problems[name]) for name in never_good)]}
 
     def _scenarios(self, organisation: str, given: Given) -> Any:
         del organisation
@@ -164,7 +167,7 @@ class Desk:
     def _begin(self, organisation: str, given: Given) -> Any:
         world = self._world_of(organisation, given)
         play = self.plays.get(organisation)
-        if play is None or play.world.name != world.name:
+        if play is None or play.world != world:
             _refuse_while_active(play)
             play = self._start(organisation, world, SEED)
         begun = play.begin(given["scenario_id"])
@@ -185,7 +188,11 @@ class Desk:
 
     def _reset(self, organisation: str, given: Given) -> Any:
         del given
-        self._play(organisation).reset()
+        play = self._play(organisation)
+        if (newest := self._newest(play)) != play.world:
+            self._start(organisation, newest, play.seed)
+        else:
+            play.reset()
         return {"success": True, "message": "No scenario and no injected event is left; all is the baseline."}
 
     def _inject(self, organisation: str, given: Given) -> Any:
@@ -197,12 +204,15 @@ class Desk:
         return shown.event_shown(event, play.names)
 
     def _change(self, organisation: str, given: Given) -> Any:
-        play = self._play(organisation)
-        other_world = given.get("world", play.world.name) != play.world.name
-        if other_world or given.get("seed", play.seed) != play.seed:
+        play, seed = self.plays.get(organisation), given.get("seed", SEED)
+        if play is None:
+            play = self._start(organisation, self._world(given.get("world", FIRST_WORLD)), seed)
+        world, seed = play.world, given.get("seed", play.seed)
+        if "world" in given:
+            world = self._world(given["world"])
+        if world != play.world or seed != play.seed:
             _refuse_while_active(play)
-            world = self._world(given.get("world", play.world.name))
-            play = self._start(organisation, world, given.get("seed", play.seed))
+            play = self._start(organisation, world, seed)
         if "speed" in given:
             play.run_at(given["speed"])
         if "step_s" in given:
@@ -231,6 +241,11 @@ class Desk:
             raise Problem(404, "unknown_world", f"There is no world {name!r}; there are {known}.")
         return self.shelf.worlds[name]
 
+    def _newest(self, play: Play) -> World:
+        """The world of a play as its files have it now: what begins anew begins in that one."""
+        self.shelf.refresh()
+        return self.shelf.worlds.get(play.world.name, play.world)
+
     def _world_of(self, organisation: str, given: Given) -> World:
         """The world whose scenario is wished: the one that is named, the one that is played, or the only one
         that has it."""
@@ -238,8 +253,8 @@ class Desk:
             return self._world(given["world"])
         self.shelf.refresh()
         play, scenario = self.plays.get(organisation), given["scenario_id"]
-        if play is not None and scenario in play.world.scenarios:
-            return play.world
+        if play is not None and scenario in (newest := self._newest(play)).scenarios:
+            return newest
         having = [world for world in self.shelf.worlds.values() if scenario in world.scenarios]
         if len(having) == 1:
             return having[0]
@@ -253,9 +268,10 @@ class Desk:
         raise Problem(422, "which_world", f"{names} have a scenario {scenario!r}; say which world.")
 
 
-def make_desk() -> Desk:
-    """A desk with the worlds that come with Kilowatch, on the clock of this machine."""
-    return Desk(Shelf([shipped()]), SystemClock())
+def make_desk(own: str | None = None) -> Desk:
+    """A desk with the worlds that come with Kilowatch and those in a folder of one's own, on the clock of
+    this machine."""
+    return Desk(Shelf([shipped(), *([Path(own)] if own else [])]), SystemClock())
 
 
 def _refuse_while_active(play: Play | None) -> None:
