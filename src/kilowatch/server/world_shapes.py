@@ -174,6 +174,8 @@ class SimulationState(BaseModel):
     anomalies: list[StreamAnomaly] = Field(description="The last twenty.")
     fleet: FleetShown | None
     last_modified: datetime
+    buffered: int = Field(0, description="Words of streams that wait until the server has heard them.")
+    lost: int = Field(0, description="Words given up because too many waited, since the simulator started.")
 
 
 class TimeRange(BaseModel):

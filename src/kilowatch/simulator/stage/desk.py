@@ -11,16 +11,21 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from kilowatch.clock import Clock, SystemClock, rfc3339, to_us
 from kilowatch.errors import Fault, Problem
 from kilowatch.period import DAY_US, SECOND_US
 from kilowatch.simulator.engine.events import Event, from_template, injected_event
+from kilowatch.simulator.live.streams import Told
 from kilowatch.simulator.stage import shown
 from kilowatch.simulator.stage.play import HISTORY_US, Play
 from kilowatch.simulator.world.format import World
 from kilowatch.simulator.world.loading import shipped
 from kilowatch.simulator.world.shelf import Shelf
 from kilowatch.wire.stage import StreamTold
+
+log = structlog.get_logger()
 
 FIRST_WORLD = "marketplace"
 SEED = 1
@@ -41,6 +46,7 @@ class Desk:
     clock: Clock
     plays: dict[str, Play] = field(default_factory=dict)
     asked_us: dict[str, int] = field(default_factory=dict)
+    newest: dict[str, dict[str, StreamTold]] = field(default_factory=dict)
 
     def answer(self, organisation: str, question: str, given: Given) -> Any:
         """What is to be answered, as JSON members.
@@ -68,13 +74,28 @@ class Desk:
         return answers[question](organisation, given)
 
     def advance(self) -> list[StreamTold]:
-        """What the streams of all plays tell up to now."""
+        """What the streams of all plays tell up to now. One that cannot go on ends, and the others do not."""
         told = []
-        for organisation, play in self.plays.items():
-            for one in play.advance():
-                data, now_us = shown.told_shown(one), self.clock.now_us()
-                told.append(StreamTold(organisation, one.stream, now_us, one.frequency, one.flag, data))
+        for organisation, play in list(self.plays.items()):
+            try:
+                words = [self._word(organisation, one) for one in play.advance()]
+            except Exception:
+                log.exception("a play ends by a fault", world=play.world.name)
+                self._end(organisation)
+                continue
+            told += words
+            self.newest[organisation].update({one.stream: one for one in words})
         return told
+
+    def latest(self, organisation: str) -> list[StreamTold]:
+        """What each stream of the organisation's play told last, if there is one; may be asked meanwhile."""
+        if organisation in self.plays:
+            self.asked_us[organisation] = self.clock.now_us()
+        return list(self.newest.get(organisation, {}).values())
+
+    def _word(self, organisation: str, told: Told) -> StreamTold:
+        now_us, data = self.clock.now_us(), shown.told_shown(told)
+        return StreamTold(organisation, told.stream, now_us, told.frequency, told.flag, data)
 
     def end_idle(self) -> None:
         """Ends plays that nobody has asked about for long."""
@@ -84,7 +105,10 @@ class Desk:
             begun = play.begun[-1] if play.begun else None
             goes_on = begun is not None and begun.phase(play.watch.now_us()) != "settled"
             if quiet_us > NOT_PLAYED_US and not goes_on:
-                del self.plays[organisation]
+                self._end(organisation)
+
+    def _end(self, organisation: str) -> None:
+        del self.plays[organisation], self.newest[organisation]
 
     # What there is
 
@@ -232,6 +256,9 @@ class Desk:
                 detail = f"{MOST_PLAYS} worlds are played already; try again when one has ended."
                 raise Problem(503, "too_many_worlds", detail)
         self.plays[organisation] = play = Play(world, seed, self.clock)
+        self.newest[organisation] = {
+            name: self._word(organisation, told) for name, told in play.latest.items()
+        }
         return play
 
     def _world(self, name: str) -> World:
