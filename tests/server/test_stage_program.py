@@ -112,7 +112,8 @@ async def test_what_streams_told_meanwhile_is_told_once_and_in_order_and_loss_is
         "too many words wait; the oldest are given up", "the server is back",
     ]  # fmt: skip
     assert (said[0]["bound"], said[1]["lost"]) == (BOUND, 0)
-    assert (said[-2]["bound"], said[-1]["lost"]) == (SMALL, lost)
+    assert said[-2]["bound"] == SMALL
+    assert lost - UNDER_WAY <= said[-1]["lost"] <= lost
     assert said[1]["waiting"] > 5
 
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 BEAT_S = 0.05
-AGAIN_S, AGAIN_MOST_S = 0.5, 10.0
+AGAIN_S, AGAIN_MOST_S = 0.25, 2.0
 IDLE_EVERY_S = 60.0
 
 
