@@ -126,12 +126,13 @@ def test_nothing_is_lost_while_the_instance_is_away(instance: Instance, tmp_path
 
     wait_for(b"cycle 3")
     os.kill(instance.pid("server"), signal.SIGKILL)
-    wait_until(lambda: b"instance is back" in outputs["http"].read_bytes(), WITHIN_S, "the server again")
+    http_said = outputs["http"].read_bytes
+    wait_until(lambda: b"instance is back" in http_said(), WITHIN_S, "the server again")
     instance.stop()
-    wait_until(lambda: outputs["http"].read_bytes().count(b"instance is away") == 2, WITHIN_S, "a second break")
+    wait_until(lambda: http_said().count(b"instance is away") == 2, WITHIN_S, "a second break")
     wait_for(b"instance is away")
     instance.start()
-    wait_until(lambda: outputs["http"].read_bytes().count(b"instance is back") == 2, WITHIN_S, "the instance again")
+    wait_until(lambda: http_said().count(b"instance is back") == 2, WITHIN_S, "the instance again")
     wait_for(b"instance is back")
     for mode, process in processes.items():
         process.send_signal(signal.SIGINT)

@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-BEAT_S = 0.05
+BEAT_S = 0.1
+"""Clients are told at most so often; words that come in between would wait for them."""
 AGAIN_S, AGAIN_MOST_S = 0.25, 2.0
 IDLE_EVERY_S = 60.0
 
