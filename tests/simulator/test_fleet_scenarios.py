@@ -71,11 +71,10 @@ class Case:
     first_us: int | None = None
 
 
+PHANTOMS = ("television", "washing-machine", "lights")
 CASES = [
-    Case(
-        "home", "phantom_load", of_types("television", "lights"), but(everybody, of_types("solar", "battery"))
-    ),
-    Case("home", "spike", of_types("washing-machine"), but(everybody, of_types("solar", "battery", "car"))),
+    Case("home", "phantom_load", of_types(*PHANTOMS), of_types(*PHANTOMS)),
+    Case("home", "spike", of_types("washing-machine"), of_types("washing-machine")),
     Case("home", "ghost_walk", of_types("lights", "television"), everybody),
     Case("grid", "heat_wave", everybody, everybody),
     Case("grid", "cold_snap", everybody, everybody),
