@@ -28,6 +28,8 @@ from kilowatch.server.app import Application, Parts, create_app
 from kilowatch.server.limits import Rates
 from kilowatch.server.live.client import Pace
 from kilowatch.server.run import Server, make_server
+from kilowatch.simulator.stage.desk import make_desk
+from kilowatch.simulator.stage.program import Program
 from kilowatch.sites.store import register_devices
 from kilowatch.stream.client import Client
 from kilowatch.stream.log import Log
@@ -36,6 +38,7 @@ from kilowatch.wire.frame import Frame
 from kilowatch.wire.live import VALUES_SUBJECT, newest_per_series
 from tests.conftest import PostgresServer
 from tests.ingest.conftest import LOG_BYTES, NatsServer
+from tests.ingest.conftest import until as answered
 from tests.server.persons import TOKENS, Person, make_person
 
 WITHIN_S = 10.0
@@ -268,6 +271,25 @@ async def http(house: House) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the running server without credentials."""
     async with httpx.AsyncClient(base_url=house.url, timeout=30) as client:
         yield client
+
+
+@pytest.fixture
+async def worlds(house: House, parts: Parts, member: Member, http: httpx.AsyncClient) -> AsyncIterator[None]:
+    """The simulator, which plays the worlds that are shipped for whoever asks."""
+    program = Program(house.url, parts.simulator_key, make_desk, SystemClock())
+    playing = asyncio.create_task(program.run())
+
+    async def is_connected() -> bool:
+        asked = await http.get("/api/v1/simulation/worlds", headers=member.bearer())
+        return asked.status_code == 200
+
+    try:
+        await answered(is_connected, "the simulator's connection")
+        yield
+    finally:
+        playing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await playing
 
 
 @pytest.fixture

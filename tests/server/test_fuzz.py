@@ -42,6 +42,7 @@ async def headers(
     return person.bearer()
 
 
+@pytest.mark.usefixtures("worlds")
 async def test_every_answer_is_one_of_the_document(house: House, headers: dict[str, str]) -> None:
     document = house.application.app.openapi()
     assert write_document(document)

@@ -65,6 +65,7 @@ async def keys_of(house: House, member: Member) -> dict[Scope, dict[str, str]]:
     return made
 
 
+@pytest.mark.usefixtures("tokens", "worlds")
 async def test_every_operation_is_refused_exactly_where_the_table_says_so(
     house: House, member: Member
 ) -> None:

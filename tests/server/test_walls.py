@@ -248,6 +248,7 @@ async def everything(house: House, member: Member) -> dict[str, Any]:
         return seen
 
 
+@pytest.mark.usefixtures("worlds")
 async def test_no_operation_opens_the_walls(
     house: House, member: Member, stranger: Member, owned: Belongings
 ) -> None:

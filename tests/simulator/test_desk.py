@@ -158,6 +158,14 @@ def test_what_cannot_be_is_refused_with_a_code(
     assert refused.value.status in (404, 409, 422)
 
 
+def test_causes_of_long_ago_need_no_values_of_all_that_was_since(desk: Desk) -> None:
+    span: dict[str, Any] = {"start_us": 400 * DAY_US, "end_us": 403 * DAY_US}
+    found = shapes.Correlations.model_validate(ask(desk, "correlations", **span))
+    assert found.items
+    asked_of = desk.plays[OWN].correlation(**span)[1].verdicts
+    assert len(asked_of) < 500
+
+
 def test_plays_end_when_nobody_asks_but_not_in_a_scenario(desk: Desk, clock: DrivenClock) -> None:
     ask(desk, "streams")
     ask(desk, "scenario", OTHER, scenario_id="payment-outage")

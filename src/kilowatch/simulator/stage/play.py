@@ -171,9 +171,10 @@ class Play:
         return happened(self.run, moments, self.modifiers(moments, of_people=of_people))
 
     def correlation(self, start_us: int, end_us: int) -> tuple[list[Event], Correlation]:
-        """What moved what, of the events in `[start_us, end_us)`, from the values of the month up to now."""
-        now_us = self.watch.now_us()
-        moments = self.grid(min(now_us - HISTORY_US, start_us), now_us)
+        """What moved what, of the events in `[start_us, end_us)`, from the values of a month before until a
+        month after, or now."""
+        until_us = min(self.watch.now_us(), end_us + HISTORY_US)
+        moments = self.grid(min(until_us - HISTORY_US, start_us), until_us)
         events = self.events(moments.start_us, moments.end_us)
         key = (moments, len(self.begun), len(self.injected), self.modified_us)
         if self._correlated is None or self._correlated[0] != key:
