@@ -66,7 +66,7 @@ class Year:
     def __init__(self, seed: int, *, with_events: bool) -> None:
         run = Run.of(market(), seed)
         value = happened(run, YEAR, background(run, YEAR) if with_events else ())
-        self.by_name = dict(zip(run.causes.names, value, strict=True))
+        self.by_name: dict[str, Floats] = dict(zip(run.causes.names, value, strict=True))
 
     def sum(self, name: str, where: Mask) -> float:
         return float(self.by_name[name][where].sum())
@@ -77,7 +77,8 @@ class Year:
     def grown(self, name: str) -> Floats:
         """As it would be without the growth of the world."""
         rate = market().growth_per_month
-        return self.by_name[name] / (1.0 + rate) ** ((YEAR.ts_us - YEAR.start_us) / MONTH_US)
+        found: Floats = self.by_name[name] / (1.0 + rate) ** ((YEAR.ts_us - YEAR.start_us) / MONTH_US)
+        return found
 
 
 @lru_cache(maxsize=len(SEEDS))

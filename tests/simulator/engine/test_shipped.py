@@ -36,10 +36,10 @@ def world(name: str) -> World:
 @pytest.mark.parametrize("step_us", [HOUR_US, QUARTER_US])
 def test_a_month_with_events_and_statistics_takes_less_than_a_second(name: str, step_us: int) -> None:
     run, month = Run.of(world(name), 5), Moments(START_US, step_us, 30 * DAY_US // step_us)
-    began = time.perf_counter()
+    began = time.process_time()
     found = history(run, month, background(run, month))
     known = statistics(found.names, month, found.value, run.world.time_zone)
-    assert time.perf_counter() - began < HISTORY_S
+    assert time.process_time() - began < HISTORY_S
     assert np.isfinite(found.value).all()
     assert len(known) == len(run.world.streams)
     for number, stream in enumerate(run.causes.streams):
@@ -60,9 +60,9 @@ def test_a_window_is_the_same_alone(name: str) -> None:
 def test_scenarios_begin_at_once_and_settle(name: str) -> None:
     run, now_us = Run.of(world(name)), START_US + 10 * HOUR_US
     for scenario in run.world.scenarios:
-        began = time.perf_counter()
+        began = time.process_time()
         begun = begin(run, scenario, now_us)
-        assert time.perf_counter() - began < SCENARIO_S, scenario
+        assert time.process_time() - began < SCENARIO_S, scenario
         rows = sorted({run.causes.number[name] for one in begun.modifiers for name in one.streams})
         settled = begun.levels.moments.ts_us >= begun.activation.settled_us
         assert np.abs(begun.levels.ratio[rows][:, settled] - 1.0).max(initial=0.0) <= NEAR, scenario
