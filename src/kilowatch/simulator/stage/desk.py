@@ -16,7 +16,13 @@ import structlog
 from kilowatch.clock import Clock, SystemClock, rfc3339, to_us
 from kilowatch.errors import Fault, Problem
 from kilowatch.period import DAY_US, SECOND_US
-from kilowatch.simulator.engine.events import Event, from_template, injected_event
+from kilowatch.simulator.engine.events import (
+    Event,
+    from_template,
+    injected_event,
+    planned_events,
+    scenario_event,
+)
 from kilowatch.simulator.fleet.rows import Circumstances
 from kilowatch.simulator.live.streams import Told
 from kilowatch.simulator.stage import shown
@@ -205,11 +211,11 @@ class Desk:
             _refuse_while_active(play)
             play = self._start(organisation, world, SEED)
         begun = play.begin(given["scenario_id"])
-        planned = [one for one in play.events_of_people if one.id.startswith(f"{begun.id}/")]
+        brought = [*planned_events(play.world, begun), scenario_event(play.world, begun)]
         return {
             "success": True,
             "scenario": shown.activation_shown(play, begun),
-            "events": [shown.event_shown(one, play.names) for one in planned],
+            "events": [shown.event_shown(one, play.names) for one in brought],
             "estimated_duration_s": (begun.settled_us - begun.begins_us) / SECOND_US,
         }
 

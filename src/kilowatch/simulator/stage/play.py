@@ -14,7 +14,13 @@ from kilowatch.clock import Clock
 from kilowatch.period import DAY_US, SECOND_US
 from kilowatch.simulator.engine.chance import Floats
 from kilowatch.simulator.engine.correlation import Correlation, correlate
-from kilowatch.simulator.engine.events import Event, event_modifiers, expectation, planned_events
+from kilowatch.simulator.engine.events import (
+    Event,
+    event_modifiers,
+    expectation,
+    planned_events,
+    scenario_event,
+)
 from kilowatch.simulator.engine.happenings import background, happening
 from kilowatch.simulator.engine.history import happened
 from kilowatch.simulator.engine.modifiers import Conflict, Modifier, microseconds
@@ -194,8 +200,9 @@ class Play:
     # What happened
 
     def events(self, start_us: int, end_us: int) -> list[Event]:
-        """All events in `[start_us, end_us)`, in order of time."""
-        own = [one for one in self.events_of_people if start_us <= one.at_us < end_us]
+        """All events in `[start_us, end_us)`, in order of time; that a scenario began is one of them."""
+        known = [*self.events_of_people, *(scenario_event(self.world, one) for one in self.begun)]
+        own = [one for one in known if start_us <= one.at_us < end_us]
         return sorted([*happening(self.run, start_us, end_us), *own], key=lambda one: (one.at_us, one.id))
 
     def values(self, moments: Moments, *, of_people: bool = True) -> Floats:
@@ -210,7 +217,7 @@ class Play:
         events = self.events(moments.start_us, moments.end_us)
         key = (moments, len(self.begun), len(self.injected), self.modified_us)
         if self._correlated is None or self._correlated[0] != key:
-            expected = [expectation(one, self.names) for one in events]
+            expected = [expectation(one, self.names, self.world.chains) for one in events]
             found = correlate(self.names, moments, self.values(moments), self.world.time_zone, expected)
             self._correlated = (key, found)
         return [one for one in events if start_us <= one.at_us < end_us], self._correlated[1]
