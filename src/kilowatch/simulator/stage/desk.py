@@ -20,6 +20,7 @@ from kilowatch.simulator.engine.events import (
     planned_events,
     scenario_event,
 )
+from kilowatch.simulator.fleet.rows import Circumstances
 from kilowatch.simulator.stage import shown
 from kilowatch.simulator.stage.play import HISTORY_US, Play
 from kilowatch.simulator.world.format import World
@@ -81,6 +82,14 @@ class Desk:
                 told.append(StreamTold(organisation, one.stream, now_us, one.frequency, one.flag, data))
         return told
 
+    def surroundings(self) -> dict[str, Circumstances]:
+        """What surrounds the homes to try of organisations in whose world of homes somebody did anything."""
+        return {
+            organisation: play.surroundings()
+            for organisation, play in self.plays.items()
+            if play.deeds and play.world.fleet is not None and play.world.fleet.kind == "home"
+        }
+
     def end_idle(self) -> None:
         """Ends plays that nobody has asked about for long."""
         now_us = self.clock.now_us()
@@ -121,7 +130,8 @@ class Desk:
         now = rfc3339(self.clock.now_us())
         return {
             "world": None, "seed": SEED, "speed": 1.0, "now": now, "status": "stopped", "history": "baseline",
-            "scenario": None, "events": [], "anomalies": [], "fleet": None, "last_modified": now,
+            "scenario": None, "events": [], "anomalies": [], "fleet": None, "record": None,
+            "last_modified": now,
         }  # fmt: skip
 
     # What happened

@@ -26,8 +26,10 @@ from kilowatch.simulator.engine.moments import Moments
 from kilowatch.simulator.engine.run import Run
 from kilowatch.simulator.engine.scenario import Activation, begin, scenario_modifiers, stop
 from kilowatch.simulator.engine.statistics import StreamStatistics, statistics
+from kilowatch.simulator.fleet.rows import USUAL, Circumstances
 from kilowatch.simulator.live.streams import Streams, Told
-from kilowatch.simulator.stage.watch import Watch
+from kilowatch.simulator.stage.surroundings import Deed, surroundings
+from kilowatch.simulator.stage.watch import Timeline, Watch
 from kilowatch.simulator.world.format import World
 
 HISTORY_US = 30 * DAY_US
@@ -40,8 +42,8 @@ LEAST_PAUSE_S = 0.2
 
 @dataclass
 class Play:
-    """One world at play. begun: scenarios, the last one last; injected: events of people; begun_us: when the
-    play began, in simulated time."""
+    """One world at play. begun: scenarios, the last one last; injected: events of people; deeds: how these
+    came about, in real time; begun_us: when the play began, in simulated time."""
 
     world: World
     seed: int
@@ -53,12 +55,14 @@ class Play:
     streams: Streams = field(init=False)
     begun: list[Activation] = field(default_factory=list)
     injected: list[Event] = field(default_factory=list)
+    deeds: list[Deed] = field(default_factory=list)
     warnings: tuple[Conflict, ...] = ()
     anomalies: deque[Told] = field(default_factory=lambda: deque(maxlen=ANOMALIES))
     latest: dict[str, Told] = field(default_factory=dict)
     modified_us: int = field(init=False)
     _advanced_us: int = field(init=False)
     _correlated: tuple[object, Correlation] | None = None
+    _around: tuple[int, Timeline, Circumstances] | None = None
 
     def __post_init__(self) -> None:
         self.watch = Watch(self.clock)
@@ -124,12 +128,12 @@ class Play:
         Raises:
             Problem: 404, or 409 while another one is active.
         """
-        now_us = self.watch.now_us()
+        real_us, now_us = self._look()
         others = event_modifiers(self.injected, self.names)
         made = begin(self.run, scenario, now_us, self.begun, others)
         self.begun.append(made.activation)
         self.warnings = made.warnings
-        self._changed()
+        self._note(real_us, made.activation)
         return made.activation
 
     def stop(self) -> Activation:
@@ -138,20 +142,41 @@ class Play:
         Raises:
             Problem: 409 where none is active.
         """
-        made = stop(self.run, self.begun, self.watch.now_us())
+        real_us, now_us = self._look()
+        made = stop(self.run, self.begun, now_us)
         self.begun = [one for one in self.begun if one.id != made.activation.id] + [made.activation]
-        self._changed()
+        self._note(real_us, made.activation)
         return made.activation
 
     def inject(self, event: Event) -> None:
         """Has an event happen."""
         self.injected.append(event)
-        self._changed()
+        self._note(self._look()[0], event)
 
     def reset(self) -> None:
         """Takes everything back that people did."""
-        self.begun, self.injected, self.warnings = [], [], ()
+        self.begun, self.injected, self.deeds, self.warnings = [], [], [], ()
         self.anomalies.clear()
+        self._around = None
+        self._changed()
+
+    def surroundings(self) -> Circumstances:
+        """What surrounds the devices of this world, in real time; the same object until something changes."""
+        if not self.deeds:
+            return USUAL
+        deeds, timeline = list(self.deeds), self.watch.timeline
+        if self._around is None or self._around[:2] != (len(deeds), timeline):
+            self._around = len(deeds), timeline, surroundings(self.run, deeds, timeline)
+        return self._around[2]
+
+    def _look(self) -> tuple[int, int]:
+        """Real and simulated time; the record of these begins with the first deed."""
+        if not self.deeds:
+            self.watch.forget()
+        return self.watch.look()
+
+    def _note(self, real_us: int, what: Activation | Event) -> None:
+        self.deeds.append(Deed(real_us, what))
         self._changed()
 
     def _changed(self) -> None:

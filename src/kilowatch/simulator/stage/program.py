@@ -22,6 +22,7 @@ from kilowatch.wire.simulation import simulator_token
 from kilowatch.wire.stage import STAGE_PATH, Answer, Ask, Hello, StreamTold, Tell, decode_ask, frames_of
 
 if TYPE_CHECKING:
+    from kilowatch.simulator.fleet.rows import Circumstances
     from kilowatch.simulator.stage.desk import Desk
 
 log = structlog.get_logger()
@@ -34,16 +35,22 @@ KEPT = 20_000
 IDLE_EVERY_S = 60.0
 
 
+def ignore(_surroundings: "dict[str, Circumstances]") -> None:
+    """For who plays worlds without homes."""
+
+
 @dataclass(slots=True)
 class Program:
     """Worlds for whoever asks at one server. root: the secret shared with it; organisations: for whom worlds
-    are played, None for all."""
+    are played, None for all; surround: is told what surrounds homes to try, by organisation, whenever worlds
+    went on."""
 
     base_url: str
     root: bytes
     make_desk: "Callable[[], Desk]"
     clock: Clock
     organisations: list[str] | None = None
+    surround: "Callable[[dict[str, Circumstances]], None]" = ignore
     kept: deque[StreamTold] = field(default_factory=lambda: deque(maxlen=KEPT))
     _desk: "Desk | None" = None
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -129,6 +136,7 @@ class Program:
             if self._desk is not None:
                 async with self._turn:
                     self.kept.extend(await asyncio.to_thread(self._desk.advance))
+                    self.surround(self._desk.surroundings())
                     if self.clock.now_us() - idle_us > IDLE_EVERY_S * MICROSECONDS:
                         idle_us = self.clock.now_us()
                         self._desk.end_idle()
