@@ -1,6 +1,9 @@
 """Worlds in a whole instance: a crisis on a button, seen live, felt by devices, asked about, taken back."""
 
+import asyncio
+import contextlib
 import json
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,9 +19,12 @@ from websockets.sync.client import connect
 from kilowatch.clock import to_us
 from kilowatch.simulator.fleet.grid import Grid
 from kilowatch.simulator.fleet.rows import USUAL
+from kilowatch.stream.client import Client
+from kilowatch.wire.live import EVENTS_SUBJECT, LiveEvent
 from tests.cli.conftest import Instance, run_kw
 from tests.cli.test_fleet import spawn
 from tests.conftest import wait_until
+from tests.ingest.conftest import holds, until
 
 WITHIN_S = 60.0
 
@@ -39,6 +45,11 @@ def ask(http: httpx.Client, path: str, **given: Any) -> Any:
     answer = http.get(f"/simulation/{path}", params=given)
     assert answer.status_code == 200, answer.text
     return answer.json()
+
+
+def change(http: httpx.Client, **given: Any) -> None:
+    answer = http.patch("/simulation/state", json=given)
+    assert answer.status_code == 200, answer.text
 
 
 def test_a_crisis_is_begun_seen_live_explained_and_taken_back(running: Instance, http: httpx.Client) -> None:
@@ -184,3 +195,52 @@ def test_meters_follow_a_heat_wave_rules_fire_and_all_comes_back(running: Instan
     said = output.read_text()
     assert "heat_wave active" in said
     assert "heat_wave settling" in said
+
+
+async def test_no_word_is_lost_when_the_server_is_killed_and_who_joins_knows_all_streams(
+    running: Instance, http: httpx.Client
+) -> None:
+    await asyncio.to_thread(change, http, world="marketplace", speed=3600)
+    numbers: list[int] = []
+    client = await Client.connect(running.run_file()["addresses"]["nats_url"], name="test")
+
+    def take(_: str, message: bytes) -> None:
+        event = LiveEvent.decode(message)
+        if event.type == "stream":
+            numbers.append(event.number)
+
+    async def knows_the_simulator() -> bool:
+        with contextlib.suppress(httpx.TransportError):
+            return (await asyncio.to_thread(http.get, "/simulation/state")).status_code == 200
+        return False
+
+    await client.subscribe(EVENTS_SUBJECT, take)
+    await holds(lambda: len(numbers) > 200, "words of streams")
+    os.kill(running.pid("server"), signal.SIGKILL)
+    await until(knows_the_simulator, "the server with the simulator", WITHIN_S)
+    count = len(numbers)
+    await holds(lambda: len(numbers) > count + 1000, "words after the break")
+    assert list(dict.fromkeys(numbers)) == list(range(numbers[0], numbers[-1] + 1))
+    state = await asyncio.to_thread(ask, http, "state")
+    assert state["lost"] == 0
+    log = (running.data / "log" / "simulator.log").read_text(encoding="utf-8")
+    assert log.index("the server is away") < log.index("the server is back")
+    await asyncio.to_thread(change, http, speed=0)
+    os.kill(running.pid("server"), signal.SIGKILL)
+    await until(knows_the_simulator, "the server with the simulator again", WITHIN_S)
+    told = await asyncio.to_thread(join, running, http, 50)
+    assert all(one["type"] == "latest" for one in told.values())
+    await client.close()
+
+
+def join(running: Instance, http: httpx.Client, count: int) -> dict[str, dict[str, Any]]:
+    """Joins and hears of so many streams; what was told of each."""
+    told: dict[str, dict[str, Any]] = {}
+    bearer = {"Authorization": http.headers["Authorization"]}
+    address = f"ws://127.0.0.1:{running.run_file()['port']}/api/v1/live"
+    with connect(address, additional_headers=bearer) as socket:
+        socket.send(json.dumps({"type": "subscribe", "topics": ["frequency.*"]}))
+        while len(told) < count:
+            for message in json.loads(socket.recv(timeout=WITHIN_S)).get("messages", []):
+                told[message["data"]["stream"]] = message
+    return told

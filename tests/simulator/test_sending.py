@@ -138,6 +138,58 @@ def test_nothing_is_lost_within_the_bound_and_all_is_counted_beyond(
         assert sorted(got, key=int) == [b"%d" % number for number in range(len(sizes))]
 
 
+@law
+@given(turns=st.lists(st.integers(-5, 5), max_size=60))
+def test_who_takes_a_parcel_gets_the_oldest_whoever_gave_one_back(turns: list[int]) -> None:
+    async def play() -> None:
+        outbox, taken = Outbox(10_000), list[Parcel]()
+        for number in range(len(turns)):
+            await outbox.put(Parcel(1, b"%d" % number), asyncio.Event())
+        waiting = set(range(len(turns)))
+        for turn in turns:
+            if turn > 0 and taken:
+                parcel = taken.pop(turn % len(taken))
+                await outbox.give_back(parcel)
+                waiting.add(int(parcel.body))
+            elif waiting:
+                taken.append(await outbox.take())
+                assert int(taken[-1].body) == min(waiting)
+                waiting.remove(int(taken[-1].body))
+
+    asyncio.run(play())
+
+
+def test_it_is_said_when_readings_are_given_up_and_how_many() -> None:
+    async def play() -> list[str]:
+        said: list[str] = []
+        went_away = asyncio.Event()
+
+        def say(text: str) -> None:
+            said.append(text)
+            went_away.set()
+
+        flaky = Flaky([True] * 1000)
+        outbox = Outbox(20)
+        office = Office(outbox, [flaky], say)
+        await outbox.put(Parcel(10, b"0"), asyncio.Event())
+        office.open()
+        async with asyncio.timeout(WITHIN_S):
+            await went_away.wait()
+            for number in range(1, 5):
+                await outbox.put(Parcel(10, b"%d" % number), asyncio.Event())
+            flaky.away.clear()
+            await outbox.wait_until_empty()
+        await office.close()
+        assert flaky.got == [b"3", b"4"]
+        return said
+
+    assert asyncio.run(play()) == [
+        "The instance is away; up to 20 readings are kept until it is back.",
+        "20 readings wait; from now on the oldest are given up.",
+        "The instance is back; 20 readings wait, 30 were given up.",
+    ]
+
+
 def test_who_fills_the_outbox_waits_while_the_instance_answers() -> None:
     async def play() -> tuple[bool, bool]:
         outbox, stop = Outbox(10), asyncio.Event()

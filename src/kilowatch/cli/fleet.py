@@ -7,7 +7,7 @@ kept beside the instance's other secrets. What is sent goes over the public door
 import asyncio
 import json
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -90,7 +90,7 @@ def simulate_fleet(settings: Settings, wish: Wish, as_json: bool) -> bool:
         StartRefused: if there is nothing to play against, or nothing to play.
     """
     clock = SystemClock()
-    world = _find_world(wish)
+    world = _find_world(wish, [shipped(), settings.worlds_folder])
     wish, fleet = _make_fleet(wish, world)
     _make_run(wish, world, fleet, Alone(), clock)  # what is wrong is told before anything is made
     find = _finder(settings, wish.organisation)
@@ -157,11 +157,11 @@ async def _following(follower: Follower | None) -> AsyncIterator[None]:
 # --- what is played --------------------------------------------------------------------------------------
 
 
-def _find_world(wish: Wish) -> World | None:
+def _find_world(wish: Wish, folders: Sequence[Path]) -> World | None:
     """The world that is wished for; None where a capture is replayed."""
     if wish.replay is not None:
         return None
-    places = find_worlds([shipped()])
+    places = find_worlds(folders)
     if wish.world not in places:
         raise StartRefused(f"There is no world {wish.world!r}; there are {', '.join(sorted(places))}.")
     try:

@@ -27,7 +27,7 @@ class FleetShown(BaseModel):
 
 
 class WorldShown(BaseModel):
-    """A world that can be played."""
+    """A world. With `problems` its last good files are played on; with no stream it never had any."""
 
     name: str
     title: str
@@ -233,6 +233,8 @@ class SimulationState(BaseModel):
     fleet: FleetShown | None
     record: Record | None = Field(description="What devices follow; null while nobody did anything.")
     last_modified: datetime
+    buffered: int = Field(0, description="Words of streams that wait until the server has heard them.")
+    lost: int = Field(0, description="Words given up because too many waited, since the simulator started.")
 
 
 class TimeRange(BaseModel):

@@ -76,8 +76,13 @@ def _make_player(doors: Doors, register: Register, root: bytes, board: Board) ->
 
 
 def _play_worlds(given: Given, over: threading.Event, board: Board) -> None:
+    def make_desk() -> "Desk":
+        from kilowatch.simulator.stage.desk import make_desk
+
+        return make_desk(given.worlds)
+
     async def play() -> None:
-        program = Program(given.base_url, given.root.encode(), _make_desk, SystemClock(), surround=board.hang)
+        program = Program(given.base_url, given.root.encode(), make_desk, SystemClock(), surround=board.hang)
         playing = asyncio.create_task(program.run())
         await asyncio.wait(
             [playing, asyncio.create_task(asyncio.to_thread(over.wait))], return_when=asyncio.FIRST_COMPLETED
@@ -87,12 +92,6 @@ def _play_worlds(given: Given, over: threading.Event, board: Board) -> None:
             await playing
 
     asyncio.run(play())
-
-
-def _make_desk() -> "Desk":
-    from kilowatch.simulator.stage.desk import make_desk
-
-    return make_desk()
 
 
 def main() -> None:

@@ -8,6 +8,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import numpy as np
+
 from kilowatch.clock import Clock
 from kilowatch.period import DAY_US, SECOND_US
 from kilowatch.simulator.engine.chance import Floats
@@ -23,6 +25,7 @@ from kilowatch.simulator.engine.happenings import background, happening
 from kilowatch.simulator.engine.history import happened
 from kilowatch.simulator.engine.modifiers import Conflict, Modifier, microseconds
 from kilowatch.simulator.engine.moments import Moments
+from kilowatch.simulator.engine.normalise import flag_of, normalised
 from kilowatch.simulator.engine.run import Run
 from kilowatch.simulator.engine.scenario import Activation, begin, scenario_modifiers, stop
 from kilowatch.simulator.engine.statistics import StreamStatistics, statistics
@@ -72,6 +75,17 @@ class Play:
         usual = happened(self.run, moments, background(self.run, moments))
         self.statistics = statistics(self.names, moments, usual, self.world.time_zone)
         self.streams = Streams.beginning(self.run, self.statistics, self.modifiers, self.begun_us)
+        self.latest = self._last_of_history(moments, usual)
+
+    def _last_of_history(self, moments: Moments, value: Floats) -> dict[str, Told]:
+        """What each stream told last before the play began: some tell their first word after an hour."""
+        at_us, ratios = int(moments.ts_us[-1]), self.streams.ratios(self.begun_us)
+        last = {}
+        for (name, stream), one in zip(self.world.streams.items(), value[:, -1].tolist(), strict=True):
+            of = self.statistics[name]
+            shown, flag = float(normalised(np.array([one]), of)[0]), flag_of(one, of)
+            last[name] = Told(name, stream.cadence, at_us, one, shown, flag, ratios[name], 0, ())
+        return last
 
     @cached_property
     def names(self) -> tuple[str, ...]:

@@ -36,6 +36,19 @@ def world_shown(world: World, problems: list[str]) -> dict[str, Any]:
     }
 
 
+def bad_world_shown(name: str, problems: list[str]) -> dict[str, Any]:
+    """A world whose files never could be played."""
+    return {
+        "name": name,
+        "title": name,
+        "description": "",
+        "streams": 0,
+        "scenarios": 0,
+        "fleet": None,
+        "problems": problems,
+    }
+
+
 def fleet_shown(world: World) -> dict[str, Any] | None:
     """The devices of a world, if it has any."""
     fleet = world.fleet
