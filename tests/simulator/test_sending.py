@@ -25,6 +25,7 @@ from kilowatch.simulator.fleet.happening import Happening
 from kilowatch.simulator.fleet.rows import USUAL, Circumstances, Readings, join
 from kilowatch.simulator.sending.capture import BadCapture, CaptureSource, CaptureWriter
 from kilowatch.simulator.sending.door import Away, Place, Told, TurnedAway
+from kilowatch.simulator.sending.follow import Alone
 from kilowatch.simulator.sending.http import HttpSender
 from kilowatch.simulator.sending.office import Office
 from kilowatch.simulator.sending.outbox import Outbox
@@ -215,7 +216,7 @@ def test_a_run_that_waits_for_room_can_be_stopped() -> None:
 
         office = Office(Outbox(100), [Silent([])], lambda _: None)
         source = FleetSource(Grid(100, 1), START_US, SECOND_US, None, 50)
-        run = Run(source, office, Pace(START_US, START_US, 1.0), SystemClock(), "arrow", stop)
+        run = Run(source, office, Pace(START_US, START_US, 1.0), SystemClock(), "arrow", stop, Alone())
         async with asyncio.timeout(WITHIN_S):
             hurry = asyncio.Event()
             hurry.set()

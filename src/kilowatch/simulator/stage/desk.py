@@ -16,7 +16,14 @@ import structlog
 from kilowatch.clock import Clock, SystemClock, rfc3339, to_us
 from kilowatch.errors import Fault, Problem
 from kilowatch.period import DAY_US, SECOND_US
-from kilowatch.simulator.engine.events import Event, from_template, injected_event
+from kilowatch.simulator.engine.events import (
+    Event,
+    from_template,
+    injected_event,
+    planned_events,
+    scenario_event,
+)
+from kilowatch.simulator.fleet.rows import Circumstances
 from kilowatch.simulator.live.streams import Told
 from kilowatch.simulator.stage import shown
 from kilowatch.simulator.stage.play import HISTORY_US, Play
@@ -87,6 +94,14 @@ class Desk:
             self.newest[organisation].update({one.stream: one for one in words})
         return told
 
+    def surroundings(self) -> dict[str, Circumstances]:
+        """What surrounds the homes to try of organisations in whose world of homes somebody did anything."""
+        return {
+            organisation: play.surroundings()
+            for organisation, play in self.plays.items()
+            if play.deeds and play.world.fleet is not None and play.world.fleet.kind == "home"
+        }
+
     def latest(self, organisation: str) -> list[StreamTold]:
         """What each stream of the organisation's play told last, if there is one; may be asked meanwhile."""
         if organisation in self.plays:
@@ -142,7 +157,8 @@ class Desk:
         now = rfc3339(self.clock.now_us())
         return {
             "world": None, "seed": SEED, "speed": 1.0, "now": now, "status": "stopped", "history": "baseline",
-            "scenario": None, "events": [], "anomalies": [], "fleet": None, "last_modified": now,
+            "scenario": None, "events": [], "anomalies": [], "fleet": None, "record": None,
+            "last_modified": now,
         }  # fmt: skip
 
     # What happened
@@ -195,11 +211,11 @@ class Desk:
             _refuse_while_active(play)
             play = self._start(organisation, world, SEED)
         begun = play.begin(given["scenario_id"])
-        planned = [one for one in play.events_of_people if one.id.startswith(f"{begun.id}/")]
+        brought = [*planned_events(play.world, begun), scenario_event(play.world, begun)]
         return {
             "success": True,
             "scenario": shown.activation_shown(play, begun),
-            "events": [shown.event_shown(one, play.names) for one in planned],
+            "events": [shown.event_shown(one, play.names) for one in brought],
             "estimated_duration_s": (begun.settled_us - begun.begins_us) / SECOND_US,
         }
 

@@ -35,6 +35,7 @@ from kilowatch.wire.stage import (
 )
 
 if TYPE_CHECKING:
+    from kilowatch.simulator.fleet.rows import Circumstances
     from kilowatch.simulator.stage.desk import Desk
 
 log = structlog.get_logger()
@@ -45,16 +46,22 @@ AGAIN_S, AGAIN_MOST_S = 0.25, 2.0
 IDLE_EVERY_S = 60.0
 
 
+def ignore(_surroundings: "dict[str, Circumstances]") -> None:
+    """For who plays worlds without homes."""
+
+
 @dataclass(slots=True)
 class Program:
     """Worlds for whoever asks at one server. root: the secret shared with it; organisations: for whom worlds
-    are played, None for all."""
+    are played, None for all; surround: is told what surrounds homes to try, by organisation, whenever worlds
+    went on."""
 
     base_url: str
     root: bytes
     make_desk: "Callable[[], Desk]"
     clock: Clock
     organisations: list[str] | None = None
+    surround: "Callable[[dict[str, Circumstances]], None]" = ignore
     untold: Untold = field(default_factory=Untold)
     _desk: "Desk | None" = None
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -187,6 +194,7 @@ class Program:
             if self._desk is not None:
                 async with self._turn:
                     self._keep(await asyncio.to_thread(self._desk.advance))
+                    self.surround(self._desk.surroundings())
                     if self.clock.now_us() - idle_us > IDLE_EVERY_S * MICROSECONDS:
                         idle_us = self.clock.now_us()
                         self._desk.end_idle()
