@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -283,6 +284,17 @@ async def test_who_is_asked_to_come_later_is_told_when(
     with pytest.raises(Away) as away:
         await ask(place, (status, headers, {}))
     assert (away.value.wait_s, away.value.is_asked) == (wait_s, is_asked)
+
+
+async def test_an_instance_that_is_slow_is_not_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kilowatch.simulator.sending.http.WITHIN_S", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        place = Place(f"http://127.0.0.1:{silent.getsockname()[1]}", "o", "kw_x")
+        with pytest.raises(Away) as slow:
+            await ask(place, (202, {}, {}))
+    with pytest.raises(Away) as away:
+        await ask(place, (202, {}, {}))
+    assert (slow.value.is_asked, away.value.is_asked) == (True, False)
 
 
 async def test_who_is_refused_for_good_goes_away(place: Place) -> None:
