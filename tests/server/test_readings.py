@@ -1,5 +1,6 @@
 """Reading back over a real lake: the same numbers in every form and resolution, and sums that are exact."""
 
+import csv
 import io
 from dataclasses import dataclass
 from datetime import datetime
@@ -234,6 +235,7 @@ async def test_the_energy_of_a_site_is_exactly_the_sum_of_its_devices(
     )
     body = response.json()
     assert (body["unit"], body["resolution"], body["time_zone"]) == ("Wh", resolution, ZONE)
+    assert (body["currency"], body["price_per_kwh"]) == ("EUR", "0.30")
     sums: dict[str, Fraction] = {}
     for part in body["devices"]:
         assert len(part["points"]) == count
@@ -244,6 +246,99 @@ async def test_the_energy_of_a_site_is_exactly_the_sum_of_its_devices(
             sums[ts] = sums.get(ts, Fraction(0)) + Fraction(str(value))
     assert [[ts, float(value)] for ts, value in sums.items()] == body["total"]["points"]
     assert Fraction(str(body["total"]["energy_wh"])) == sum(sums.values())
+
+
+async def test_a_sites_own_price_goes_before_the_instances(http: httpx.AsyncClient, stored: Stored) -> None:
+    path, admin = f"/api/v1/sites/{stored.site_id}", stored.member.bearer("admin")
+    for price, holds in (("0.415", "0.415"), (None, "0.30")):
+        assert (await http.patch(path, json={"price_per_kwh": price}, headers=admin)).status_code == 200
+        body = (await http.get(f"{path}/energy", headers=admin)).json()
+        assert (body["price_per_kwh"], body["currency"]) == (holds, "EUR")
+
+
+async def test_a_month_of_energy_is_exactly_the_sum_of_its_days(
+    http: httpx.AsyncClient, stored: Stored
+) -> None:
+    path, headers = f"/api/v1/sites/{stored.site_id}/energy", stored.member.bearer()
+    asked = {"start": rfc3339(START + DAY_US), "end": rfc3339(END), "resolution": "1mo", "devices": "D2"}
+    body = (await http.get(path, params=asked, headers=headers)).json()
+    (part,) = body["devices"]
+    assert (body["resolution"], part["device"]) == ("1mo", "D2")
+    # The month is whole: it has the day before the span too.
+    assert part["points"] == [["2025-09-30T22:00:00Z", int(stored.energy["D2"].sum()) / 10**6]]
+    assert body["total"]["points"] == part["points"]
+    assert part["coverage"] == pytest.approx(3 / 31, abs=0.002)
+
+
+@pytest.mark.parametrize("resolution", ["15m", "1h", "1d", "1mo"])
+async def test_the_energy_of_a_site_has_the_same_rows_in_every_form(
+    http: httpx.AsyncClient, stored: Stored, resolution: str
+) -> None:
+    path, bearer = f"/api/v1/sites/{stored.site_id}/energy", stored.member.bearer()
+    asked = {"start": rfc3339(START), "end": rfc3339(END), "resolution": resolution}
+    body = (await http.get(path, params=asked, headers=bearer)).json()
+    shown = [
+        (one["device"], "energy_wh", "Wh", ts, value)
+        for one in body["devices"]
+        for ts, value in one["points"]
+    ]
+    assert shown
+    table = await http.get(path, params=asked, headers=bearer | {"Accept": "text/csv"})
+    assert _lines(table.text) == shown
+    parquet = await http.get(path, params=asked, headers=bearer | {"Accept": PARQUET})
+    assert _rows(parquet.content) == shown
+
+
+async def test_readings_of_several_devices_are_those_of_each(http: httpx.AsyncClient, stored: Stored) -> None:
+    path, bearer = f"/api/v1/sites/{stored.site_id}/readings", stored.member.bearer()
+    asked = {"start": rfc3339(START), "end": rfc3339(END), "metrics": "power,energy", "limit_points": "100"}
+    body = (await http.get(path, params=asked, headers=bearer)).json()
+    assert body["resolution"] == "1h"
+    assert [(one["device"], [own["metric"] for own in one["series"]]) for one in body["devices"]] == [
+        ("D1", ["power", "energy"]),
+        ("D2", ["energy"]),
+    ]
+    alone = (await read(http, stored, metrics="power,energy", resolution="1h")).json()
+    assert body["devices"][0]["series"] == alone["series"]
+    shown = [
+        (one["device"], own["metric"], own["unit"], ts, value)
+        for one in body["devices"]
+        for own in one["series"]
+        for ts, value in own["points"]
+    ]
+    table = await http.get(path, params=asked, headers=bearer | {"Accept": "text/csv"})
+    assert _lines(table.text) == shown
+    parquet = await http.get(path, params=asked, headers=bearer | {"Accept": PARQUET})
+    assert _rows(parquet.content) == shown
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "code"),
+    [
+        ({"metrics": "warp"}, 422, "unknown_metric"),
+        ({"devices": "D1,nowhere"}, 404, "not_found"),
+        ({"devices": ",".join(f"m{at}" for at in range(101))}, 422, "too_many_devices"),
+        ({"start": "yesterday"}, 422, "bad_span"),
+    ],
+)
+async def test_what_a_site_does_not_have_is_refused(
+    http: httpx.AsyncClient, stored: Stored, asked: dict[str, str], status: int, code: str
+) -> None:
+    path = f"/api/v1/sites/{stored.site_id}/readings"
+    response = await http.get(path, params=asked, headers=stored.member.bearer())
+    assert (response.status_code, response.json()["code"]) == (status, code)
+
+
+def _lines(text: str) -> list[tuple[str, str, str, str, float]]:
+    _, *rows = csv.reader(text.splitlines())
+    return [(device, metric, unit, ts, float(value)) for device, metric, unit, ts, value in rows]
+
+
+def _rows(parquet: bytes) -> list[tuple[str, str, str, str, float]]:
+    table = pq.read_table(io.BytesIO(parquet))
+    times = [rfc3339(to_us(ts)) for ts in table["ts"].to_pylist()]
+    columns = [table[name].to_pylist() for name in ("device", "metric", "unit")]
+    return list(zip(*columns, times, table["value"].to_pylist(), strict=True))
 
 
 async def test_the_newest_values_are_those_of_the_newest_samples(

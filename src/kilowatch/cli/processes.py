@@ -171,7 +171,7 @@ async def _application(
     demo_key: str | None,
 ) -> Any:
     """The API, the live feed and the page."""
-    from kilowatch import server
+    import kilowatch
     from kilowatch.accounts.mail import choose_mail
     from kilowatch.ingest.documented import PATHS
     from kilowatch.lake.reading import LakeReader
@@ -189,6 +189,7 @@ async def _application(
         tokens=tokens,
         mail=choose_mail(settings),
         session_days=settings.session_days,
+        price_per_kwh=settings.price_per_kwh,
         private_hosts=settings.notify_private_hosts,
         rates=limits.Rates(
             settings.user_requests_per_minute,
@@ -205,7 +206,7 @@ async def _application(
             "mqtt": health.probe_inbox(inbox, clock),
             "disk": health.probe_disk(settings.data, settings.disk_full_percent),
         },
-        page=Path(server.__file__).parent / "page",
+        page=Path(kilowatch.__file__).parent / "web" / "dist",
         simulator_key=find_simulator_key(settings),
         demo_key=demo_key,
         documented_doors=PATHS,

@@ -7,6 +7,7 @@ that energy is shown in Wh with every micro-watt-hour that it has.
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Literal
 
 import msgspec
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from kilowatch.clock import rfc3339, to_datetime
 from kilowatch.sites.device import Device
+from kilowatch.sites.site import Site
 from kilowatch.telemetry.forms import format_times, show_values
 from kilowatch.telemetry.health import Health
 from kilowatch.telemetry.query import Points, Span
@@ -46,6 +48,25 @@ class Readings(BaseModel):
     start: datetime
     end: datetime
     series: list[SeriesShown]
+
+
+class SeriesOfDevice(BaseModel):
+    """The series of one device of a site."""
+
+    device: str
+    name: str
+    series: list[SeriesShown]
+
+
+class ReadingsOfSite(BaseModel):
+    """Readings of several devices of a site over a span, all with the same resolution."""
+
+    site_id: uuid.UUID
+    resolution: str
+    time_zone: str
+    start: datetime
+    end: datetime
+    devices: list[SeriesOfDevice]
 
 
 class LatestValue(BaseModel):
@@ -96,6 +117,10 @@ class SiteEnergyShown(BaseModel):
     start: datetime
     end: datetime
     unit: Literal["Wh"]
+    currency: str
+    price_per_kwh: Decimal = Field(
+        description="What a kWh costs: as the site says, else as the instance does."
+    )
     devices: list[DeviceEnergy]
     total: EnergyShown
 
@@ -214,20 +239,41 @@ def encode_readings(device: str, resolution: str, span: Span, series: Sequence[P
             "time_zone": span.zone,
             "start": rfc3339(span.start_us),
             "end": rfc3339(span.end_us),
-            "series": [
-                {
-                    "metric": points.plan.ref.metric,
-                    "unit": points.plan.ref.unit,
-                    "kind": "interval" if points.plan.ref.kind == "energy" else points.plan.ref.kind,
-                    "agg": points.plan.agg,
-                    "resolution": points.plan.resolution,
-                    "points": list(zip(format_times(points.ts_us), show_values(points), strict=True)),
-                    "coverage": round(points.coverage, 6),
-                }
-                for points in series
+            "series": [_show_series(points) for points in series],
+        }
+    )
+
+
+def encode_readings_of_site(
+    site_id: uuid.UUID, resolution: str, span: Span, found: Sequence[tuple[Device, Sequence[Points]]]
+) -> bytes:
+    """The document `ReadingsOfSite`."""
+    return msgspec.json.encode(
+        {
+            "site_id": site_id,
+            "resolution": resolution,
+            "time_zone": span.zone,
+            "start": rfc3339(span.start_us),
+            "end": rfc3339(span.end_us),
+            "devices": [
+                {"device": device.id, "name": device.name, "series": [_show_series(one) for one in series]}
+                for device, series in found
             ],
         }
     )
+
+
+def _show_series(points: Points) -> dict[str, Any]:
+    ref = points.plan.ref
+    return {
+        "metric": ref.metric,
+        "unit": ref.unit,
+        "kind": "interval" if ref.kind == "energy" else ref.kind,
+        "agg": points.plan.agg,
+        "resolution": points.plan.resolution,
+        "points": list(zip(format_times(points.ts_us), show_values(points), strict=True)),
+        "coverage": round(points.coverage, 6),
+    }
 
 
 def show_health(device: Device, health: Health, now_us: int) -> HealthShown:
@@ -273,17 +319,20 @@ def encode_latest(
 
 
 def encode_site_energy(
-    site_id: uuid.UUID, span: Span, devices: Sequence[Device], energy: SiteEnergy
+    site: Site, price_per_kwh: Decimal, span: Span, devices: Sequence[Device], energy: SiteEnergy
 ) -> bytes:
-    """The document `SiteEnergyShown`; `energy.parts` are those of `devices`, in the same order."""
+    """The document `SiteEnergyShown`; price_per_kwh: what holds for the site; `energy.parts` are
+    those of `devices`, in the same order."""
     return msgspec.json.encode(
         {
-            "site_id": site_id,
+            "site_id": site.id,
             "resolution": energy.tier,
             "time_zone": span.zone,
             "start": rfc3339(span.start_us),
             "end": rfc3339(span.end_us),
             "unit": "Wh",
+            "currency": site.currency,
+            "price_per_kwh": f"{price_per_kwh:f}",
             "devices": [
                 {"device": device.id, "name": device.name, **_show_energy(part)}
                 for device, part in zip(devices, energy.parts, strict=True)

@@ -15,11 +15,15 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from kilowatch.errors import Problem
+from kilowatch.telemetry.metric import ENERGY, ENERGY_METRIC
 from kilowatch.telemetry.query import Lake, Points, SeriesPlan, Span, pieces_of, read_points
+from kilowatch.units import MICRO_PER_WH
 
 DATE_CHARS: Final = len("2026-10-25")
 
 Form = Literal["json", "csv", "arrow", "parquet"]
+SUFFIXES: Final[dict[Form, str]] = {"json": "json", "csv": "csv", "arrow": "arrows", "parquet": "parquet"}
 
 JSON_TYPE: Final = "application/json"
 MEDIA_TYPES: Final[dict[Form, str]] = {
@@ -105,6 +109,22 @@ def rows_of_points(device: str, points: Points) -> pa.RecordBatch:
     return pa.record_batch(columns, schema=SCHEMA)
 
 
+def rows_of_energy(
+    device: str, bucket_us: npt.NDArray[np.int64], energy_uwh: npt.NDArray[np.int64]
+) -> pa.RecordBatch:
+    """The energy of a device by bucket as rows, in Wh."""
+    size = len(bucket_us)
+    columns = [
+        pa.repeat(pa.scalar(device, pa.string()), size),
+        pa.repeat(pa.scalar(ENERGY, pa.string()), size),
+        pa.repeat(pa.scalar(ENERGY_METRIC.unit, pa.string()), size),
+        pa.array(bucket_us).cast(pa.timestamp("us", tz="UTC")),
+        pa.array(energy_uwh / MICRO_PER_WH),
+        pa.nulls(size, pa.string()),
+    ]
+    return pa.record_batch(columns, schema=SCHEMA)
+
+
 def read_rows(lake: Lake, device: str, plans: Sequence[SeriesPlan], span: Span) -> Iterator[pa.RecordBatch]:
     """The rows of every series, a piece at a time; blocks on the lake between them."""
     for plan in plans:
@@ -112,6 +132,19 @@ def read_rows(lake: Lake, device: str, plans: Sequence[SeriesPlan], span: Span) 
             (points,) = read_points(lake, [plan], piece)
             if len(points.ts_us):
                 yield rows_of_points(device, points)
+
+
+def require_form(accept: str | None) -> Form:
+    """The form that an `Accept` header likes best.
+
+    Raises:
+        Problem: 406 `not_acceptable` if it takes none.
+    """
+    form = choose_form(accept)
+    if form is None:
+        kinds = ", ".join([JSON_TYPE, *MEDIA_TYPES.values()])
+        raise Problem(406, "not_acceptable", f"Readings come as {kinds}.")
+    return form
 
 
 def write_form(form: Form, batches: Iterable[pa.RecordBatch]) -> Iterator[bytes]:

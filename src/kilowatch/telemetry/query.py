@@ -286,7 +286,7 @@ def _coverage(plan: SeriesPlan, tier: StoredTier, rows: Partials, span: Span) ->
     return coverage(rows.bucket_us, span.start_us, span.past_end_us, ends)
 
 
-def energy_coverage(rows: Partials, span: Span, tier: StoredTier, devices: int) -> float:
+def energy_coverage(rows: Partials, span: Span, tier: period.Resolution, devices: int) -> float:
     """The share of the returned buckets' past that energy is known for."""
     starts = period.bucket_range(span.start_us, span.end_us, span.zone, tier)
     if len(starts) == 0 or devices == 0:

@@ -25,9 +25,9 @@ from kilowatch.telemetry.query import (
     read_partials,
     rows_of,
 )
-from kilowatch.telemetry.resample import choose_resolution
+from kilowatch.telemetry.resample import Partials, choose_resolution, coarsen
 
-EnergyTier = Literal["15m", "1h", "1d"]
+EnergyTier = Literal["15m", "1h", "1d", "1mo"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,9 @@ def refuse_too_many(span: Span, tier: EnergyTier, devices: int) -> None:
 
 def read_energy(lake: Lake, series_nos: Sequence[int], span: Span, tier: EnergyTier) -> SiteEnergy:
     """The energy of the given energy series, each and in total, by bucket."""
-    rows = read_partials(lake, tier, series_nos, span)
+    rows = (
+        _read_months(lake, series_nos, span) if tier == "1mo" else read_partials(lake, tier, series_nos, span)
+    )
     rows = rows.take((rows.covered_us > 0) | (rows.sum != 0))
     parts = []
     for series_no in series_nos:
@@ -88,6 +90,14 @@ def read_energy(lake: Lake, series_nos: Sequence[int], span: Span, tier: EnergyT
     np.add.at(together, place, _micro_watt_hours(rows.sum))
     known = energy_coverage(rows, span, tier, len(series_nos))
     return SiteEnergy(tier, parts, Energy(buckets, together, known))
+
+
+def _read_months(lake: Lake, series_nos: Sequence[int], span: Span) -> Partials:
+    """Whole months, from their days."""
+    months = period.bucket_range(span.start_us, span.end_us, span.zone, "1mo")
+    whole = Span(int(months[0]), int(months[-1]), span.now_us, span.zone)
+    days = read_partials(lake, "1d", series_nos, whole)
+    return coarsen(days, period.local_buckets(days.bucket_us, span.zone, "1mo"))
 
 
 def _micro_watt_hours(total: Floats) -> Int64s:

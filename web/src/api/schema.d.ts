@@ -1930,9 +1930,31 @@ export interface paths {
         };
         /**
          * Read Site Energy
-         * @description Energy of a site's devices, each and in total, in Wh; days and hours are the site's.
+         * @description Energy of a site's devices, each and in total, in Wh; hours, days and months are the site's. The
+         *     forms of tables have a row for each device and bucket.
          */
         get: operations["read_site_energy"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sites/{site_id}/readings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Site Readings
+         * @description Readings of up to 100 devices of a site, by default of the last 24 hours, all with the same
+         *     resolution. A device without a metric that was asked for has no series of it.
+         */
+        get: operations["read_site_readings"];
         put?: never;
         post?: never;
         delete?: never;
@@ -3074,6 +3096,19 @@ export interface components {
             next_cursor: string | null;
         };
         /**
+         * Deed
+         * @description Something that people did `at` a real moment: one of the two.
+         */
+        Deed: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            event: components["schemas"]["EventDone"] | null;
+            scenario: components["schemas"]["ScenarioDone"] | null;
+        };
+        /**
          * Deliveries
          * @description A page of deliveries.
          */
@@ -3488,6 +3523,29 @@ export interface components {
             replayed?: boolean | null;
         };
         /**
+         * EffectDone
+         * @description What is done to streams; `followed`: whether devices follow.
+         */
+        EffectDone: {
+            /** After */
+            after: number;
+            /** Followed */
+            followed: boolean;
+            /**
+             * How
+             * @enum {string}
+             */
+            how: "multiply" | "add" | "override" | "shift";
+            /** Lasts */
+            lasts: number | null;
+            /** Precedence */
+            precedence: number;
+            /** Streams */
+            streams: string[];
+            /** Value */
+            value: number;
+        };
+        /**
          * EffectWanted
          * @description What the event does to streams; see the page on worlds.
          */
@@ -3536,6 +3594,32 @@ export interface components {
             repeats?: number;
             /** User Id */
             user_id?: string | null;
+        };
+        /**
+         * EventDone
+         * @description An event that was injected. `ts` is simulated time.
+         */
+        EventDone: {
+            /** Delay S */
+            delay_s: number;
+            /** Effects */
+            effects: components["schemas"]["EffectDone"][];
+            /** Id */
+            id: string;
+            /** Lasts S */
+            lasts_s: number;
+            /** Title */
+            title: string;
+            /**
+             * Ts
+             * Format: date-time
+             */
+            ts: string;
+            /**
+             * Type
+             * @enum {string}
+             */
+            type: "marketing" | "product" | "infrastructure" | "academic" | "competitive" | "operational" | "energy";
         };
         /**
          * EventShown
@@ -3791,6 +3875,24 @@ export interface components {
             items: components["schemas"]["Invitation"][];
             /** Next Cursor */
             next_cursor: string | null;
+        };
+        /**
+         * Knot
+         * @description From `at` on (real time) the simulated clock showed `shows` and went on at `speed`.
+         */
+        Knot: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /**
+             * Shows
+             * Format: date-time
+             */
+            shows: string;
+            /** Speed */
+            speed: number;
         };
         /**
          * Latest
@@ -4363,6 +4465,11 @@ export interface components {
         PlayedHomeShown: {
             /** Devices */
             devices: components["schemas"]["PlayedDeviceShown"][];
+            /**
+             * Organisation Id
+             * Format: uuid
+             */
+            organisation_id: string;
             /** Since Us */
             since_us: number;
             /**
@@ -4455,6 +4562,44 @@ export interface components {
             start: string;
             /** Time Zone */
             time_zone: string;
+        };
+        /**
+         * ReadingsOfSite
+         * @description Readings of several devices of a site over a span, all with the same resolution.
+         */
+        ReadingsOfSite: {
+            /** Devices */
+            devices: components["schemas"]["SeriesOfDevice"][];
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+            /** Resolution */
+            resolution: string;
+            /**
+             * Site Id
+             * Format: uuid
+             */
+            site_id: string;
+            /**
+             * Start
+             * Format: date-time
+             */
+            start: string;
+            /** Time Zone */
+            time_zone: string;
+        };
+        /**
+         * Record
+         * @description What people did in the world that is played, and the timeline since they first did anything: enough to
+         *     work out how far each stream is from its usual at each real moment, and which faults there are.
+         */
+        Record: {
+            /** Deeds */
+            deeds: components["schemas"]["Deed"][];
+            /** Timeline */
+            timeline: components["schemas"]["Knot"][];
         };
         /**
          * RecoveryCodes
@@ -4706,6 +4851,31 @@ export interface components {
             success: true;
         };
         /**
+         * ScenarioDone
+         * @description A scenario as it was known when it was begun, or stopped. Times are simulated.
+         */
+        ScenarioDone: {
+            /**
+             * Begins
+             * Format: date-time
+             */
+            begins: string;
+            /**
+             * Ends
+             * Format: date-time
+             */
+            ends: string;
+            /**
+             * Id
+             * @description Of this time that it was begun.
+             */
+            id: string;
+            /** Is Stopped */
+            is_stopped: boolean;
+            /** Scenario */
+            scenario: string;
+        };
+        /**
          * ScenarioShown
          * @description A crisis that can be begun.
          */
@@ -4808,6 +4978,18 @@ export interface components {
             status?: "sent";
         };
         /**
+         * SeriesOfDevice
+         * @description The series of one device of a site.
+         */
+        SeriesOfDevice: {
+            /** Device */
+            device: string;
+            /** Name */
+            name: string;
+            /** Series */
+            series: components["schemas"]["SeriesShown"][];
+        };
+        /**
          * SeriesShown
          * @description One series: points ascend in time; a bucket's time is its start, and empty buckets have no point.
          */
@@ -4905,6 +5087,12 @@ export interface components {
              */
             anomalies: components["schemas"]["StreamAnomaly"][];
             /**
+             * Buffered
+             * @description Words of streams that wait until the server has heard them.
+             * @default 0
+             */
+            buffered?: number;
+            /**
              * Events
              * @description Those whose time is now.
              */
@@ -4921,11 +5109,19 @@ export interface components {
              */
             last_modified: string;
             /**
+             * Lost
+             * @description Words given up because too many waited, since the simulator started.
+             * @default 0
+             */
+            lost?: number;
+            /**
              * Now
              * Format: date-time
              * @description The simulated time.
              */
             now: string;
+            /** @description What devices follow; null while nobody did anything. */
+            record: components["schemas"]["Record"] | null;
             scenario: components["schemas"]["ActiveScenario"] | null;
             /** Seed */
             seed: number;
@@ -5047,6 +5243,8 @@ export interface components {
          * @description Energy of a site's devices, each and in total.
          */
         SiteEnergyShown: {
+            /** Currency */
+            currency: string;
             /** Devices */
             devices: components["schemas"]["DeviceEnergy"][];
             /**
@@ -5054,6 +5252,11 @@ export interface components {
              * Format: date-time
              */
             end: string;
+            /**
+             * Price Per Kwh
+             * @description What a kWh costs: as the site says, else as the instance does.
+             */
+            price_per_kwh: string;
             /** Resolution */
             resolution: string;
             /**
@@ -5516,7 +5719,7 @@ export interface components {
         };
         /**
          * WorldShown
-         * @description A world that can be played.
+         * @description A world. With `problems` its last good files are played on; with no stream it never had any.
          */
         WorldShown: {
             /** Description */
@@ -9538,9 +9741,13 @@ export interface operations {
                 start?: string | null;
                 /** @description RFC 3339, or milliseconds since 1970. */
                 end?: string | null;
-                resolution?: "auto" | "15m" | "1h" | "1d";
+                /** @description Ids of devices, joined by commas; without it: all. */
+                devices?: string | null;
+                resolution?: "auto" | "15m" | "1h" | "1d" | "1mo";
             };
-            header?: never;
+            header?: {
+                accept?: string | null;
+            };
             path: {
                 site_id: string;
             };
@@ -9548,13 +9755,66 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
+            /** @description The same rows in the form that Accept names. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["SiteEnergyShown"];
+                    "application/vnd.apache.arrow.stream": string;
+                    "application/vnd.apache.parquet": string;
+                    "text/csv": string;
+                };
+            };
+            /** @description A refusal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_site_readings: {
+        parameters: {
+            query?: {
+                /** @description RFC 3339, or milliseconds since 1970. */
+                start?: string | null;
+                /** @description RFC 3339, or milliseconds since 1970. */
+                end?: string | null;
+                /** @description Ids of devices, joined by commas; without it: all. */
+                devices?: string | null;
+                /** @description Names, joined by commas. */
+                metrics?: string | null;
+                resolution?: "auto" | "raw" | "1m" | "15m" | "1h" | "1d";
+                /** @description Without it: what suits the metric's kind. */
+                agg?: ("mean" | "min" | "max" | "sum" | "last") | null;
+                /** @description Holds for `auto`. */
+                limit_points?: number;
+            };
+            header?: {
+                accept?: string | null;
+            };
+            path: {
+                site_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The same rows in the form that Accept names. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReadingsOfSite"];
+                    "application/vnd.apache.arrow.stream": string;
+                    "application/vnd.apache.parquet": string;
+                    "text/csv": string;
                 };
             };
             /** @description A refusal. */

@@ -33,7 +33,7 @@ export function timeAxis(zone: string, locale: string): uPlot.Axis {
 export function valueAxis(unit: string, locale: string): uPlot.Axis {
   return {
     ...AXIS,
-    size: 64,
+    size: 74,
     values: (_plot, splits) => {
       const largest = Math.max(...splits.map(Math.abs));
       const scale = chooseScale(unit, largest);

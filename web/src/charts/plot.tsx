@@ -31,8 +31,11 @@ export function Plot({ options, data, height, label, onPlot }: PlotProps) {
     tell(made);
     const watcher = new ResizeObserver(() => made.setSize({ width: node.clientWidth || 300, height: high() }));
     watcher.observe(node);
+    const ofLook = new MutationObserver(() => made.redraw(false, true));
+    ofLook.observe(document.documentElement, { attributeFilter: ["data-mantine-color-scheme", "data-look"] });
     return () => {
       watcher.disconnect();
+      ofLook.disconnect();
       plot.current = null;
       tell(null);
       made.destroy();

@@ -27,6 +27,19 @@ export function showDay(ms: number, zone: string, locale: string): string {
   return formatOf(locale, zone, { dateStyle: "medium" }).format(ms);
 }
 
+/** Month and year. */
+export function showMonth(ms: number, zone: string, locale: string): string {
+  return formatOf(locale, zone, { month: "short", year: "numeric" }).format(ms);
+}
+
+/** The days from a moment to before another one, such as "1 – 30 Nov 2026"; one day with its weekday. */
+export function showDays(startMs: number, endMs: number, zone: string, locale: string): string {
+  const isOne = endMs - startMs < 93_600_000 && showDay(startMs, zone, locale) === showDay(endMs - 1, zone, locale);
+  const style: Intl.DateTimeFormatOptions = { day: "numeric", month: "short", year: "numeric" };
+  if (isOne) return formatOf(locale, zone, { ...style, weekday: "short" }).format(startMs);
+  return formatOf(locale, zone, style).formatRange(startMs, endMs - 1);
+}
+
 const AGES: readonly (readonly [Intl.RelativeTimeFormatUnit, number])[] = [
   ["second", 100],
   ["minute", 6_000],

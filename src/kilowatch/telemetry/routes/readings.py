@@ -1,11 +1,11 @@
-"""HTTP for reading back: readings of a device, newest values, energy of a site; and metrics."""
+"""HTTP for reading back: readings of a device, newest values; and metrics."""
 
 import asyncio
 import itertools
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 import pyarrow as pa
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
@@ -22,7 +22,7 @@ from kilowatch.postgres.engine import Connection
 from kilowatch.postgres.page import LIMIT_MAX
 from kilowatch.sites.device import Device
 from kilowatch.sites.store import get_device, get_site, list_devices
-from kilowatch.telemetry import documents, forms, health, query, site_energy, store
+from kilowatch.telemetry import documents, forms, health, query, store
 from kilowatch.telemetry.metric import ENERGY, Metric
 from kilowatch.telemetry.moment import read_span
 from kilowatch.telemetry.source import Series
@@ -31,8 +31,6 @@ from kilowatch.telemetry.store import letters
 Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX)]
 Moment = Annotated[str | None, Query(description="RFC 3339, or milliseconds since 1970.", max_length=64)]
 Word = Annotated[str | None, Query(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-SITE_POINTS = 200
-"""Most buckets of a site's energy when the resolution is left to us."""
 
 FORMS = {
     "content": {
@@ -59,7 +57,7 @@ def make_routes(access: Access, lake: query.Lake, clock: Clock) -> APIRouter:
     back = Back(access, lake, clock)
     _add_reading_routes(routes, back)
     _add_health_route(routes, back)
-    _add_site_routes(routes, back)
+    _add_latest_route(routes, back)
     _add_metric_routes(routes, access)
     return routes
 
@@ -88,15 +86,12 @@ def _add_reading_routes(routes: APIRouter, back: Back) -> None:
         accept: Annotated[str | None, Header()] = None,
     ) -> Response:
         """A device's readings over a span, by default the last 24 hours. Buckets are whole."""
-        form = forms.choose_form(accept)
-        if form is None:
-            kinds = ", ".join([forms.JSON_TYPE, *forms.MEDIA_TYPES.values()])
-            raise Problem(406, "not_acceptable", f"Readings come as {kinds}.")
+        form = forms.require_form(accept)
         async with back.access.database.scope(caller.sight) as connection:
             device = await get_device(connection, require_device_id(device_id))
             zone = (await get_site(connection, device.site_id)).time_zone
             refs = choose_series(await store.list_series(connection, [device.device_no]), metrics)
-            retention = await _retention(connection, caller)
+            retention = await retention_of(connection, caller)
         span = read_span(start, end, back.clock.now_us(), zone)
 
         def plan() -> list[query.SeriesPlan]:
@@ -147,25 +142,35 @@ def _answer_json(
     asked: query.Resolution,
 ) -> Response:
     series = query.read_points(back.lake, plans, span)
+    told = told_resolution(plans, asked)
+    return Response(documents.encode_readings(device.id, told, span, series), media_type=forms.JSON_TYPE)
+
+
+def told_resolution(plans: Sequence[query.SeriesPlan], asked: query.Resolution) -> str:
+    """The resolution of an answer: that of its readings; canonical energy may be coarser."""
     told = next((plan for plan in plans if plan.ref.kind != "energy"), plans[0] if plans else None)
-    resolution = told.resolution if told else asked
-    return Response(
-        documents.encode_readings(device.id, resolution, span, series), media_type=forms.JSON_TYPE
-    )
+    return told.resolution if told else asked
 
 
 def _answer_form(
     back: Back, form: forms.Form, device: Device, plans: Sequence[query.SeriesPlan], span: query.Span
 ) -> Response:
     rows = forms.read_rows(back.lake, device.id, plans, span)
-    # The first rows are read before the answer begins, so that a lake that is away is still a 503.
+    return send_form(form, device.id, rows)
+
+
+def send_form(form: forms.Form, name: str, rows: Iterator[pa.RecordBatch]) -> Response:
+    """A file of rows, streamed. The first rows are read before the answer begins, so that a lake that is
+    away is still a 503."""
     first: list[pa.RecordBatch] = list(itertools.islice(rows, 1))
     chunks: Iterator[bytes] = forms.write_form(form, itertools.chain(first, rows))
-    suffix = {"csv": "csv", "arrow": "arrows", "parquet": "parquet"}[form]
     return StreamingResponse(
         chunks,
         media_type=forms.MEDIA_TYPES[form],
-        headers={"Content-Disposition": f'attachment; filename="{device.id}.{suffix}"', "Vary": "Accept"},
+        headers={
+            "Content-Disposition": f'attachment; filename="{name}.{forms.SUFFIXES[form]}"',
+            "Vary": "Accept",
+        },
     )
 
 
@@ -199,10 +204,10 @@ def _add_health_route(routes: APIRouter, back: Back) -> None:
         return documents.show_health(device, await asyncio.to_thread(judge), now_us)
 
 
-# --- newest values, energy of a site ---------------------------------------------------------------------
+# --- newest values ---------------------------------------------------------------------
 
 
-def _add_site_routes(routes: APIRouter, back: Back) -> None:
+def _add_latest_route(routes: APIRouter, back: Back) -> None:
     @routes.get("/readings/latest", tags=["readings"], response_model=documents.Latest)
     async def read_latest(
         caller: Annotated[Caller, Depends(back.access.may("readings", "read"))],
@@ -215,7 +220,7 @@ def _add_site_routes(routes: APIRouter, back: Back) -> None:
             if site_id is not None:
                 await get_site(connection, site_id)
             if limit is None:
-                devices, next_cursor = await _all_devices(connection, site_id, cursor), None
+                devices, next_cursor = await all_devices(connection, site_id, cursor), None
             else:
                 page = await list_devices(connection, limit, cursor, site_id=site_id)
                 devices, next_cursor = page.items, page.next_cursor
@@ -228,37 +233,9 @@ def _add_site_routes(routes: APIRouter, back: Back) -> None:
 
         return Response(await asyncio.to_thread(answer), media_type=forms.JSON_TYPE)
 
-    @routes.get("/sites/{site_id}/energy", tags=["readings"], response_model=documents.SiteEnergyShown)
-    async def read_site_energy(
-        site_id: uuid.UUID,
-        caller: Annotated[Caller, Depends(back.access.may("readings", "read"))],
-        start: Moment = None,
-        end: Moment = None,
-        resolution: Literal["auto", "15m", "1h", "1d"] = "auto",
-    ) -> Response:
-        """Energy of a site's devices, each and in total, in Wh; days and hours are the site's."""
-        async with back.access.database.scope(caller.sight) as connection:
-            site = await get_site(connection, site_id)
-            devices = await _all_devices(connection, site_id, None)
-            series = await store.list_series(connection, [device.device_no for device in devices])
-            retention = await _retention(connection, caller)
-        span = read_span(start, end, back.clock.now_us(), site.time_zone)
-        of_device = {one.device_no: one.series_no for one in series if one.metric == ENERGY}
-        counted = [device for device in devices if device.device_no in of_device]
 
-        def answer() -> bytes:
-            numbers = [of_device[device.device_no] for device in counted]
-            tier = resolution
-            if tier == "auto":
-                tier = site_energy.choose_energy_tier(back.lake, numbers, span, SITE_POINTS, retention)
-            site_energy.refuse_too_many(span, tier, len(numbers))
-            energy = site_energy.read_energy(back.lake, numbers, span, tier)
-            return documents.encode_site_energy(site_id, span, counted, energy)
-
-        return Response(await asyncio.to_thread(answer), media_type=forms.JSON_TYPE)
-
-
-async def _all_devices(connection: Connection, site_id: uuid.UUID | None, cursor: str | None) -> list[Device]:
+async def all_devices(connection: Connection, site_id: uuid.UUID | None, cursor: str | None) -> list[Device]:
+    """Every device that the caller sees, or those of one site."""
     devices: list[Device] = []
     while True:
         page = await list_devices(connection, LIMIT_MAX, cursor, site_id=site_id)
@@ -268,7 +245,8 @@ async def _all_devices(connection: Connection, site_id: uuid.UUID | None, cursor
             return devices
 
 
-async def _retention(connection: Connection, caller: Caller) -> query.Retention:
+async def retention_of(connection: Connection, caller: Caller) -> query.Retention:
+    """How long the caller's organisation keeps what."""
     organisation = await get_organisation(connection, caller.organisation_id)
     return query.Retention(organisation.retention_raw_days * DAY_US)
 

@@ -1,0 +1,71 @@
+// The history of a site: its period, what is looked at, and the cards that show it.
+
+import { Button, Group, Stack } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+import { chooseSite, useSite, type Site } from "~/api/place";
+import { may, sessionQuery } from "~/api/session";
+import { useWords } from "~/language/use-words";
+import { Empty, Failure, Loading, Shown } from "~/ui/states";
+import { EnergyCard } from "./energy-card";
+import { LinesCards } from "./lines-card";
+import { MarksCard } from "./marks-card";
+import { PeriodBar } from "./period-bar";
+import { devicesQuery, type Device } from "./queries";
+import { Selection } from "./selection";
+import { SourcesCard } from "./sources-card";
+import { useEnergy } from "./use-energy";
+import { devicesOfLines, useLines } from "./use-lines";
+import { useMarks } from "./use-marks";
+import { useLook, useMinute, useView } from "./use-view";
+
+const SITES = 12;
+
+export function History() {
+  const { t } = useWords("history");
+  const { data: session } = useQuery(sessionQuery);
+  const { site, sites, isPending, error } = useSite();
+  if (session && !may(session, "readings:read")) return <Empty title={t("common:state.no-right")}>{t("common:state.no-right-hint")}</Empty>;
+  if (isPending) return <Loading height={600} />;
+  if (error) return <Failure error={error} />;
+  if (site) return <OfSite key={site.id} site={site} />;
+  if (!sites.length) return <Empty title={t("site.none")}>{t("site.none-hint")}</Empty>;
+  const buttons = sites.slice(0, SITES).map((one) => (
+    <Button key={one.id} variant="default" onClick={() => chooseSite(one.id)}>{one.name}</Button>
+  ));
+  return <Empty title={t("site.choose")} action={<Group gap="xs" justify="center">{buttons}</Group>}>{t("site.choose-hint")}</Empty>;
+}
+
+function OfSite({ site }: { site: Site }) {
+  const { t } = useWords("history");
+  const devices = useQuery(devicesQuery(site.id));
+  return (
+    <Shown of={devices} height={600}>
+      {(found) => (found.length ? <Found site={site} devices={found} /> : <Empty title={t("device.none")}>{t("device.none-hint")}</Empty>)}
+    </Shown>
+  );
+}
+
+function Found({ site, devices }: { site: Site; devices: readonly Device[] }) {
+  const { t } = useWords("history");
+  const [view, change] = useView();
+  const nowMs = useMinute();
+  const look = useLook(view, site, nowMs);
+  const zone = site.time_zone;
+  const marks = useMarks(site.id, look.seen, view.devices, nowMs);
+  const energy = useEnergy(view, look, site, devices, t("others"));
+  const drawn = devicesOfLines(view.devices, devices, energy.energy?.sources);
+  const lines = useLines(view, look, site, drawn, energy.energy?.sources);
+  const common = { view, look, zone, nowMs, markers: marks.markers, onChange: change };
+  const left = view.devices.length || !drawn ? 0 : devices.length - drawn.length;
+
+  return (
+    <Stack gap="md">
+      <PeriodBar view={view} look={look} zone={zone} onChange={change} />
+      <Selection view={view} site={site.id} devices={devices} onChange={change} />
+      <EnergyCard of={energy} {...common} />
+      <LinesCards of={lines} {...common} left={left} />
+      <SourcesCard energy={energy.energy} />
+      <MarksCard marks={marks} zone={zone} />
+    </Stack>
+  );
+}
