@@ -49,7 +49,7 @@ export function Backtest({ draft, onFault }: BacktestProps) {
   return (
     <Stack gap="sm" mih={HEIGHT}>
       <Group gap="xs" align="flex-end">
-        <Select label={t("try.span")} w={160} allowDeselect={false} data={DAYS.map((count) => ({ value: String(count), label: t("try.days", { count }) }))} value={String(days)} onChange={(chosen) => setDays(Number(chosen ?? 7))} />
+        <Select label={t("try.span")} w={200} allowDeselect={false} data={DAYS.map((count) => ({ value: String(count), label: t("try.days", { count }) }))} value={String(days)} onChange={(chosen) => setDays(Number(chosen ?? 7))} />
         <Button variant="default" loading={trying.isPending} onClick={() => trying.mutate()}>{t("try.do")}</Button>
         {isStale && <Text size="sm" c="dimmed">{t("try.stale")}</Text>}
       </Group>
