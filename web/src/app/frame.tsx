@@ -34,7 +34,7 @@ export function Frame() {
         <Group h="100%" px="sm" justify="space-between" wrap="nowrap" gap="xs">
           <Group gap="xs" wrap="nowrap">
             <Burger opened={isOpen} onClick={toggle} hiddenFrom="sm" size="sm" aria-label={t("nav.label")} />
-            <UnstyledButton component={Link} to="/" className={classes.mark}>
+            <UnstyledButton component={Link} to="/" className={classes.mark} aria-label={t("app")}>
               <img src="/icon.svg" alt="" width={28} height={28} />
               <Text fw={700} visibleFrom="xs">{t("app")}</Text>
             </UnstyledButton>

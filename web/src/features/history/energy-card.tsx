@@ -44,6 +44,7 @@ export function EnergyCard(props: EnergyCardProps) {
       {energy && <Badge variant="default" tt="none">{t("known", { share: showShare(energy.document.total.coverage, locale) })}</Badge>}
       <Badge variant="default" tt="none">{t(`step.${asked.step}`)}</Badge>
       <Downloads
+        zone={props.zone}
         shown={energy ? { kind: "energy", ...asked, devices } : null}
         compared={energy && askedBefore ? { kind: "energy", ...askedBefore, devices } : null}
       />

@@ -2,11 +2,13 @@
 
 import { Button, Group, Stack } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
+import { useCallback } from "react";
 import { chooseSite, useSite, type Site } from "~/api/place";
 import { may, sessionQuery } from "~/api/session";
 import { useWords } from "~/language/use-words";
 import { Empty, Failure, Loading, Shown } from "~/ui/states";
 import { EnergyCard } from "./energy-card";
+import { metricName } from "./labels";
 import { LinesCards } from "./lines-card";
 import { MarksCard } from "./marks-card";
 import { PeriodBar } from "./period-bar";
@@ -48,13 +50,14 @@ function OfSite({ site }: { site: Site }) {
 function Found({ site, devices }: { site: Site; devices: readonly Device[] }) {
   const { t } = useWords("history");
   const [view, change] = useView();
+  const named = useCallback((metric: string) => metricName(metric, t), [t]);
   const nowMs = useMinute();
   const look = useLook(view, site, nowMs);
   const zone = site.time_zone;
   const marks = useMarks(site.id, look.seen, view.devices, nowMs);
   const energy = useEnergy(view, look, site, devices, t("others"));
   const drawn = devicesOfLines(view.devices, devices, energy.energy?.sources);
-  const lines = useLines(view, look, site, drawn, energy.energy?.sources);
+  const lines = useLines(view, look, site, drawn, energy.energy?.sources, named);
   const common = { view, look, zone, nowMs, markers: marks.markers, onChange: change };
   const left = view.devices.length || !drawn ? 0 : devices.length - drawn.length;
 
