@@ -169,7 +169,7 @@ async def _application(
     demo_key: str | None,
 ) -> Any:
     """The API, the live feed and the page."""
-    from kilowatch import server
+    import kilowatch
     from kilowatch.accounts.mail import choose_mail
     from kilowatch.ingest.documented import PATHS
     from kilowatch.lake.reading import LakeReader
@@ -204,7 +204,7 @@ async def _application(
             "mqtt": health.probe_inbox(inbox, clock),
             "disk": health.probe_disk(settings.data, settings.disk_full_percent),
         },
-        page=Path(server.__file__).parent / "page",
+        page=Path(kilowatch.__file__).parent / "web" / "dist",
         simulator_key=find_simulator_key(settings),
         demo_key=demo_key,
         documented_doors=PATHS,

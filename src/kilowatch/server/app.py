@@ -14,9 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import structlog
-from fastapi import APIRouter, Depends, FastAPI, Request, Response
-from fastapi.responses import FileResponse
-from fastapi.staticfiles import StaticFiles
+from fastapi import APIRouter, Depends, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 
@@ -32,7 +30,6 @@ from kilowatch.accounts.postage import Postage
 from kilowatch.accounts.routes.assignments import make_assignment_routes
 from kilowatch.accounts.routes.audit import make_audit_routes
 from kilowatch.accounts.routes.belonging import make_belonging_routes
-from kilowatch.accounts.routes.browser import COOKIE, set_session
 from kilowatch.accounts.routes.device_tokens import make_routes as make_device_token_routes
 from kilowatch.accounts.routes.keys import make_routes as make_key_routes
 from kilowatch.accounts.routes.members import make_member_routes
@@ -57,7 +54,7 @@ from kilowatch.postgres.engine import Database
 from kilowatch.rules.routes import make_routes as make_rule_routes
 from kilowatch.server import health, simulation, stage, worlds
 from kilowatch.server.body_limit import BodyLimit
-from kilowatch.server.credentials import KEY_LIFE_S, Credentials, is_loopback
+from kilowatch.server.credentials import Credentials
 from kilowatch.server.entrance import Entrance
 from kilowatch.server.limits import Limits, Rates, Turnstile
 from kilowatch.server.live import connections
@@ -65,6 +62,7 @@ from kilowatch.server.live.client import Pace
 from kilowatch.server.live.hub import Hub
 from kilowatch.server.live.registry import HouseRegistry
 from kilowatch.server.openapi import describe, write_document
+from kilowatch.server.page import Page
 from kilowatch.server.problems import add_problem_handlers
 from kilowatch.sites.routes import make_routes as make_site_routes
 from kilowatch.sites.store import create_organisation_with_home
@@ -118,7 +116,7 @@ class Parts:
     documented_doors: Mapping[str, Any] = field(default_factory=dict)
     """OpenAPI paths that another application of this process answers."""
     page: Path | None = None
-    """Folder of the web page, with `index.html`."""
+    """Folder of the web app, as it was built."""
     simulator_key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
     """The secret shared with the simulator, which homes to try come from."""
     demo_key: str | None = None
@@ -245,7 +243,7 @@ def create_app(parts: Parts) -> Application:
     app.include_router(api)
     app.include_router(health.make_routes(parts.probes))
     if parts.page is not None:
-        _add_page(app, parts.page, parts.demo_key)
+        app.mount("/", Page(parts.page, parts.demo_key), name="page")
     add_problem_handlers(app, credentials.identify)
     app.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM_BYTES, compresslevel=GZIP_LEVEL)
     app.add_middleware(BodyLimit, most=BODY_BYTES)
@@ -340,16 +338,3 @@ def _waker(parts: Parts) -> Callable[[], Awaitable[None]]:
                 await parts.stream.publish(COMMANDS_SUBJECT, b"")
 
     return wake
-
-
-def _add_page(app: FastAPI, folder: Path, demo_key: str | None) -> None:
-    """Serves the web page; on a demo instance a browser of this machine is signed in by asking for it."""
-
-    @app.get("/", include_in_schema=False)
-    async def get_page(request: Request) -> Response:
-        response = FileResponse(folder / "index.html", headers={"Cache-Control": "no-cache"})
-        if demo_key is not None and COOKIE not in request.cookies and is_loopback(request):
-            set_session(request, response, demo_key, KEY_LIFE_S)
-        return response
-
-    app.mount("/", StaticFiles(directory=folder), name="page")

@@ -89,10 +89,11 @@ def find_request_id(scope: Scope) -> str:
 
 
 def _extra_headers(scope: Scope, message: Message, request_id: str) -> list[tuple[bytes, bytes]]:
-    extra = [(b"x-request-id", request_id.encode()), *SECURITY_HEADERS, *standing_headers(scope)]
+    names = {name.lower() for name, _ in message.get("headers", ())}
+    extra = [(b"x-request-id", request_id.encode()), *standing_headers(scope)]
+    extra += [header for header in SECURITY_HEADERS if header[0] not in names]
     if scope["scheme"] == "https":
         extra.append(STRICT_TRANSPORT)
-    names = {name.lower() for name, _ in message.get("headers", ())}
     if scope["path"].startswith("/api/") and b"cache-control" not in names:
         extra.append(NO_STORE)
     return extra

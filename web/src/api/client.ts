@@ -1,6 +1,7 @@
 // The way to the server: typed by its OpenAPI document, in the chosen organisation, with sessions renewed once.
 
 import createClient from "openapi-fetch";
+import { noteKept } from "./kept";
 import { Refusal, refusalOf } from "./problem";
 import type { components, paths } from "./schema";
 
@@ -44,6 +45,7 @@ async function send(request: Request): Promise<Response> {
   try {
     answer = await fetch(request);
     const mayRenew = !NEVER_RENEWED.some((path) => new URL(request.url).pathname.startsWith(path));
+    noteKept(answer);
     if (answer.status === 401 && mayRenew && (await renewSession())) answer = await fetch(again);
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") throw error;

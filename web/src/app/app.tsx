@@ -11,6 +11,7 @@ import { keptLook } from "~/ui/look";
 import "~/ui/look.css";
 import { theme } from "~/ui/theme";
 import { makeRouter } from "./router";
+import { UpdatePrompt } from "./update-prompt";
 
 const TRIES = 3;
 
@@ -32,6 +33,7 @@ export function App() {
     <MantineProvider theme={theme} defaultColorScheme={look === "haunted" ? "dark" : look}>
       <QueryClientProvider client={queries}>
         <Notifications position="top-right" limit={4} autoClose={5_000} />
+        <UpdatePrompt />
         <RouterProvider router={router} />
       </QueryClientProvider>
     </MantineProvider>

@@ -1,6 +1,7 @@
 // Whether what is shown is live, and if not, of when it is.
 
 import { Badge } from "@mantine/core";
+import { newestKeptMs } from "~/api/kept";
 import { useSite } from "~/api/place";
 import { useWords } from "~/language/use-words";
 import { showClock } from "~/lib/time";
@@ -12,9 +13,10 @@ export function ConnectionState() {
   const { t, locale } = useWords();
   const { site } = useSite();
   const state = useConnection();
-  const isOld = state === "offline" && feed.lastHeardMs > 0;
+  const shownMs = feed.lastHeardMs || newestKeptMs();
+  const isOld = state === "offline" && shownMs > 0;
   const word = isOld
-    ? t("connection.offline-since", { time: showClock(feed.lastHeardMs, site?.time_zone ?? "UTC", locale) })
+    ? t("connection.offline-since", { time: showClock(shownMs, site?.time_zone ?? "UTC", locale) })
     : t(`connection.${state}`);
   const color = `var(${COLORS[state]})`;
   return (

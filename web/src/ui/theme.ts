@@ -21,6 +21,8 @@ export const theme = createTheme({
   respectReducedMotion: true,
   headings: { fontWeight: "650" },
   components: {
+    // By name, not by component: the menu is no part of what is loaded first.
+    Menu: { defaultProps: { withInitialFocusPlaceholder: false }, styles: { label: { color: "var(--kw-quiet)" } } },
     Notification: Notification.extend({ defaultProps: { closeButtonProps: { "aria-label": "Close" } } }),
   },
 });

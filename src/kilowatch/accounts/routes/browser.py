@@ -1,4 +1,4 @@
-"""What a browser keeps of somebody who has signed in: two cookies that no script can read.
+"""What a browser keeps of somebody who has signed in: cookies that no script can read.
 
 Keeps true that a browser's cookies work only for pages of this very instance: both are SameSite=Strict, and
 whatever changes something must come from an origin that is the host asked. The refresh token's goes to
@@ -17,6 +17,8 @@ from kilowatch.errors import Problem
 COOKIE = "kilowatch_session"
 REFRESH_COOKIE = "kilowatch_refresh"
 REFRESH_PATH = "/api/v1/auth"
+PERSON_COOKIE = "kilowatch_person"
+"""Says, for as long as a session can be renewed, that somebody is signed in; it opens nothing."""
 DAY_S = 86_400
 
 
@@ -52,15 +54,17 @@ def hand_over(request: Request, response: Response, tokens: Tokens, days: int) -
     if not is_own_page(request):
         return False
     set_session(request, response, tokens.access_token, LIFE_S)
-    response.set_cookie(
-        REFRESH_COOKIE,
-        tokens.refresh_token,
-        max_age=days * DAY_S,
-        path=REFRESH_PATH,
-        httponly=True,
-        samesite="strict",
-        secure=is_secure(request),
-    )
+    kept = ((REFRESH_COOKIE, tokens.refresh_token, REFRESH_PATH), (PERSON_COOKIE, "1", "/"))
+    for name, value, path in kept:
+        response.set_cookie(
+            name,
+            value,
+            max_age=days * DAY_S,
+            path=path,
+            httponly=True,
+            samesite="strict",
+            secure=is_secure(request),
+        )
     return True
 
 
@@ -87,8 +91,8 @@ def set_session(request: HTTPConnection, response: Response, secret: str, life_s
 
 
 def forget_session(request: HTTPConnection, response: Response) -> None:
-    """Takes both cookies away."""
-    for name, path in ((COOKIE, "/"), (REFRESH_COOKIE, REFRESH_PATH)):
+    """Takes all cookies away."""
+    for name, path in ((COOKIE, "/"), (REFRESH_COOKIE, REFRESH_PATH), (PERSON_COOKIE, "/")):
         response.delete_cookie(name, path=path, httponly=True, samesite="strict", secure=is_secure(request))
 
 

@@ -1,0 +1,69 @@
+"""One instance for all stories of a run, a browser a module, and windows that may not complain.
+
+The browser is a module's: what drives it holds the thread's event loop, which tests of other modules need.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page
+
+import kilowatch
+from tests.cli.conftest import Instance
+from tests.web.browser import Watch, open_browser, open_context
+from tests.web.town import Town
+
+SHELL = Path(kilowatch.__file__).parent / "web" / "dist" / "index.html"
+
+
+@pytest.fixture(scope="session")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    """A running instance, without any people yet."""
+    assert SHELL.is_file(), "the web app was not built: make web"
+    instance = Instance(Path(os.path.realpath(tmp_path_factory.mktemp("web"))) / "data")
+    instance.start()
+    yield Town(f"http://127.0.0.1:{instance.run_file()['port']}", instance.data)
+    instance.stop()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A real browser."""
+    with open_browser() as opened:
+        yield opened
+
+
+@pytest.fixture
+def window(browser: Browser, town: Town) -> Iterator[Callable[..., BrowserContext]]:
+    """Opens windows of people who share nothing; see `open_context`."""
+    opened: list[BrowserContext] = []
+
+    def open_one(**chosen: object) -> BrowserContext:
+        opened.append(open_context(browser, town.url, **chosen))  # type: ignore[arg-type]
+        return opened[-1]
+
+    yield open_one
+    for context in opened:
+        context.close()
+
+
+@pytest.fixture
+def page(window: Callable[..., BrowserContext]) -> Iterator[Page]:
+    """A window of somebody who is not signed in; the test fails if the page complains."""
+    opened = window().new_page()
+    watch = Watch(opened)
+    yield opened
+    watch.assert_quiet()
+
+
+@pytest.fixture
+def home(window: Callable[..., BrowserContext], town: Town) -> Iterator[Page]:
+    """A window of somebody with an account; the test fails if the page complains."""
+    context = window()
+    town.sign_up(context)
+    opened = context.new_page()
+    watch = Watch(opened)
+    yield opened
+    watch.assert_quiet()
