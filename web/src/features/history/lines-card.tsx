@@ -42,7 +42,9 @@ export function LinesCards(props: LinesCardsProps) {
   const title = props.view.metrics.map((one) => metricName(one, t)).join(", ");
   if (!lines && query.error) return <Card title={title}><Failure error={query.error} onRetry={() => void query.refetch()} /></Card>;
   if (!lines) return <Card title={title}><Loading height={HEIGHT + 76} /></Card>;
-  if (!lines.length) return <Card title={title}><Empty title={t("lines.none")}>{t("lines.none-hint")}</Empty></Card>;
+  if (!lines.some((one) => one.lines.some(({ columns }) => columns[0].length > 0))) {
+    return <Card title={title}><div style={{ minHeight: HEIGHT }}><Empty title={t("lines.none")}>{t("lines.none-hint")}</Empty></div></Card>;
+  }
   return <>{lines.map((one) => <LinesCard key={one.unit} {...props} drawn={one} />)}</>;
 }
 
