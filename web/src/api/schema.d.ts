@@ -2693,6 +2693,11 @@ export interface components {
             samples: number;
             /** Seconds Raised */
             seconds_raised: number;
+            /**
+             * Spans
+             * @description When, the newest first; at most 500.
+             */
+            spans: components["schemas"]["RaisedShown"][];
             worst_day: components["schemas"]["DayShown"] | null;
         };
         /**
@@ -4428,6 +4433,24 @@ export interface components {
             /**
              * Start
              * @example 22:00
+             */
+            start: string;
+        };
+        /**
+         * RaisedShown
+         * @description From when until when the rule would have been raised for a device.
+         */
+        RaisedShown: {
+            /** Device */
+            device: string;
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+            /**
+             * Start
+             * Format: date-time
              */
             start: string;
         };

@@ -4,6 +4,7 @@ import type { QueryClient } from "@tanstack/react-query";
 import {
   createRootRouteWithContext, createRoute, createRouter, lazyRouteComponent, Outlet, redirect, type AnyRoute, type AsyncRouteComponent,
 } from "@tanstack/react-router";
+import { sitesQuery } from "~/api/place";
 import { sessionQuery } from "~/api/session";
 import { loadWords } from "~/language/language";
 import { Failure } from "~/ui/states";
@@ -25,6 +26,8 @@ const inside = createRoute({
   id: "inside",
   component: lazyRouteComponent(async () => ({ default: (await import("./frame")).Frame })),
   beforeLoad: async ({ context, location }) => {
+    // Nearly every page needs them: asked for beside the session, not after it.
+    void context.queries.prefetchQuery(sitesQuery);
     const session = await context.queries.ensureQueryData(sessionQuery);
     if (!session) throw redirect({ to: "/sign-in", search: { to: location.href } as never });
   },
@@ -65,7 +68,7 @@ const insidePages = [
   page(inside, "/control-room", ["control-room"], async () => (await import("~/routes/control-room")).ControlRoomPage),
   page(inside, "/simulation", ["simulation"], async () => (await import("~/routes/simulation")).SimulationPage),
   page(inside, "/administration", ["administration"], async () => (await import("~/routes/administration")).AdministrationPage),
-  page(inside, "/settings", ["settings"], async () => (await import("~/routes/settings")).SettingsPage),
+  page(inside, "/settings", ["settings", "account", "notifications"], async () => (await import("~/routes/settings")).SettingsPage),
 ];
 
 export function makeRouter(queries: QueryClient) {

@@ -1,7 +1,7 @@
-import { useWords } from "~/language/use-words";
-import { Page } from "~/ui/page";
+import { useParams } from "@tanstack/react-router";
+import { Device } from "~/features/devices/device";
 
 export function DevicePage() {
-  const { t } = useWords("devices");
-  return <Page title={t("title")}>{null}</Page>;
+  const { device } = useParams({ strict: false }) as { device: string };
+  return <Device key={device} id={device} />;
 }

@@ -1,7 +1,5 @@
-import { useWords } from "~/language/use-words";
-import { Page } from "~/ui/page";
+import { Devices } from "~/features/devices/devices";
 
 export function DevicesPage() {
-  const { t } = useWords("devices");
-  return <Page title={t("title")}>{null}</Page>;
+  return <Devices />;
 }

@@ -1,0 +1,14 @@
+// Lines for a shell that send a reading with a device's token. Pure.
+
+/** Over HTTP. */
+export function curlLine(origin: string, device: string, token: string): string {
+  const reading = JSON.stringify({ device, metrics: { power: 195.9 } });
+  return `curl ${origin}/api/v1/readings -H 'Authorization: Bearer ${token}' \\\n  -H 'Content-Type: application/json' -d '${reading}'`;
+}
+
+/** Over MQTT. */
+export function mosquittoLine(host: string, organisation: string, device: string, token: string): string {
+  const name = `${organisation}/${device}`;
+  const topic = `${organisation}/devices/${device}/telemetry`;
+  return `mosquitto_pub -h ${host} -p 1883 -i ${name} -u ${name} -P '${token}' -q 1 \\\n  -t ${topic} -m '{"metrics": {"power": 195.9}}'`;
+}
