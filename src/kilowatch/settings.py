@@ -60,6 +60,9 @@ class Settings(BaseSettings):
     lake_path: str | None = Field(
         None, description="Folder or s3:// address of the Parquet files; without it `<data>/lake`."
     )
+    worlds: Path | None = Field(
+        None, description="Folder of worlds of your own for the simulator; without it `<data>/worlds`."
+    )
     env: Literal["development", "production"] = Field(
         "development", description="A production start refuses insecure defaults."
     )
@@ -205,6 +208,11 @@ class Settings(BaseSettings):
     def lake_folder(self) -> str:
         """Where the Parquet files lie: a folder or an `s3://` address."""
         return self.lake_path or str(self.data.absolute() / "lake")
+
+    @property
+    def worlds_folder(self) -> Path:
+        """Where worlds of one's own lie, each in a folder of its own; it need not be there."""
+        return (self.worlds or self.data / "worlds").absolute()
 
 
 def load_settings(**overrides: object) -> Settings:

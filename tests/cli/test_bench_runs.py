@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from kilowatch.cli.bench import control, ingest, live, logins, peers, profiles, query, rules
+from kilowatch.cli.bench import control, ingest, live, logins, peers, profiles, query, rules, stage
 from kilowatch.cli.bench.instance import Instance, running_instance
 from kilowatch.cli.bench.load import Form
 from kilowatch.clock import SystemClock
@@ -130,6 +130,18 @@ def test_rules_are_at_work_while_they_are_measured(tmp_path: Path) -> None:
         assert one["alerts"] > 0
         assert one["accepted_to_told_ms"]["most"] <= one["sent_to_told_ms"]["most"]
     assert rules.rows_of(result)
+
+
+def test_worlds_are_seen_by_all_clients(instance: Instance, bars: Progress) -> None:
+    result = asyncio.run(stage.watch_instance(instance, stage.Wish(3, 2.0, 0.0), bars))
+    for name in ("real_time", "fast"):
+        assert result[name]["known_on_joining"] == 50
+    assert result["fast"]["words_per_s"] > result["real_time"]["words_per_s"]
+    assert 0 < result["fast"]["told_to_seen_ms"]["p50"] < 10_000
+    assert result["simulator_mb"]["most"] >= result["simulator_mb"]["first"] > 10
+    engine = stage.measure_engine(1)
+    assert all(took_ms > 0 for took_ms in engine.values())
+    assert stage.rows_of({**result, "engine_ms": engine})
 
 
 def test_a_load_is_judged_by_what_was_promised(instance: Instance, bars: Progress) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import psutil
 import psycopg
 import pytest
+from websockets.sync.client import connect
 
 from kilowatch.clock import rfc3339, to_us
 from kilowatch.ids import new_id
@@ -254,3 +255,52 @@ def test_a_removed_home_leaves_nothing_and_is_played_no_more(new_owner: Callable
     assert owner.http.get("/devices").json()["items"] == []
     owner.make_home()
     wait_until(owner.is_live, WITHIN_S, "live readings of another home")
+
+
+def test_a_phantom_load_on_a_button_is_found_told_and_over_when_it_is_switched_off_or_stopped(
+    running: Instance, new_owner: Callable[[], Owner]
+) -> None:
+    owner, device = new_owner(), "demo-television"
+    owner.make_home()
+    wait_until(owner.is_live, WITHIN_S, "live readings")
+
+    def alerts(status: str) -> list[dict[str, Any]]:
+        asked = {"device_id": device, "kind": "phantom_load", "status": status}
+        return list(owner.http.get("/alerts", params=asked).json()["items"])
+
+    def power_w(of: str) -> float:
+        return float(owner.newest()[of]["power"][1])
+
+    def switch(state: str) -> None:
+        assert owner.http.post(f"/devices/{device}/toggle", json={"state": state}).status_code == 200
+
+    wait_until(
+        lambda: owner.http.get("/simulation/worlds").status_code == 200, WITHIN_S, "somebody who plays worlds"
+    )
+    assert alerts("open") == []
+    address = f"ws://127.0.0.1:{running.run_file()['port']}/api/v1/live"
+    bearer = {"Authorization": owner.http.headers["Authorization"]}
+    with connect(address, additional_headers=bearer) as socket:
+        socket.send(json.dumps({"type": "subscribe", "topics": ["alerts"]}))
+        begun = owner.http.post("/simulation/scenario", json={"scenario_id": "phantom_load"})
+        assert begun.status_code == 200, begun.text
+        assert begun.json()["scenario"]["status"] == "active"
+        told: list[dict[str, Any]] = []
+        while not any(one["data"].get("kind") == "phantom_load" for one in told):
+            told += json.loads(socket.recv(timeout=WITHIN_S)).get("messages", [])
+    (alert,) = alerts("open")
+    assert (alert["value"], alert["limit"]) == (95.5, 2.0)
+    assert owner.newest()[device]["state"][1] == "standby"
+    switch("off")
+    wait_until(lambda: power_w(device) == 0.0 and not alerts("open"), WITHIN_S, "nothing to be found")
+    switch("on")
+    wait_until(lambda: bool(alerts("open")), WITHIN_S, "the phantom load again")
+    assert owner.http.post("/simulation/stop").status_code == 200
+    wait_until(lambda: power_w(device) != 95.5 and not alerts("open"), WITHIN_S, "the end of it")
+    assert [one["status"] for one in alerts("resolved")] == ["resolved"] * 2
+    assert owner.http.get(f"/devices/{device}").json()["state"] == "on"
+    now = datetime.now(UTC)
+    found = dict(owner.raw(device, now - timedelta(seconds=4), now))
+    ts_us = np.array([to_us(datetime.fromisoformat(ts)) for ts in found], np.int64)
+    assert list(found.values()) == expected(owner.site_id, "television", ts_us), "as if nothing had been"
+    assert owner.dead_letters() == []

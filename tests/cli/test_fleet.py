@@ -1,6 +1,7 @@
 """`kw simulate --world` against a whole instance: both doors, through a restart, captured and replayed."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -124,10 +125,15 @@ def test_nothing_is_lost_while_the_instance_is_away(instance: Instance, tmp_path
             wait_until(lambda: said in output.read_bytes(), WITHIN_S, said.decode())  # noqa: B023
 
     wait_for(b"cycle 3")
+    os.kill(instance.pid("server"), signal.SIGKILL)
+    http_said = outputs["http"].read_bytes
+    wait_until(lambda: b"instance is back" in http_said(), WITHIN_S, "the server again")
     instance.stop()
-    wait_for(b"is away")
+    wait_until(lambda: http_said().count(b"instance is away") == 2, WITHIN_S, "a second break")
+    wait_for(b"instance is away")
     instance.start()
-    wait_for(b"is back")
+    wait_until(lambda: http_said().count(b"instance is back") == 2, WITHIN_S, "the instance again")
+    wait_for(b"instance is back")
     for mode, process in processes.items():
         process.send_signal(signal.SIGINT)
         said = outputs[mode].read_text
@@ -146,6 +152,9 @@ def test_nothing_is_lost_while_the_instance_is_away(instance: Instance, tmp_path
         (["--world", "marketplace"], 1, "has no devices"),
         (["--world", "grid", "--mode", "pigeon"], 2, "one of http, mqtt"),
         (["--world", "grid", "--replay", "x"], 2, "either --world or --replay"),
+        (["--scenario", "heat_wave"], 2, "--scenario goes with --world"),
+        (["--world", "grid", "--scenario", "volcano"], 1, "no scenario 'volcano'"),
+        (["--world", "grid", "--scenario", "heat_wave", "--scenario-after", "soon"], 1, "a span is"),
         (["--world", "grid", "--interval", "soon"], 1, "a span is a number of seconds"),
         (["--world", "grid", "--start", "2100-01-01"], 1, "future"),
         (["--world", "grid", "--start", "yesterday"], 2, "no time"),

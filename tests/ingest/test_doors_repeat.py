@@ -4,14 +4,19 @@ import asyncio
 
 import msgspec
 
+from kilowatch.accounts.identity import Authenticator
+from kilowatch.accounts.rights import Role
+from kilowatch.accounts.routes.browser import COOKIE
 from kilowatch.clock import SystemClock
 from kilowatch.ingest.doors import create_doors
 from kilowatch.observe import metrics
+from kilowatch.server.credentials import find_header
 from kilowatch.settings import Settings
 from kilowatch.sites.store import register_devices
 from kilowatch.stream.client import Client
 from tests.ingest.conftest import Sender, http_client, logged
 from tests.ingest.test_doors import reading
+from tests.server.persons import TOKENS, make_staff
 
 
 async def test_the_same_request_gets_the_first_answer_again(sender: Sender, client: Client) -> None:
@@ -130,6 +135,35 @@ async def test_nobody_replays_what_is_not_theirs(sender: Sender, other_sender: S
     path = f"/api/v1/dead-letters/{letter.id}/replay"
     assert (await other_sender.post(b"", path)).status_code == 404
     assert (await sender.post(b"", "/api/v1/dead-letters/nonsense/replay")).status_code == 404
+
+
+async def test_people_replay_from_own_pages_as_far_as_their_role_goes(
+    sender: Sender, client: Client, settings: Settings
+) -> None:
+    await sender.send(reading("D9"))
+    (letter,) = await sender.letters()
+    async with sender.database.scope(sender.organisation.id) as connection:
+        await register_devices(connection, sender.organisation.id, ["D9"])
+    staff = await make_staff(sender.database, sender.organisation.id)
+    authenticator = Authenticator(sender.database, SystemClock(), tokens=TOKENS)
+    doors = create_doors(
+        settings, SystemClock(), sender.database, client, authenticator=authenticator, find_header=find_header
+    )
+    await doors.start()
+    path, there = f"/api/v1/dead-letters/{letter.id}/replay", {"X-Organisation": sender.organisation.slug}
+
+    def page_of(role: Role, origin: str) -> dict[str, str]:
+        secret = staff[role].headers["Authorization"].removeprefix("Bearer ")
+        return {"Cookie": f"{COOKIE}={secret}", "Origin": origin} | there
+
+    async with http_client(doors) as http:
+        own = str(http.base_url).rstrip("/")
+        foreign = await http.post(path, headers=page_of("admin", "https://elsewhere.example"))
+        assert (foreign.status_code, foreign.json()["code"]) == (403, "foreign_origin")
+        assert (await http.post(path, headers=page_of("viewer", own))).status_code == 403
+        assert (await http.post(path, headers=staff["viewer"].headers | there)).status_code == 403
+        assert (await http.post(path, headers=page_of("operator", own))).status_code == 202
+    await doors.stop()
 
 
 async def test_a_letter_that_holds_no_reading_stays(sender: Sender) -> None:

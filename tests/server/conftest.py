@@ -204,11 +204,12 @@ class House:
 
 
 @contextlib.asynccontextmanager
-async def open_house(parts: Parts, stream: Client, **serving: float) -> AsyncIterator[House]:
-    """Serves the application on a free port until the end."""
+async def open_house(parts: Parts, stream: Client, port: int = 0, **serving: float) -> AsyncIterator[House]:
+    """Serves the application on this port, or a free one, until the end."""
     application = create_app(parts)
     with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(("127.0.0.1", port))
         port = listening.getsockname()[1]
         server = make_server(application.app, application.stop, **serving)  # type: ignore[arg-type]
         task = asyncio.create_task(server.serve(sockets=[listening]))

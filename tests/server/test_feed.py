@@ -13,6 +13,7 @@ from kilowatch.server.live.audience import Audience
 from kilowatch.server.live.client import Feed, LiveClient, Outgoing, Pace
 from kilowatch.server.live.directory import DeviceEntry, Directory, MetricEntry, Viewer
 from kilowatch.server.live.ring import Ring
+from kilowatch.server.live.streams import Streams
 from kilowatch.server.live.topics import parse_topics
 from kilowatch.wire.frame import Frame
 from kilowatch.wire.live import LiveEvent, newest_per_series
@@ -117,6 +118,31 @@ def test_events_beyond_the_bound_are_dropped_and_told() -> None:
     lagged, batch = documents(client.take(5.1))
     assert lagged == {"type": "lagged", "from": "1970-01-01T00:00:00Z", "to": "1970-01-01T00:00:02Z"}
     assert [message["data"]["n"] for message in batch["messages"]] == [3, 4]
+
+
+def stream_event(topic: str, ts_us: int, owner: str = "org") -> LiveEvent:
+    return LiveEvent(owner, topic, ts_us, "stream", {"at": ts_us})
+
+
+def test_what_the_simulator_knows_of_streams_replaces_what_was_heard_before() -> None:
+    streams = Streams()
+    heard = [stream_event("old.world", 1), stream_event("a", 5), stream_event("b", 30)]
+    streams.record([*heard, stream_event("a", 2, "other")])
+    streams.renew("org", [stream_event("c", 20), stream_event("a", 10), stream_event("b", 9)])
+    assert {(one.organisation, one.topic): one.ts_us for one in streams} == {
+        ("other", "a"): 2, ("org", "b"): 30, ("org", "a"): 10, ("org", "c"): 20,
+    }  # fmt: skip
+    streams.renew("org", [])
+    assert [(one.organisation, one.topic) for one in streams] == [("other", "a")]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "hears"),
+    [("*", True), ("s*", True), ("streams.a", True), ("frequency.low", True), ("anomalies", True),
+     ("a*", True), ("sites.*", False), ("devices.x", False), ("alerts", False)],
+)  # fmt: skip
+def test_topics_know_whether_they_hear_streams(pattern: str, hears: bool) -> None:
+    assert parse_topics([pattern]).hears_streams is hears
 
 
 def test_events_that_the_ring_let_go_are_told_as_lagged() -> None:

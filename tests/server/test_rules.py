@@ -160,6 +160,11 @@ async def stored(database: Database, member: Member, lake_writer: LakeWriter) ->
     return int(first)
 
 
+def _in_seconds(span: tuple[str, str, str]) -> tuple[str, float, float]:
+    device, start, end = span
+    return device, datetime.fromisoformat(start).timestamp(), datetime.fromisoformat(end).timestamp()
+
+
 SPAN = {"start": rfc3339(START), "end": rfc3339(START + 2 * 1440 * MINUTE_US)}
 
 
@@ -169,6 +174,9 @@ async def test_a_backtest_says_how_often_how_long_where_and_the_worst_day(
     made = await make(http, member)
     read = member.bearer()
     told = (await http.post(f"{RULES}/{made['id']}/backtest", json=SPAN, headers=read)).json()
+    spans = [(one["device"], one["start"], one["end"]) for one in told.pop("spans")]
+    assert [end_s - start_s for _, start_s, end_s in map(_in_seconds, spans)] == [3600.0, 600.0]
+    assert spans[0][:2] == ("D1", "2025-10-26T18:00:00Z")
     assert told == {
         "raises": 2,
         "seconds_raised": 4200.0,

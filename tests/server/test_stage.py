@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,10 +15,22 @@ from websockets.exceptions import ConnectionClosed
 
 from kilowatch.clock import SystemClock
 from kilowatch.server.app import Parts
+from kilowatch.stream.client import Client
 from kilowatch.wire.simulation import simulator_token
-from kilowatch.wire.stage import STAGE_PATH, Answer, Ask, Hello, StreamTold, Tell, frames_of
+from kilowatch.wire.stage import (
+    LATEST,
+    STAGE_PATH,
+    Answer,
+    Ask,
+    Heard,
+    Hello,
+    StreamTold,
+    Tell,
+    decode_from_server,
+    frames_of,
+)
 from tests.ingest.conftest import until
-from tests.server.conftest import House, Member
+from tests.server.conftest import House, Member, open_house
 from tests.server.persons import list_all
 
 V1 = "/api/v1"
@@ -35,11 +48,15 @@ class Simulator:
     socket: ClientConnection
     answers: dict[str, tuple[int, Any]] = field(default_factory=dict)
     asked: list[Ask] = field(default_factory=list)
+    heard: list[int] = field(default_factory=list)
 
     async def play(self) -> None:
         with contextlib.suppress(ConnectionClosed):
             async for text in self.socket:
-                ask = msgspec.json.decode(text, type=Ask)
+                ask = decode_from_server(text)
+                if isinstance(ask, Heard):
+                    self.heard.append(ask.until)
+                    continue
                 self.asked.append(ask)
                 if ask.question in self.answers:
                     status, body = self.answers[ask.question]
@@ -58,7 +75,7 @@ async def simulating(house: House, parts: Parts, *organisations: str) -> AsyncIt
     """A simulator that plays for these organisations, or for all; ready to be asked."""
     headers = {"Authorization": f"Bearer {simulator_token(parts.simulator_key)}"}
     async with connect(f"ws://127.0.0.1:{house.port}{STAGE_PATH}", additional_headers=headers) as socket:
-        simulator = Simulator(socket, {"worlds": (200, {"items": []})})
+        simulator = Simulator(socket, {"worlds": (200, {"items": []}), LATEST: (200, [])})
         await simulator.say(Hello(list(organisations) or None))
         playing = asyncio.create_task(simulator.play())
         try:
@@ -206,6 +223,77 @@ async def test_what_streams_tell_is_heard_in_their_organisation_alone(
             "stream": "grid.load", "flag": "critical", "frequency": "high", "value": 2.0,
         }  # fmt: skip
         assert [one["data"]["value"] for one in await others.hear_messages(1)] == [3.0]
+
+
+def word(
+    member: Member, stream: str, value: float, frequency: str = "low", ago_s: float = 3600
+) -> StreamTold:
+    ts_us, whose = SystemClock().now_us() - round(ago_s * 1e6), str(member.organisation.id)
+    return StreamTold(whose, stream, ts_us, frequency, "normal", {"value": value})  # type: ignore[arg-type]
+
+
+async def test_who_joins_is_told_the_newest_of_every_stream_though_nobody_here_heard_it(
+    house: House, parts: Parts, stream: Client, http: httpx.AsyncClient, member: Member, stranger: Member
+) -> None:
+    critical = msgspec.structs.replace(word(member, "grid.price", 9.0, "high", 60), flag="critical")
+    words = [word(member, "grid.load", 5.0), critical, word(stranger, "grid.load", 666.0)]
+    async with (
+        simulating(house, parts) as simulator,
+        open_house(dataclasses.replace(parts), stream) as elsewhere,
+        elsewhere.listen(member) as everything,
+        elsewhere.listen(member) as high,
+        house.listen(member) as anomalies,
+        house.listen(stranger) as others,
+    ):
+        await ask_until(http, member.bearer(), 200)
+        simulator.answers[LATEST] = (200, msgspec.to_builtins(words))
+        for listener, topic, values in (
+            (everything, "streams.*", [5.0, 9.0]), (high, "frequency.high", [9.0]),
+            (anomalies, "anomalies", [9.0]), (others, "*", [666.0]),
+        ):  # fmt: skip
+            await listener.subscribe(topic)
+            await listener.say(type="ping")
+            heard = await listener.hear_messages(len(values))
+            assert {one["type"] for one in heard} == {"latest"}
+            assert [one["data"]["value"] for one in heard] == values
+        await simulator.tell(word(member, "grid.load", 6.0, ago_s=0))
+        (live,) = await everything.hear_messages(1)
+        assert (live["type"], live["data"]["value"]) == ("stream", 6.0)
+
+
+async def test_a_simulator_that_does_not_answer_keeps_nobody_from_joining(
+    house: House, parts: Parts, http: httpx.AsyncClient, member: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kilowatch.server.stage.LATEST_WITHIN_S", 0.05)
+    async with simulating(house, parts) as simulator, house.listen(member) as listener:
+        await ask_until(http, member.bearer(), 200)
+        del simulator.answers[LATEST]
+        await listener.subscribe("streams.*")
+        await listener.say(type="ping")
+        await listener.hear_until("pong")
+        await simulator.tell(told(member, 1.0))
+        (live,) = await listener.hear_messages(1)
+        assert live["data"]["value"] == 1.0
+
+
+async def test_words_that_are_told_again_are_heard_once_and_the_simulator_is_told(
+    house: House, parts: Parts, http: httpx.AsyncClient, member: Member
+) -> None:
+    async with simulating(house, parts) as simulator, house.listen(member) as listener:
+        await ask_until(http, member.bearer(), 200)
+        await listener.subscribe("streams.*")
+        await listener.say(type="ping")
+        await listener.hear_until("pong")
+        for first, values in ((7, (1.0, 2.0)), (7, (1.0, 2.0, 3.0)), (9, (3.0, 4.0))):
+            await simulator.say(Tell([told(member, value) for value in values], "x", first))
+        await simulator.say(Tell([told(member, 5.0)], "y", 1))
+        heard = await listener.hear_messages(5)
+        assert [one["data"]["value"] for one in heard] == [1.0, 2.0, 3.0, 4.0, 5.0]
+
+        async def all_heard() -> bool:
+            return simulator.heard == [8, 9, 10, 1]
+
+        await until(all_heard, "word that all was heard")
 
 
 async def test_the_door_is_for_the_simulator_and_for_its_words(

@@ -1,5 +1,6 @@
 """The desk of worlds: what may be asked, what is refused, and that all is as it was once it is taken back."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from kilowatch.simulator.stage.desk import Desk
 from kilowatch.simulator.world.loading import shipped
 from kilowatch.simulator.world.shelf import Shelf
 from tests.simulator.engine.markets import START_US
+from tests.simulator.small_world import FILES, replace, spoil, write_world
 
 OWN, OTHER = "own", "other"
 
@@ -156,6 +158,40 @@ def test_what_cannot_be_is_refused_with_a_code(
         ask(desk, question, **given)
     assert refused.value.code == code
     assert refused.value.status in (404, 409, 422)
+
+
+def test_changed_files_are_played_from_what_begins_next(clock: DrivenClock, tmp_path: Path) -> None:
+    folder = write_world(tmp_path)
+    desk = Desk(Shelf([tmp_path]), clock)
+    ask(desk, "change", world="bakery")
+    first = desk.plays[OWN]
+    ask(desk, "change", world="bakery")
+    assert desk.plays[OWN] is first
+    replace(folder, "scenarios.yaml", FILES["scenarios.yaml"].replace("cold_oven", "hot_oven"))
+    assert desk.plays[OWN].world.scenarios.keys() == {"cold_oven"}
+    ask(desk, "scenario", scenario_id="hot_oven")
+    assert desk.plays[OWN] is not first
+    replace(folder, "streams.yaml", spoil("streams.yaml", "mean: 230", "mean: 250"))
+    with pytest.raises(Problem) as refused:
+        ask(desk, "change", world="bakery")
+    assert refused.value.code == "scenario_active"
+    ask(desk, "reset")
+    assert desk.plays[OWN].world.streams["oven.heat"].mean == 250
+    assert desk.plays[OWN].begun == []
+    replace(folder, "streams.yaml", "streams: 5")
+    ask(desk, "reset")
+    assert desk.plays[OWN].world.streams["oven.heat"].mean == 250
+
+
+def test_what_is_wrong_with_worlds_is_told_in_their_list(clock: DrivenClock, tmp_path: Path) -> None:
+    write_world(tmp_path, {"streams.yaml": "streams: 5"})
+    desk = Desk(Shelf([tmp_path]), clock)
+    (told,) = shapes.Worlds.model_validate(ask(desk, "worlds")).items
+    assert (told.name, told.streams) == ("bakery", 0)
+    assert any(problem.startswith("streams.yaml:1: ") for problem in told.problems)
+    write_world(tmp_path)
+    (told,) = shapes.Worlds.model_validate(ask(desk, "worlds")).items
+    assert (told.title, told.streams, told.problems) == ("Bakery", 5, [])
 
 
 def test_causes_of_long_ago_need_no_values_of_all_that_was_since(desk: Desk) -> None:

@@ -152,7 +152,7 @@ def test_july_is_winter_in_the_south() -> None:
 
 def home_of(site_id: str, zone: str, states: dict[Role, SetState]) -> PlayedHome:
     devices = [PlayedDevice(f"demo-{role}", role, states.get(role, "on")) for role in ROLES]
-    return PlayedHome(site_id, zone, WINTER_US, devices)
+    return PlayedHome(site_id, "somebody", zone, WINTER_US, devices)
 
 
 def test_a_body_of_history_holds_every_device_at_every_minute() -> None:

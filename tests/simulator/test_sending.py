@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -24,6 +25,7 @@ from kilowatch.simulator.fleet.happening import Happening
 from kilowatch.simulator.fleet.rows import USUAL, Circumstances, Readings, join
 from kilowatch.simulator.sending.capture import BadCapture, CaptureSource, CaptureWriter
 from kilowatch.simulator.sending.door import Away, Place, Told, TurnedAway
+from kilowatch.simulator.sending.follow import Alone
 from kilowatch.simulator.sending.http import HttpSender
 from kilowatch.simulator.sending.office import Office
 from kilowatch.simulator.sending.outbox import Outbox
@@ -137,6 +139,58 @@ def test_nothing_is_lost_within_the_bound_and_all_is_counted_beyond(
         assert sorted(got, key=int) == [b"%d" % number for number in range(len(sizes))]
 
 
+@law
+@given(turns=st.lists(st.integers(-5, 5), max_size=60))
+def test_who_takes_a_parcel_gets_the_oldest_whoever_gave_one_back(turns: list[int]) -> None:
+    async def play() -> None:
+        outbox, taken = Outbox(10_000), list[Parcel]()
+        for number in range(len(turns)):
+            await outbox.put(Parcel(1, b"%d" % number), asyncio.Event())
+        waiting = set(range(len(turns)))
+        for turn in turns:
+            if turn > 0 and taken:
+                parcel = taken.pop(turn % len(taken))
+                await outbox.give_back(parcel)
+                waiting.add(int(parcel.body))
+            elif waiting:
+                taken.append(await outbox.take())
+                assert int(taken[-1].body) == min(waiting)
+                waiting.remove(int(taken[-1].body))
+
+    asyncio.run(play())
+
+
+def test_it_is_said_when_readings_are_given_up_and_how_many() -> None:
+    async def play() -> list[str]:
+        said: list[str] = []
+        went_away = asyncio.Event()
+
+        def say(text: str) -> None:
+            said.append(text)
+            went_away.set()
+
+        flaky = Flaky([True] * 1000)
+        outbox = Outbox(20)
+        office = Office(outbox, [flaky], say)
+        await outbox.put(Parcel(10, b"0"), asyncio.Event())
+        office.open()
+        async with asyncio.timeout(WITHIN_S):
+            await went_away.wait()
+            for number in range(1, 5):
+                await outbox.put(Parcel(10, b"%d" % number), asyncio.Event())
+            flaky.away.clear()
+            await outbox.wait_until_empty()
+        await office.close()
+        assert flaky.got == [b"3", b"4"]
+        return said
+
+    assert asyncio.run(play()) == [
+        "The instance is away; up to 20 readings are kept until it is back.",
+        "20 readings wait; from now on the oldest are given up.",
+        "The instance is back; 20 readings wait, 30 were given up.",
+    ]
+
+
 def test_who_fills_the_outbox_waits_while_the_instance_answers() -> None:
     async def play() -> tuple[bool, bool]:
         outbox, stop = Outbox(10), asyncio.Event()
@@ -162,7 +216,7 @@ def test_a_run_that_waits_for_room_can_be_stopped() -> None:
 
         office = Office(Outbox(100), [Silent([])], lambda _: None)
         source = FleetSource(Grid(100, 1), START_US, SECOND_US, None, 50)
-        run = Run(source, office, Pace(START_US, START_US, 1.0), SystemClock(), "arrow", stop)
+        run = Run(source, office, Pace(START_US, START_US, 1.0), SystemClock(), "arrow", stop, Alone())
         async with asyncio.timeout(WITHIN_S):
             hurry = asyncio.Event()
             hurry.set()
@@ -230,6 +284,17 @@ async def test_who_is_asked_to_come_later_is_told_when(
     with pytest.raises(Away) as away:
         await ask(place, (status, headers, {}))
     assert (away.value.wait_s, away.value.is_asked) == (wait_s, is_asked)
+
+
+async def test_an_instance_that_is_slow_is_not_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kilowatch.simulator.sending.http.WITHIN_S", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        place = Place(f"http://127.0.0.1:{silent.getsockname()[1]}", "o", "kw_x")
+        with pytest.raises(Away) as slow:
+            await ask(place, (202, {}, {}))
+    with pytest.raises(Away) as away:
+        await ask(place, (202, {}, {}))
+    assert (slow.value.is_asked, away.value.is_asked) == (True, False)
 
 
 async def test_who_is_refused_for_good_goes_away(place: Place) -> None:

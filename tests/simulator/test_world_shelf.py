@@ -1,20 +1,11 @@
 """A world that can be played stays on the shelf, whatever becomes of its files."""
 
-import os
 import shutil
 from pathlib import Path
 
 from kilowatch.simulator.world.loading import find_worlds, load_world
 from kilowatch.simulator.world.shelf import Shelf
-from tests.simulator.small_world import FILES, spoil, write_world
-
-
-def replace(folder: Path, file: str, text: str) -> None:
-    """Writes a file anew, later than it was."""
-    path = folder / file
-    then = path.stat().st_mtime_ns + 1_000_000_000
-    path.write_text(text, encoding="utf-8")
-    os.utime(path, ns=(then, then))
+from tests.simulator.small_world import FILES, replace, spoil, write_world
 
 
 def test_a_changed_world_is_read_again(tmp_path: Path) -> None:
@@ -68,6 +59,38 @@ def test_a_new_world_is_found(tmp_path: Path) -> None:
     assert not shelf.worlds
     write_world(tmp_path)
     assert shelf.refresh() == {"bakery"}
+
+
+def test_a_world_that_never_was_good_does_not_hide_another_of_its_name(tmp_path: Path) -> None:
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    for folder in (ours, theirs):
+        folder.mkdir()
+    write_world(ours)
+    bad = write_world(theirs, {"streams.yaml": spoil("streams.yaml", "mean: 230", "mean: -5")})
+    shelf = Shelf([ours, theirs])
+    assert (shelf.places["bakery"].parent, len(shelf.mistakes["bakery"])) == (ours, 1)
+    replace(bad, "streams.yaml", spoil("streams.yaml", "mean: 230", "mean: 240"))
+    assert shelf.refresh() == {"bakery"}
+    assert (shelf.places["bakery"], dict(shelf.mistakes)) == (bad, {})
+    replace(bad, "streams.yaml", "streams: 5")
+    assert shelf.refresh() == frozenset()
+    assert (shelf.worlds["bakery"].streams["oven.heat"].mean, bool(shelf.mistakes)) == (240, True)
+    shutil.rmtree(bad)
+    assert shelf.refresh() == {"bakery"}
+    assert (shelf.places["bakery"].parent, dict(shelf.mistakes)) == (ours, {})
+
+
+def test_a_folder_without_the_file_of_its_world_is_told_of(tmp_path: Path) -> None:
+    write_world(tmp_path, {"world.yaml": None})
+    assert "missing" in str(Shelf([tmp_path]).mistakes["bakery"][0])
+
+
+def test_worlds_of_later_folders_come_first(tmp_path: Path) -> None:
+    for folder, name in (("ours", "attic"), ("theirs", "bakery")):
+        (tmp_path / folder).mkdir()
+        text = spoil("world.yaml", "name: bakery", f"name: {name}")
+        write_world(tmp_path / folder, {"world.yaml": text}).rename(tmp_path / folder / name)
+    assert list(Shelf([tmp_path / "ours", tmp_path / "theirs"]).worlds) == ["bakery", "attic"]
 
 
 def test_of_two_worlds_of_one_name_the_one_in_the_later_folder_counts(tmp_path: Path) -> None:

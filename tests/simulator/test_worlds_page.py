@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import get_args
 
-from kilowatch.simulator.world.format import Curve, FaultKind, How
+from kilowatch.simulator.world.format import Curve, FaultKind, Fleet, How
 from kilowatch.simulator.world.loading import load_world
 
 PAGE = (Path(__file__).parents[2] / "docs" / "concepts" / "worlds.md").read_text(encoding="utf-8")
@@ -28,6 +28,8 @@ def test_no_example_is_longer_than_a_dozen_lines() -> None:
     assert max(lengths.values()) <= 12
 
 
-def test_the_tables_name_every_fault_effect_and_curve() -> None:
+def test_the_tables_name_every_fault_effect_curve_and_fleet() -> None:
     heads = {"kind", "how", "curve"}
-    assert set(ROW.findall(PAGE)) - heads == {*get_args(FaultKind), *get_args(How), *get_args(Curve)}
+    fleets = get_args(Fleet.model_fields["kind"].annotation)
+    there = {*get_args(FaultKind), *get_args(How), *get_args(Curve), *fleets}
+    assert set(ROW.findall(PAGE)) - heads == there

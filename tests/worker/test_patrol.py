@@ -13,6 +13,7 @@ from kilowatch.alerts.store.detectors import keep_profiles, set_detector
 from kilowatch.clock import MICROSECONDS, to_datetime
 from kilowatch.postgres.engine import Database
 from kilowatch.sites.store import list_sites, set_state, update_device
+from kilowatch.telemetry.metric import describe
 from kilowatch.wire.live import EVENTS_SUBJECT, LiveEvent
 from kilowatch.worker.alarms import Alarms
 from kilowatch.worker.patrol import Patrol
@@ -94,6 +95,23 @@ async def test_a_kettle_left_on_standby_is_a_phantom_load_until_it_is_on_or_idle
         await power(house, "kettle", (second + 1, 2000.0))
         await house.settled()
         assert await ended()
+
+
+async def test_a_device_that_says_that_it_rests_and_draws_is_a_phantom_load(house: House) -> None:
+    await house.add(["kettle"], ["power", "state"])
+    async with house.database.scope(house.organisation.id) as connection:
+        await update_device(connection, "kettle", {"idle_threshold_w": 5.0})
+    database = Database(house.worker_url)
+    alarms = Alarms(database, house.client, house.clock, Decimal("0.30"))
+    patrol = Patrol(database, house.client, house.reader, house.clock, alarms, [0], 1)
+    await patrol.begin()
+    for second, (said, watts, expected) in enumerate(
+        (("on", 2000.0, []), ("standby", 4.0, []), ("off", 40.0, ["open"]), ("on", 2000.0, ["resolved"]))
+    ):
+        values = {"power": watts, "state": float(describe("state").states.index(said))}
+        await patrol.look([house.frame([("kettle", NOW_US + second * MICROSECONDS, values)])])
+        assert [one.status for one in await alerts(house)] == expected
+    await database.close()
 
 
 async def test_a_spike_stands_out_of_the_devices_own_profile(house: House) -> None:

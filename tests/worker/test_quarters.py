@@ -242,3 +242,27 @@ async def test_profiles_are_learnt_from_four_weeks_and_are_there_after_a_restart
     (finding,), _ = again.samples.look(device[2:], noon[2:], np.array([521.0]))
     assert (finding.key.kind, finding.since_us) == ("spike", noon[0])
     assert finding.limit == pytest.approx(520.0)
+
+
+async def test_the_profile_of_a_new_device_is_learnt_at_once(
+    house: House, patrol: Patrol, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await patrol.begin()
+    days, number = 4, house.devices["M1"]
+    start_us = (START_US - days * DAY * QUARTER_US) // (24 * HOUR_US) * 24 * HOUR_US
+    store_energy(house, "M1", start_us, np.full(days * DAY, 0.1))
+    patrol.note_new([number])
+    await patrol.learn_new()
+    assert number >= len(patrol.samples.profile.row) or patrol.samples.profile.row[number] == -1, "too soon"
+    monkeypatch.setattr("kilowatch.worker.patrol.NEW_S", 0.0)
+    other = Patrol(patrol.database, house.client, house.reader, house.clock, patrol.alarms, [0], 1)
+    await other.begin()
+    other.note_new([number, house.devices["M2"]])
+    await other.learn_new()
+    profile = other.samples.profile
+    assert profile.median_w[profile.row[number]] == pytest.approx(np.full(24, 400.0))
+    assert profile.row[house.devices["M2"]] == -1
+    store_energy(house, "M2", start_us, np.full(days * DAY, 0.1))
+    other.note_new([house.devices["M2"]])
+    await other.learn_new()
+    assert other.samples.profile.row[house.devices["M2"]] == -1, "what is not new waits for all others"

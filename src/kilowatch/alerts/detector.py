@@ -28,7 +28,11 @@ SEVERITY: Final[dict[Kind, Severity]] = {
 LIMITS: Final[dict[Kind, dict[str, tuple[float, float, float]]]] = {
     "phantom_load": {"grace_s": (2.0, 0.0, DAY_S), "for_s": (0.0, 0.0, DAY_S)},
     "spike": {"spreads": (6.0, 1.0, 100.0), "for_s": (300.0, 0.0, DAY_S)},
-    "ghost_walk": {"asleep_from_h": (1.0, 0.0, 24.0), "asleep_until_h": (5.0, 0.0, 24.0)},
+    "ghost_walk": {
+        "asleep_from_h": (1.0, 0.0, 24.0),
+        "asleep_until_h": (5.0, 0.0, 24.0),
+        "devices": (3.0, 2.0, 100.0),
+    },
     "high_consumption": {"limit_kwh": (100.0, 0.0, 1e9)},
     "zero_consumption": {"for_s": (DAY_S, 900.0, 7 * DAY_S)},
     "negative_consumption": {"limit_kwh": (0.0, -1e9, 0.0)},

@@ -7,7 +7,8 @@ kept beside the instance's other secrets. What is sent goes over the public door
 import asyncio
 import json
 import signal
-from contextlib import ExitStack, closing
+from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +21,7 @@ from kilowatch.cli.instance import find_running
 from kilowatch.cli.keys import Wish as WantedKey
 from kilowatch.cli.keys import make_key
 from kilowatch.clock import Clock, SystemClock, to_us
-from kilowatch.errors import StartRefused
+from kilowatch.errors import Problem, StartRefused
 from kilowatch.period import SECOND_US
 from kilowatch.postgres.embedded import write_secrets
 from kilowatch.settings import Settings
@@ -28,6 +29,7 @@ from kilowatch.simulator.fleet.fleets import make_fleet
 from kilowatch.simulator.fleet.rows import Fleet
 from kilowatch.simulator.sending.capture import BadCapture, CaptureSource, CaptureWriter
 from kilowatch.simulator.sending.door import Away, Find, Place, Sender, TurnedAway
+from kilowatch.simulator.sending.follow import Alone, Follower, Lead, OwnScenario
 from kilowatch.simulator.sending.http import HttpSender
 from kilowatch.simulator.sending.mqtt import MqttSender
 from kilowatch.simulator.sending.office import Office
@@ -37,6 +39,7 @@ from kilowatch.simulator.sending.parcel import BODY_ROWS, Form
 from kilowatch.simulator.sending.register import TOLD_MOST, describe
 from kilowatch.simulator.sending.run import Run, Summary
 from kilowatch.simulator.sending.source import FleetSource, Source
+from kilowatch.simulator.world.format import World
 from kilowatch.simulator.world.loading import find_worlds, load_world, shipped
 from kilowatch.simulator.world.mistake import BadWorld
 from kilowatch.simulator.world.span import read_span
@@ -46,6 +49,7 @@ Mode = Literal["http", "mqtt"]
 HttpForm = Literal["arrow", "json"]
 SCOPES = "ingest,read,control,admin"
 CONNECTIONS: dict[Mode, int] = {"http": 4, "mqtt": 2}
+ASKED_WITHIN_S = 10.0
 KEPT_AS = "simulation"
 """What the keys are called beside the other secrets."""
 
@@ -69,6 +73,9 @@ class Wish:
     capture: Path | None = None
     replay: Path | None = None
     keep_times: bool = False
+    alone: bool = False
+    scenario: str | None = None
+    scenario_after: str = "0"
 
     @property
     def body(self) -> Form:
@@ -83,12 +90,13 @@ def simulate_fleet(settings: Settings, wish: Wish, as_json: bool) -> bool:
         StartRefused: if there is nothing to play against, or nothing to play.
     """
     clock = SystemClock()
-    wish, fleet = _make_fleet(wish)
-    _make_source(wish, fleet, clock)  # what is wrong is told before anything is made
+    world = _find_world(wish, [shipped(), settings.worlds_folder])
+    wish, fleet = _make_fleet(wish, world)
+    _make_run(wish, world, fleet, Alone(), clock)  # what is wrong is told before anything is made
     find = _finder(settings, wish.organisation)
     try:
         with choose_screen(as_json) as screen:
-            total = asyncio.run(_play(wish, fleet, find, screen, clock))
+            total = asyncio.run(_play(wish, world, fleet, find, screen, clock))
             screen.show(total)
     except (TurnedAway, BadCapture) as reason:
         raise StartRefused(str(reason)) from reason
@@ -97,7 +105,9 @@ def simulate_fleet(settings: Settings, wish: Wish, as_json: bool) -> bool:
     return total.buffered == 0 and total.lost == 0
 
 
-async def _play(wish: Wish, fleet: Fleet | None, find: Find, screen: Screen, clock: Clock) -> Summary:
+async def _play(
+    wish: Wish, world: World | None, fleet: Fleet | None, find: Find, screen: Screen, clock: Clock
+) -> Summary:
     stop, hurry = asyncio.Event(), asyncio.Event()
 
     def stop_run() -> None:
@@ -112,7 +122,10 @@ async def _play(wish: Wish, fleet: Fleet | None, find: Find, screen: Screen, clo
             screen.say(f"{len(fleet.roster):,} devices are made by their readings, without type and region.")
         elif described.made:
             screen.say(f"{described.made:,} devices were made.")
-    source, pace = _make_source(wish, fleet, clock)
+    follower = None
+    if world is not None and wish.scenario is None and not wish.alone:
+        follower = Follower(world, find, screen.say)
+    source, pace, lead = _make_run(wish, world, fleet, follower or Alone(), clock)
     senders: list[Sender] = [
         HttpSender(find) if wish.mode == "http" else MqttSender(find) for _ in range(CONNECTIONS[wish.mode])
     ]
@@ -121,24 +134,46 @@ async def _play(wish: Wish, fleet: Fleet | None, find: Find, screen: Screen, clo
         capture = None
         if wish.capture is not None:
             capture = kept.enter_context(closing(_open_capture(wish.capture, source)))
-        run = Run(source, office, pace, clock, wish.body, stop)
-        return await run.play(screen.show, capture, hurry)
+        run = Run(source, office, pace, clock, wish.body, stop, lead)
+        async with _following(follower):
+            return await run.play(screen.show, capture, hurry)
+
+
+@asynccontextmanager
+async def _following(follower: Follower | None) -> AsyncIterator[None]:
+    """Has a follower ask what is played, first before anything is sent."""
+    if follower is None:
+        yield
+        return
+    async with httpx.AsyncClient(timeout=ASKED_WITHIN_S, trust_env=False) as http:
+        await follower.ask(http)
+        asking = asyncio.create_task(follower.follow(http))
+        try:
+            yield
+        finally:
+            asking.cancel()
 
 
 # --- what is played --------------------------------------------------------------------------------------
 
 
-def _make_fleet(wish: Wish) -> tuple[Wish, Fleet | None]:
-    """The fleet of the world that is wished for, and the wish with what the world decides."""
+def _find_world(wish: Wish, folders: Sequence[Path]) -> World | None:
+    """The world that is wished for; None where a capture is replayed."""
     if wish.replay is not None:
-        return wish, None
-    places = find_worlds([shipped()])
+        return None
+    places = find_worlds(folders)
     if wish.world not in places:
         raise StartRefused(f"There is no world {wish.world!r}; there are {', '.join(sorted(places))}.")
     try:
-        world = load_world(places[wish.world])
+        return load_world(places[wish.world])
     except BadWorld as bad:
         raise StartRefused(str(bad)) from bad
+
+
+def _make_fleet(wish: Wish, world: World | None) -> tuple[Wish, Fleet | None]:
+    """The fleet of a world, and the wish with what the world decides."""
+    if world is None:
+        return wish, None
     if world.fleet is None:
         raise StartRefused(f"The world {wish.world!r} has no devices.")
     wanted = world.fleet.model_copy(
@@ -151,11 +186,13 @@ def _make_fleet(wish: Wish) -> tuple[Wish, Fleet | None]:
     return replace(wish, interval=wish.interval or f"{world.fleet.interval:g}s"), made
 
 
-def _make_source(wish: Wish, fleet: Fleet | None, clock: Clock) -> tuple[Source, Pace]:
-    """What is sent, and when."""
+def _make_run(
+    wish: Wish, world: World | None, fleet: Fleet | None, lead: Lead, clock: Clock
+) -> tuple[Source, Pace, Lead]:
+    """What is sent, when, and what the fleet follows: `lead`, unless the run begins a scenario itself."""
     now_us = clock.now_us()
-    if fleet is None:
-        return _make_replay(wish, now_us)
+    if fleet is None or world is None:
+        return *_make_replay(wish, now_us), lead
     interval_us = round(_interval_s(wish) * SECOND_US)
     span_us = None if wish.iterations is None else wish.iterations * interval_us
     first_us = first_moment_us(now_us, wish.speed, span_us)
@@ -165,8 +202,27 @@ def _make_source(wish: Wish, fleet: Fleet | None, clock: Clock) -> tuple[Source,
             raise StartRefused("--start lies in the future; readings from there are refused.")
     first_us = first_us // 1000 * 1000
     rows = BODY_ROWS[wish.body]
-    source = FleetSource(fleet, first_us, interval_us, wish.iterations, rows)
-    return source, Pace(now_us, first_us, wish.speed)
+    if wish.scenario is not None:
+        lead = _begin(world, wish.scenario, first_us + round(_span_s(wish) * SECOND_US))
+    source = FleetSource(fleet, first_us, interval_us, wish.iterations, rows, lead.around)
+    return source, Pace(now_us, first_us, wish.speed), lead
+
+
+def _begin(world: World, scenario: str, at_us: int) -> Lead:
+    try:
+        return OwnScenario.begun(world, scenario, at_us)
+    except Problem as problem:
+        raise StartRefused(f"--scenario: {problem.detail}.") from problem
+
+
+def _span_s(wish: Wish) -> float:
+    try:
+        seconds = float(read_span(wish.scenario_after))
+    except ValueError as reason:
+        raise StartRefused(f"--scenario-after: {reason}") from reason
+    if seconds < 0.0:
+        raise StartRefused("--scenario-after is not before the beginning.")
+    return seconds
 
 
 def _make_replay(wish: Wish, now_us: int) -> tuple[Source, Pace]:

@@ -13,7 +13,7 @@ from rich.table import Table
 from kilowatch.simulator.sending.run import Summary
 
 ROWS_SHOWN = 12
-COLUMNS = ("cycle", "time", "sent", "accepted", "refused", "readings/s", "lag", "buffered")
+COLUMNS = ("cycle", "time", "sent", "accepted", "refused", "readings/s", "lag", "buffered", "scenario")
 
 
 class Screen(Protocol):
@@ -53,8 +53,9 @@ class Lines:
 
     def show(self, summary: Summary) -> None:
         """See `Screen`."""
-        told = zip(COLUMNS[1:], cells(summary)[1:], strict=True)
+        told = zip(COLUMNS[1:-1], cells(summary)[1:-1], strict=True)
         lost = f"  lost {summary.lost:,}" if summary.lost else ""
+        lost += f"  {summary.playing}" if summary.playing else ""
         lost += "".join(f"  {code} {count:,}" for code, count in summary.codes.items())
         name = f"cycle {summary.cycle}" if summary.cycle else "all"
         sys.stdout.write("  ".join([name, *(f"{name} {cell}" for name, cell in told)]) + lost + "\n")
@@ -118,4 +119,5 @@ def cells(summary: Summary) -> list[str]:
         f"{summary.readings_per_s:,}",
         f"{summary.lag_s:.1f} s",
         f"{summary.buffered:,}",
+        summary.playing,
     ]

@@ -15,6 +15,7 @@ from kilowatch.cli.options import AsJson, Data, Page
 from kilowatch.cli.registry_commands import organisations, users
 from kilowatch.cli.simulate_command import simulate
 from kilowatch.cli.up import up
+from kilowatch.cli.world_commands import worlds
 from kilowatch.errors import EngineUnavailable, Problem, StartRefused
 from kilowatch.settings import load_settings
 
@@ -32,6 +33,7 @@ app.add_typer(organisations, name="org")
 devices = typer.Typer(help="Devices.", no_args_is_help=True)
 app.add_typer(devices, name="device")
 app.add_typer(commands, name="command")
+app.add_typer(worlds, name="world")
 app.add_typer(bench, name="bench")
 app.command()(up)
 

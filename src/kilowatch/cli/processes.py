@@ -105,6 +105,7 @@ async def _serve(settings: Settings, addresses: Addresses, *, doors_only: bool, 
     from kilowatch.ingest.connection import connection_class
     from kilowatch.ingest.doors import create_doors
     from kilowatch.postgres.engine import Database
+    from kilowatch.server.credentials import find_header
     from kilowatch.server.run import make_server
     from kilowatch.stream.issuer import find_issuer
     from kilowatch.stream.logins import Logins
@@ -135,6 +136,7 @@ async def _serve(settings: Settings, addresses: Addresses, *, doors_only: bool, 
             inbox=inbox,
             logins=None if system is None else Logins(system, find_issuer(settings, clock)),
             beyond=beyond,
+            find_header=find_header,
         )
         await doors.start()
         server = make_server(

@@ -62,6 +62,16 @@ Replay = Annotated[Path | None, typer.Option(help="Sends a capture again, instea
 KeepTimes = Annotated[
     bool, typer.Option("--keep-times", help="Replays at the capture's own times, not shifted to now.")
 ]
+ByItself = Annotated[
+    bool, typer.Option("--alone", help="Does not follow the scenarios that are begun for its organisation.")
+]
+Scenario = Annotated[
+    str | None,
+    typer.Option(help="Has the run begin this scenario of its world by itself, and follow no other."),
+]
+ScenarioAfter = Annotated[
+    str | None, typer.Option(help="Simulated time from the first reading to the scenario, such as 10m.")
+]
 DemoMeters = Annotated[
     bool, typer.Option("--demo-meters", help="Without a world: plays the demo's three meters, too.")
 ]
@@ -84,10 +94,17 @@ def simulate(
     capture: Capture = None,
     replay: Replay = None,
     keep_times: KeepTimes = False,
+    alone: ByItself = False,
+    scenario: Scenario = None,
+    scenario_after: ScenarioAfter = None,
     demo_meters: DemoMeters = False,
     as_json: AsJson = False,
 ) -> None:
     """Plays a fleet into the running instance; without a world demo homes, as `kw up` does."""
+    if scenario is not None and world is None:
+        raise typer.BadParameter("--scenario goes with --world")
+    if scenario_after is not None and scenario is None:
+        raise typer.BadParameter("--scenario-after goes with --scenario")
     settings = load_settings(data=data)
     if world is None and replay is None:
         from kilowatch.cli import simulation
@@ -114,6 +131,9 @@ def simulate(
         capture,
         replay,
         keep_times,
+        alone,
+        scenario,
+        scenario_after or "0",
     )
     if not fleet.simulate_fleet(settings, wish, as_json):
         raise typer.Exit(1)

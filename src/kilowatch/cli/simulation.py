@@ -32,7 +32,7 @@ def simulate(settings: Settings, *, meters: bool) -> None:
     running = find_running(settings.data.resolve())
     if running is None:
         raise StartRefused(f"No instance runs in {settings.data}.")
-    given = Given(running.url, find_simulator_key(settings).decode())
+    given = Given(running.url, find_simulator_key(settings).decode(), str(settings.worlds_folder))
     if meters:
         _play_both(settings, running, given)
         return

@@ -55,6 +55,7 @@ class Plan:
     mqtt_nats_url: str | None = field(default=None, repr=False)
     simulator_key: str | None = field(default=None, repr=False)
     mqtt_system_url: str | None = field(default=None, repr=False)
+    worlds: str | None = None
     mqtt_host: str = HOST
     mqtt_issuer: str = ""
     """Public key of those who decide logins over MQTT."""
@@ -166,7 +167,8 @@ class Supervisor:
             self._add_own("simulator", ["simulate", "--demo-meters"], {}, in_terminal=True)
             return
         key = self._plan.simulator_key or keep_secret(self._data, "simulator").decode()
-        spawn = Spawn(command(), {"env": self._environment(Given(url, key).as_environment())})
+        given = Given(url, key, self._plan.worlds)
+        spawn = Spawn(command(), {"env": self._environment(given.as_environment())})
         self._add(Child("simulator", lambda: spawn, log_folder=self._logs))
 
     def _add_nats(self, name: str, nats: EmbeddedNats) -> Child:

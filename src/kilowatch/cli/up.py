@@ -51,6 +51,7 @@ def plan_of(settings: Settings, demo: bool) -> Plan:
         mqtt_nats_url=_shown(settings.mqtt_nats_url),
         simulator_key=_shown(settings.simulator_key),
         mqtt_system_url=_shown(settings.mqtt_system_url),
+        worlds=str(settings.worlds_folder),
         mqtt_host=settings.mqtt_host,
         mqtt_issuer=_issuer_of(settings),
     )

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import msgspec
 
-from kilowatch.accounts.identity import Caller, require_scope
+from kilowatch.accounts.identity import Caller
 from kilowatch.clock import to_datetime, to_us
 from kilowatch.errors import Problem
 from kilowatch.ingest.batch import Batch, Limits, Reject
@@ -55,18 +55,6 @@ async def keep_rejects(
     ]
     async with database.scope(organisation_id) as connection:
         await keep_dead_letters(connection, letters)
-
-
-def require_replayer(caller: Caller) -> None:
-    """Lets keys that may send or administer pass; a device's token replays nothing.
-
-    Raises:
-        Problem: 403.
-    """
-    if caller.device is not None:
-        raise Problem(403, "scope_missing", "A device's token replays no dead letters.")
-    if "admin" not in caller.scopes:
-        require_scope(caller, "ingest")
 
 
 def read_letter_id(text: str) -> uuid.UUID:

@@ -6,11 +6,13 @@ is handled here tens of thousands of times a second.
 """
 
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
 import msgspec
 import structlog
+from starlette.requests import HTTPConnection
 
 from kilowatch.accounts.identity import Authenticator, Caller, require_scope
 from kilowatch.clock import Clock
@@ -40,7 +42,6 @@ from kilowatch.ingest.body import (
     unpack_beside,
 )
 from kilowatch.ingest.connection import Respond
-from kilowatch.ingest.dead import close_letter, decode_letter, open_letter, read_letter_id, require_replayer
 from kilowatch.ingest.decode_influx import decode_influx
 from kilowatch.ingest.decode_json import Plain, plain_readings
 from kilowatch.ingest.directory import Directory, Known
@@ -61,6 +62,7 @@ from kilowatch.ingest.pressure import (
     probe_log,
     probe_postgres,
 )
+from kilowatch.ingest.replay import FindHeader, Replayer, is_replay, shown_header
 from kilowatch.ingest.request import Request, on_conflict, parameters
 from kilowatch.observe import metrics
 from kilowatch.postgres.engine import Database
@@ -75,7 +77,6 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Handler = Callable[[Request, Receive], Awaitable[Answer]]
 
 READINGS = "/api/v1/readings"
-LETTERS, REPLAY = "/api/v1/dead-letters/", "/replay"
 INFLUX_WRITES = ("/api/v2/write", "/write")
 
 GATHERED_BYTES = 16 * 1024
@@ -100,8 +101,10 @@ class Doors:
         mqtt: MqttDoor | None = None,
         logins: MqttLogins | None = None,
         beyond: App | None = None,
+        find_header: FindHeader = shown_header,
     ) -> None:
         self._intake = intake
+        self._replayer = Replayer(intake, authenticator, find_header)
         self._authenticator = authenticator
         self._idempotency = idempotency
         self._over_mqtt = [part for part in (mqtt, logins) if part is not None]
@@ -141,8 +144,8 @@ class Doors:
             return
         path, method = scope["path"], scope["method"]
         handler = self._posts.get(path) if method == "POST" else None
-        if handler is None and method == "POST" and path.startswith(LETTERS) and path.endswith(REPLAY):
-            handler = self._replay
+        if handler is None and method == "POST" and is_replay(path):
+            handler = partial(self._replayer.replay, HTTPConnection(scope))
         if handler is not None:
             await self._handle(handler, Request(scope), receive, send)
         elif method in ("GET", "HEAD") and path in self._gets:
@@ -318,22 +321,6 @@ class Doors:
 
         return await self._idempotency.once(caller, key, fingerprint, take)
 
-    async def _replay(self, request: Request, _receive: Receive) -> Answer:
-        """Sends the reading of a dead letter once more."""
-        caller = await self._authenticator.authenticate(request.authorization.decode("latin-1"))
-        require_replayer(caller)
-        self._intake.pressure.check()
-        terms: Terms = ("replay", on_conflict(request.query))
-        letter_id = read_letter_id(request.path[len(LETTERS) : -len(REPLAY)])
-        letter = await open_letter(self._intake.database, caller, letter_id)
-        known = await self._intake.get_known(caller.organisation_id)
-        batch = decode_letter(letter, self._intake.limits(), known)
-        taken = await self._intake.take_batch(caller, batch, known, terms, keep=False)
-        if not taken.accepted:
-            raise nothing_accepted(taken.rejects)
-        await close_letter(self._intake.database, caller, letter_id)
-        return accepted_answer(taken.accepted, taken.rejects)
-
     def _health(self) -> Answer:
         """What an Influx client asks before it writes."""
         refusal = self._intake.pressure.refusal
@@ -373,12 +360,14 @@ def create_doors(
     inbox: MqttInbox | None = None,
     logins: Logins | None = None,
     beyond: App | None = None,
+    find_header: FindHeader = shown_header,
 ) -> Doors:
     """The doors over these engines, to be started and stopped by whoever made the engines. The log's stream
     (`Log.ensure`) and the inbox's (`MqttInbox.ensure`) must be there.
 
     inbox: what devices publish over MQTT, when this process is to take it in; logins: the MQTT server's,
-    when it is to decide them; beyond: the application behind the doors, for all other paths.
+    when it is to decide them; beyond: the application behind the doors, for all other paths;
+    find_header: what stands for the credentials of a browser that replays.
     """
     log = Log(client)
     authenticator = authenticator or Authenticator(database, clock)
@@ -395,4 +384,4 @@ def create_doors(
     idempotency = Idempotency(database, pressure, clock, settings.idempotency_hours)
     mqtt = None if inbox is None else MqttDoor(inbox, intake, clock)
     deciding = None if logins is None else MqttLogins(logins, database, client, clock)
-    return Doors(intake, authenticator, idempotency, settings, mqtt, deciding, beyond)
+    return Doors(intake, authenticator, idempotency, settings, mqtt, deciding, beyond, find_header)

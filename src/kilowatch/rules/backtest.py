@@ -7,7 +7,7 @@ measured between the readings' own times. Functions block on the lake: run them 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Final
 
 import numpy as np
@@ -28,6 +28,7 @@ LONGEST_DAYS: Final = 366
 MOST_SERIES: Final = 1000
 MOST_SAMPLES: Final = 10_000_000
 PIECE_SAMPLES: Final = 1_000_000
+MOST_SPANS: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,15 @@ class DeviceShare:
 
 
 @dataclass(frozen=True, slots=True)
+class RaisedSpan:
+    """From when until when the rule would have been raised for a device."""
+
+    device: str
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class WorstDay:
     """The day on which the rule would have been raised longest; its date is that of the devices' site."""
 
@@ -69,6 +79,8 @@ class Outcome:
     worst_day: WorstDay | None
     samples: int
     """How many readings were looked at."""
+    spans: list[RaisedSpan]
+    """When, the newest first, at most `MOST_SPANS` of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +114,7 @@ def backtest(lake: Lake, rule: Mapping[str, Any], subjects: Sequence[Subject], s
     if rule["input"] in ENERGY_INPUTS:
         subjects = [one for one in subjects if scale_of(one.kind, one.unit) is not None]
     if not subjects:
-        return Outcome(0, 0.0, [], None, 0)
+        return Outcome(0, 0.0, [], None, 0, [])
     end_us = max(span.start_us, span.past_end_us)
     pieces = _read(lake, [one.series_no for one in subjects], span.start_us, end_us)
     looked_at = [0]
@@ -241,7 +253,20 @@ def _sum_up(raised: Raised, subjects: Sequence[Subject], start_us: int, end_us: 
         )
     devices = sorted(shares.values(), key=lambda one: (-one.raises, -one.seconds, one.device))
     worst = _worst_day(raised, subjects, start_us, end_us)
-    return Outcome(len(raised.subject), float(seconds.sum()), devices, worst, samples)
+    spans = _newest_spans(raised, subjects)
+    return Outcome(len(raised.subject), float(seconds.sum()), devices, worst, samples, spans)
+
+
+def _newest_spans(raised: Raised, subjects: Sequence[Subject]) -> list[RaisedSpan]:
+    newest = np.argsort(-raised.from_us, kind="stable")[:MOST_SPANS].tolist()
+    return [
+        RaisedSpan(
+            subjects[int(raised.subject[row])].device,
+            to_datetime(int(raised.from_us[row])),
+            to_datetime(int(raised.until_us[row])),
+        )
+        for row in newest
+    ]
 
 
 def _worst_day(raised: Raised, subjects: Sequence[Subject], start_us: int, end_us: int) -> WorstDay | None:

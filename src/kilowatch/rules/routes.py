@@ -146,6 +146,16 @@ class DayShown(BaseModel):
     seconds: float
 
 
+class RaisedShown(BaseModel):
+    """From when until when the rule would have been raised for a device."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    device: str
+    start: datetime
+    end: datetime
+
+
 class BacktestShown(BaseModel):
     """What a rule would have done."""
 
@@ -156,6 +166,7 @@ class BacktestShown(BaseModel):
     devices: list[DeviceShown] = Field(description="Those that would have raised it, most often first.")
     worst_day: DayShown | None
     samples: int = Field(description="Readings that were looked at; older ones may be gone.")
+    spans: list[RaisedShown] = Field(description="When, the newest first; at most 500.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -224,6 +224,7 @@ def create_app(parts: Parts) -> Application:
     api.include_router(make_command_routes(access, parts.clock, _waker(parts)))
     api.include_router(simulation.make_routes(access, parts.lake, parts.simulator_key))
     stages = stage.Stages(parts.stream, _teller(parts, hub))
+    hub.streams_of = stages.latest
     api.include_router(stage.make_routes(stages, parts.simulator_key))
     api.include_router(worlds.make_routes(access, stages))
     api.include_router(make_device_token_routes(access))

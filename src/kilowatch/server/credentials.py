@@ -45,6 +45,21 @@ class SessionWanted(BaseModel):
     key: str = Field(min_length=1, max_length=512)
 
 
+def find_header(connection: HTTPConnection) -> str | None:
+    """The header `Authorization`, or what the session cookie of a browser stands for.
+
+    Raises:
+        Problem: 403 for a browser that comes from elsewhere.
+    """
+    header = connection.headers.get("authorization")
+    cookie = connection.cookies.get(COOKIE)
+    if header is not None or not cookie:
+        return header
+    if connection.scope.get("method") not in SAFE_METHODS:
+        require_own_origin(connection)
+    return f"Bearer {cookie}"
+
+
 class Credentials:
     """Resolves callers; `anybody`, and what `may` makes, are dependencies of routes."""
 
@@ -60,13 +75,7 @@ class Credentials:
             Problem: 401, or 403 for a browser that comes from elsewhere; 429.
             EngineUnavailable: if PostgreSQL cannot be asked.
         """
-        header = connection.headers.get("authorization")
-        cookie = connection.cookies.get(COOKIE)
-        if header is None and cookie:
-            method = connection.scope.get("method")
-            if method not in SAFE_METHODS:
-                require_own_origin(connection)
-            header = f"Bearer {cookie}"
+        header = find_header(connection)
         named = connection.headers.get("x-organisation") if organisation is None else organisation
         caller = await self._authenticate(connection, header, named)
         self._limits.count_caller(connection, caller)

@@ -19,6 +19,7 @@ from starlette.requests import HTTPConnection
 from kilowatch.accounts.access import Access, Rows
 from kilowatch.accounts.identity import Caller
 from kilowatch.accounts.store import audit
+from kilowatch.alerts.store.detectors import set_detector
 from kilowatch.errors import Problem
 from kilowatch.sites import demo
 from kilowatch.sites.device import DemoDevice
@@ -30,8 +31,14 @@ from kilowatch.telemetry.store import list_series
 from kilowatch.wire.simulation import Newest, PlayedHomes, hmac_pads, simulator_token
 
 JSON_TYPE = "application/json"
-CHANGED: tuple[Rows, ...] = ("keys", "sites", "devices")
+CHANGED: tuple[Rows, ...] = ("keys", "sites", "devices", "detectors")
 """What making a home changes."""
+WATCHED: dict[str, dict[str, float]] = {
+    "spike": {"for_s": 20.0},
+    "ghost_walk": {"asleep_from_h": 0.0, "asleep_until_h": 24.0, "devices": 4.0},
+}
+"""Limits of detectors in a home to try: who shows what goes wrong in a home does not wait for five minutes,
+nor for the night. By day people stir three devices a day or so, and hardly ever four."""
 
 
 class DemoHomeWanted(BaseModel):
@@ -61,6 +68,7 @@ class PlayedHomeShown(BaseModel):
     """A home to be played, and when it was made, in microseconds since 1970."""
 
     site_id: uuid.UUID
+    organisation_id: uuid.UUID
     time_zone: str
     since_us: int
     devices: list[PlayedDeviceShown]
@@ -128,6 +136,8 @@ def _add_making(routes: APIRouter, access: Access, root: bytes) -> None:
             made = await demo.make_demo_home(
                 connection, caller.organisation_id, root, given.time_zone, given.currency
             )
+            for kind, limits in WATCHED.items():
+                await set_detector(connection, caller.organisation_id, made.site.id, kind, {"limits": limits})
             await audit.record_by(connection, caller, "demo_home.created", made.site.id)
         for rows in CHANGED:
             await access.announce(caller.organisation_id, rows)

@@ -5,6 +5,7 @@ say is told in the organisation that it is said for, and that an answer that doe
 """
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -23,10 +24,12 @@ from kilowatch.stream.client import Client, NobodyAnswers
 from kilowatch.wire.live import LiveEvent
 from kilowatch.wire.stage import (
     ANYBODY,
+    LATEST,
     STAGE_PATH,
     Answer,
     Ask,
     FromSimulator,
+    Heard,
     Hello,
     Part,
     StreamTold,
@@ -40,11 +43,14 @@ log = structlog.get_logger()
 
 ANSWERED_WITHIN_S = 10.0
 HELLO_WITHIN_S = 10.0
+LATEST_WITHIN_S = 2.0
 QUEUE = "stage"
 MOST_PIECES = 2000
 NOT_THE_SIMULATOR = 4403
 BAD_MESSAGE = 4400
 ROUTE = STAGE_PATH.removeprefix("/api/v1")
+
+_LATEST = msgspec.json.Decoder(list[StreamTold])
 
 TellLive = Callable[[LiveEvent], Awaitable[None]]
 
@@ -110,6 +116,17 @@ class Stages:
         faults = [Fault(**one) for one in refused.get("errors", ())]
         raise Problem(answer.status, refused["code"], refused["detail"], faults)
 
+    async def latest(self, organisation: str) -> list[LiveEvent] | None:
+        """What each stream of the organisation told last; None if the simulator is away."""
+        try:
+            async with asyncio.timeout(LATEST_WITHIN_S):
+                told = await self.ask(organisation, LATEST, {})
+            words = _LATEST.decode(told)
+        except (TimeoutError, Problem, EngineUnavailable, msgspec.MsgspecError) as error:
+            log.info("stage.latest_unknown", reason=str(error) or type(error).__name__)
+            return None
+        return [event_of(one) for one in words if one.organisation == organisation]
+
     async def _find_answer(self, asked: Ask) -> Answer:
         message = msgspec.json.encode(asked)
         for whose in (asked.organisation, ANYBODY):
@@ -143,11 +160,19 @@ class Stages:
                 if isinstance(said, Answer):
                     stage.hear(said)
                 elif isinstance(said, Tell):
-                    for one in said.events:
-                        await self.tell(event_of(one))
+                    await self._pass_on(said)
+                    await socket.send_text(_heard(said))
         finally:
             stage.end()
             await answering.stop()
+
+    async def _pass_on(self, said: Tell) -> None:
+        """Tells everybody; returns once NATS has it, so that what is called heard outlives this process."""
+        for number, one in enumerate(said.events, said.first):
+            await self.tell(event_of(one, said.source or None, number))
+        if self.client is not None:
+            with contextlib.suppress(EngineUnavailable):  # whoever listens here was told all the same
+                await self.client.flush()
 
 
 async def _hear(socket: WebSocket) -> FromSimulator:
@@ -183,13 +208,19 @@ def _refusal(status: int, code: str, detail: str) -> Answer:
     return Answer(0, status, msgspec.Raw(msgspec.json.encode({"code": code, "detail": detail})))
 
 
-def event_of(told: StreamTold) -> LiveEvent:
+def _heard(said: Tell) -> str:
+    return msgspec.json.encode(Heard(said.first + len(said.events) - 1)).decode()
+
+
+def event_of(told: StreamTold, source: str | None = None, number: int = 0) -> LiveEvent:
     """What live clients hear of it."""
     frequency = f"frequency.{told.frequency}"
     also = (frequency,) if told.flag == "normal" else (frequency, "anomalies")
     data = {"stream": told.stream, "flag": told.flag, "frequency": told.frequency, **told.data}
     topic = f"streams.{told.stream}"
-    return LiveEvent(told.organisation, topic, told.ts_us, STREAM, data, also=also)
+    return LiveEvent(
+        told.organisation, topic, told.ts_us, STREAM, data, also=also, source=source, number=number
+    )
 
 
 def make_routes(stages: Stages, root: bytes) -> APIRouter:

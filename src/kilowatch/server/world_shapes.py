@@ -27,7 +27,7 @@ class FleetShown(BaseModel):
 
 
 class WorldShown(BaseModel):
-    """A world that can be played."""
+    """A world. With `problems` its last good files are played on; with no stream it never had any."""
 
     name: str
     title: str
@@ -160,6 +160,64 @@ class StreamAnomaly(BaseModel):
     flag: Flag
 
 
+class Knot(BaseModel):
+    """From `at` on (real time) the simulated clock showed `shows` and went on at `speed`."""
+
+    at: datetime
+    shows: datetime
+    speed: float
+
+
+class EffectDone(BaseModel):
+    """What is done to streams; `followed`: whether devices follow."""
+
+    streams: list[str]
+    how: How
+    value: float
+    precedence: int
+    after: float
+    lasts: float | None
+    followed: bool
+
+
+class ScenarioDone(BaseModel):
+    """A scenario as it was known when it was begun, or stopped. Times are simulated."""
+
+    id: str = Field(description="Of this time that it was begun.")
+    scenario: str
+    begins: datetime
+    ends: datetime
+    is_stopped: bool
+
+
+class EventDone(BaseModel):
+    """An event that was injected. `ts` is simulated time."""
+
+    id: str
+    ts: datetime
+    type: EventType
+    title: str
+    effects: list[EffectDone]
+    delay_s: float
+    lasts_s: float
+
+
+class Deed(BaseModel):
+    """Something that people did `at` a real moment: one of the two."""
+
+    at: datetime
+    scenario: ScenarioDone | None
+    event: EventDone | None
+
+
+class Record(BaseModel):
+    """What people did in the world that is played, and the timeline since they first did anything: enough to
+    work out how far each stream is from its usual at each real moment, and which faults there are."""
+
+    deeds: list[Deed]
+    timeline: list[Knot]
+
+
 class SimulationState(BaseModel):
     """How the simulation stands."""
 
@@ -173,7 +231,10 @@ class SimulationState(BaseModel):
     events: list[EventShown] = Field(description="Those whose time is now.")
     anomalies: list[StreamAnomaly] = Field(description="The last twenty.")
     fleet: FleetShown | None
+    record: Record | None = Field(description="What devices follow; null while nobody did anything.")
     last_modified: datetime
+    buffered: int = Field(0, description="Words of streams that wait until the server has heard them.")
+    lost: int = Field(0, description="Words given up because too many waited, since the simulator started.")
 
 
 class TimeRange(BaseModel):

@@ -117,7 +117,8 @@ def played_homes(devices: Iterable[DemoDevice]) -> list[PlayedHome]:
     for one in devices:
         home = homes.get(one.site_id)
         if home is None:
-            home = PlayedHome(str(one.site_id), one.time_zone, to_us(one.made_at), [])
+            since_us = to_us(one.made_at)
+            home = PlayedHome(str(one.site_id), str(one.organisation_id), one.time_zone, since_us, [])
             homes[one.site_id] = home
         role = DEVICE_ID.fullmatch(one.id)
         if role is not None:

@@ -41,6 +41,10 @@ class LiveEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     """UUID of the person who alone may receive it; without it everybody of the organisation may."""
     also: tuple[str, ...] = ()
     """Other topics on whose account it is told, once to whoever has several of them: `frequency.high`."""
+    source: str | None = None
+    """Who numbers their events, and may tell one of them again."""
+    number: int = 0
+    """The event's number at its source: one that is not higher than all before it was told already."""
 
     def encode(self) -> bytes:
         """The event as one JSON document."""

@@ -33,9 +33,11 @@ class PlayedDevice(msgspec.Struct, frozen=True):
 
 
 class PlayedHome(msgspec.Struct, frozen=True):
-    """A home to be played. since_us: when it was made; its history is older, its live readings are newer."""
+    """A home to be played. organisation_id: whose worlds surround it; since_us: when it was made; its history
+    is older, its live readings are newer."""
 
     site_id: str
+    organisation_id: str
     time_zone: str
     since_us: int
     devices: list[PlayedDevice]

@@ -3,6 +3,9 @@
 The simulator opens a WebSocket at `STAGE_PATH`, shows its token, says hello, and from then on answers
 whatever it is asked. Messages are JSON, told apart by `type`. Between servers the same questions travel on
 the subject of `ask_subject`, answers compressed.
+
+What streams tell is numbered without a hole by the simulator that tells it, and it tells the same words again
+until they are heard. So whoever listens knows a word that comes twice.
 """
 
 from typing import Any, Literal
@@ -11,6 +14,8 @@ import msgspec
 
 STAGE_PATH = "/api/v1/simulation/stage"
 ANYBODY = "any"
+LATEST = "latest"
+"""A question of servers: what each stream of an organisation told last, as a list of `StreamTold`."""
 PART_LENGTH = 24_000
 """Servers take frames of 64 KiB; a piece may need twice its length as JSON."""
 
@@ -53,9 +58,25 @@ class StreamTold(msgspec.Struct, frozen=True):
 
 
 class Tell(msgspec.Struct, tag="tell", frozen=True):
-    """What streams say, in causal order."""
+    """What streams say, in causal order. source: who tells it; first: the number of the first of them."""
 
     events: list[StreamTold]
+    source: str = ""
+    first: int = 1
+
+
+class Telling(msgspec.Struct, tag="tell", frozen=True):
+    """The same as it is sent: each word is JSON already."""
+
+    events: list[msgspec.Raw]
+    source: str
+    first: int
+
+
+class Heard(msgspec.Struct, tag="heard", frozen=True):
+    """Says that all words up to this number have been passed on."""
+
+    until: int
 
 
 class Part(msgspec.Struct, tag="part", frozen=True):
@@ -66,6 +87,7 @@ class Part(msgspec.Struct, tag="part", frozen=True):
 
 
 FromSimulator = Hello | Answer | Tell | Part
+FromServer = Ask | Heard
 
 
 def ask_subject(organisation: str) -> str:
@@ -73,7 +95,7 @@ def ask_subject(organisation: str) -> str:
     return f"simulation.ask.{organisation}"
 
 
-def frames_of(message: Hello | Answer | Tell) -> list[str]:
+def frames_of(message: Hello | Answer | Tell | Telling) -> list[str]:
     """What is to be sent for a message of the simulator, in order, with nothing between."""
     text = msgspec.json.encode(message).decode()
     if len(text) <= PART_LENGTH:
@@ -93,6 +115,16 @@ def decode_from_simulator(message: bytes | str) -> FromSimulator:
     return said
 
 
+def decode_from_server(message: bytes | str) -> FromServer:
+    """What the server says.
+
+    Raises:
+        msgspec.MsgspecError: if it is none of these.
+    """
+    said: FromServer = _FROM_SERVER.decode(message)
+    return said
+
+
 def decode_ask(message: bytes | str) -> Ask:
     """A question.
 
@@ -103,4 +135,5 @@ def decode_ask(message: bytes | str) -> Ask:
 
 
 _FROM_SIMULATOR = msgspec.json.Decoder(FromSimulator)
+_FROM_SERVER = msgspec.json.Decoder(FromServer)
 _ASK = msgspec.json.Decoder(Ask)

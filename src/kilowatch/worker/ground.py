@@ -5,7 +5,7 @@ no place here, whatever a message claims.
 """
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -27,6 +27,7 @@ Mask = npt.NDArray[np.bool_]
 
 PRODUCERS: Final = frozenset({"solar", "pv", "inverter", "battery", "generator", "wind", "storage"})
 """Types of devices that may well count backwards, or nothing."""
+RESTING: Final = ("off", "standby")
 UNKNOWN: Final = -1
 
 
@@ -62,6 +63,14 @@ class Profile:
         more = max(width - len(self.row), 0)
         return Profile(np.append(self.row, np.full(more, UNKNOWN, np.int64)), self.median_w, self.spread_w)
 
+    def with_more(self, device: Ints, median_w: Floats, spread_w: Floats) -> "Profile":
+        """The same with the profiles of more devices."""
+        wider = self.widened(int(device.max(initial=0)) + 1)
+        wider.row[device] = len(self.median_w) + np.arange(len(device))
+        return Profile(
+            wider.row, np.concatenate([self.median_w, median_w]), np.concatenate([self.spread_w, spread_w])
+        )
+
 
 @dataclass(slots=True)
 class Ground:
@@ -80,6 +89,8 @@ class Ground:
     sites: list[SiteGround]
     powers: dict[int, float]
     """Metric number -> watts per unit."""
+    rests: dict[int, Ints] = field(default_factory=dict)
+    """Metric number -> the values by which devices say that they are off or on standby."""
     _worked_out: dict[tuple[Kind, str], npt.NDArray[Any]] = field(default_factory=dict)
 
     @classmethod
@@ -185,7 +196,12 @@ def make_ground(rows: GroundRows, settings: Iterable[Setting], now_us: int) -> G
         energy_series=column("energy_series", np.int64, 0),
         sites=sites,
         powers={number: WATTS[unit] for number, unit in rows.powers.items() if unit in WATTS},
+        rests={number: _resting(names) for number, names in rows.states.items()},
     )
+
+
+def _resting(states: Sequence[str]) -> Ints:
+    return np.flatnonzero(np.isin(np.array(states, np.str_), RESTING))
 
 
 def _sites(rows: GroundRows, settings: Iterable[Setting]) -> list[SiteGround]:

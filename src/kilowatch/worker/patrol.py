@@ -1,5 +1,6 @@
 """The detectors at work beside a shift: what arrives is looked at within a tenth of a second, the clock four
-times a second, energy each half minute, and profiles are learnt a few times a day.
+times a second, energy each half minute, and profiles are learnt a few times a day, those of new devices at
+once.
 
 Keeps true: readings never wait for a detector; an engine that is away puts a look off and loses no alert
 (`alarms`); whatever goes wrong here ends neither the shift nor the other detectors.
@@ -7,7 +8,7 @@ Keeps true: readings never wait for a detector; an engine that is away puts a lo
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -25,7 +26,7 @@ from kilowatch.wire.frame import Frame
 from kilowatch.wire.live import EVENTS_SUBJECT, REGISTRY_SUBJECT, LiveEvent
 from kilowatch.worker.alarms import Alarms
 from kilowatch.worker.blocking import to_the_end
-from kilowatch.worker.ground import by_number, make_ground
+from kilowatch.worker.ground import UNKNOWN, Floats, Ground, Mask, by_number, make_ground
 from kilowatch.worker.quarters import Lake, QuarterDetectors, learn_profiles, profile_of
 from kilowatch.worker.samples import SampleDetectors
 from kilowatch.worker.silence import Silence
@@ -45,6 +46,10 @@ STALL_S = 5.0
 OLD_US = 86_400 * MICROSECONDS
 """A reading that is older than this when it arrives is history: nobody is told of it."""
 LEARN_FIRST_S, LEARN_S = 60.0, 6 * 3600.0
+NEW_S, NEW_EVERY_S = 20.0, 5.0
+"""How long after its first reading a device's profile is learnt: what lies behind it comes first."""
+MOST_NEW = 500
+"""Of more new devices than this the profiles wait for those of all."""
 AGAIN_S = 1.0
 
 
@@ -68,6 +73,8 @@ class Patrol:
     _frames: list[Frame] = field(default_factory=list)
     _arrived: asyncio.Event = field(default_factory=asyncio.Event)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _learn_at_s: Floats = field(default_factory=lambda: np.full(1, np.nan))
+    """By device number: when to learn the profile of one that is new; NaN: it never told; infinite: done."""
     _is_ready: bool = False
 
     def __post_init__(self) -> None:
@@ -79,6 +86,14 @@ class Patrol:
         if self._is_ready:
             self._frames.append(frame)
             self._arrived.set()
+
+    def note_new(self, devices: Iterable[int]) -> None:
+        """Has the profiles of devices (by their numbers) learnt that tell for the first time, as far as
+        known."""
+        numbers = np.fromiter(devices, np.int64)
+        more = max(int(numbers.max(initial=0)) + 1 - len(self._learn_at_s), 0)
+        self._learn_at_s = np.append(self._learn_at_s, np.full(more, np.nan))
+        self._learn_at_s[numbers[np.isnan(self._learn_at_s[numbers])]] = time.monotonic() + NEW_S
 
     async def run(self) -> None:
         """Watches until cancelled."""
@@ -94,6 +109,7 @@ class Patrol:
                 tasks.create_task(self._each(QUARTERS_S, self.look_at_quarters))
                 tasks.create_task(self._each(PAUSES_S, self.keep_pauses))
                 tasks.create_task(self._learn())
+                tasks.create_task(self._each(NEW_EVERY_S, self.learn_new))
         finally:
             for one in heard:
                 await one.stop()
@@ -166,17 +182,19 @@ class Patrol:
     async def look(self, frames: Sequence[Frame]) -> None:
         """Looks at the power in these frames."""
         powers, old_us = self.samples.ground.powers, self.clock.now_us() - OLD_US
-        device, ts_us, power_w = [], [], []
+        device, ts_us, power_w, rests = [], [], [], []
         for frame in frames:
+            at_rest = resting(frame, self.samples.ground)
             for metric in frame.metrics.keys() & powers.keys():
                 column = frame.metrics[metric]
                 there = ~np.isnan(column) & (frame.ts_us > old_us)
                 device.append(frame.device[there].astype(np.int64))
                 ts_us.append(frame.ts_us[there])
                 power_w.append(column[there] * powers[metric])
+                rests.append(at_rest[there])
         if device:
             findings, clearings = self.samples.look(
-                np.concatenate(device), np.concatenate(ts_us), np.concatenate(power_w)
+                np.concatenate(device), np.concatenate(ts_us), np.concatenate(power_w), np.concatenate(rests)
             )
             if findings or clearings:
                 await self.alarms.take(findings, clearings)
@@ -224,6 +242,27 @@ class Patrol:
         self.samples.profile = profile_of(parts, len(ground))
         await self.load()
 
+    async def learn_new(self) -> None:
+        """Learns the profiles of devices that are new.
+
+        Raises:
+            EngineUnavailable: if an engine is away.
+        """
+        due = np.flatnonzero(self._learn_at_s <= time.monotonic())
+        self._learn_at_s[due] = np.inf
+        row = self.samples.profile.widened(len(self._learn_at_s)).row
+        missing = due[row[due] == UNKNOWN]
+        if not 0 < len(missing) <= MOST_NEW:
+            return
+        await self.load()
+        now_us = self.clock.now_us()
+        learning = learn_profiles(self.lake, self.samples.ground, now_us, missing)
+        while (part := await to_the_end(next, learning, None)) is not None:
+            async with self.database.unscoped() as connection:
+                await keep_profiles(connection, *part, now_us)
+            self.samples.profile = self.samples.profile.with_more(*part)
+        await self.load()
+
     async def keep_pauses(self) -> None:
         """Writes down how long devices usually pause.
 
@@ -262,3 +301,11 @@ class Patrol:
             clearings = self.samples.switch(event.device_no, state != "on", self.clock.now_us())
             if clearings:
                 self.alarms.waiting.extend(clearings)
+
+
+def resting(frame: Frame, ground: Ground) -> Mask:
+    """In which readings a device says that it is off or on standby."""
+    found = np.zeros(len(frame.device), np.bool_)
+    for metric in frame.metrics.keys() & ground.rests.keys():
+        found |= np.isin(frame.metrics[metric], ground.rests[metric])
+    return found

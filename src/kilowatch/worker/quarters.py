@@ -162,9 +162,14 @@ class QuarterDetectors:
             )
 
 
-def learn_profiles(lake: Lake, ground: Ground, now_us: int) -> Iterator[tuple[Ints, Floats, Floats]]:
-    """Device numbers with the medians and spreads of their hours, some devices at a time."""
+def learn_profiles(
+    lake: Lake, ground: Ground, now_us: int, among: Ints | None = None
+) -> Iterator[tuple[Ints, Floats, Floats]]:
+    """Device numbers with the medians and spreads of their hours, some devices at a time; all, or some
+    only."""
     metered = np.flatnonzero(ground.is_on("spike") & (ground.energy_series > 0))
+    if among is not None:
+        metered = np.intersect1d(metered, among)
     start_us = (now_us - LEARNT_DAYS * DAY_US) // QUARTER_US * QUARTER_US
     for begin in range(0, len(metered), DEVICES_AT_ONCE):
         device = metered[begin : begin + DEVICES_AT_ONCE]

@@ -1,7 +1,7 @@
 """Detectors that look at power as it arrives: phantom load, spike, ghost walk. In columns, frame after frame.
 
-- phantom load: power > idle threshold, while the device has been off or on standby for `grace_s`, and so for
-  `for_s`;
+- phantom load: power > idle threshold, while the device has been off or on standby for `grace_s`, or is on
+  and says in the same reading that it rests, and so for `for_s`;
 - spike: (power - median) / spread > `spreads`, for `for_s`, median and spread being the device's own at this
   local hour; over once it is one spread below that;
 - ghost walk: see `rules.detectors.ghost_walk`; over after half an hour of calm.
@@ -27,6 +27,7 @@ from kilowatch.worker.ground import UNKNOWN, Ground, Profile
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 
 CALM_US = 1800 * MICROSECONDS
 REMEMBERED_US = 3600 * MICROSECONDS
@@ -149,16 +150,16 @@ class SampleDetectors:
             if alert.key.kind == "ghost_walk":
                 self._walks[alert.key] = (alert.since_us, alert.since_us)
 
-    def look(self, device: Ints, ts_us: Ints, power_w: Floats) -> Found:
-        """Samples of power in any order, without NaN."""
-        known = (device > 0) & (device < len(self.ground))
-        device, ts_us, power_w = device[known], ts_us[known], power_w[known]
-        order = np.lexsort((ts_us, device))
-        device, ts_us, power_w = device[order], ts_us[order], power_w[order]
+    def look(self, device: Ints, ts_us: Ints, power_w: Floats, rests: Mask | None = None) -> Found:
+        """Samples of power in any order, without NaN; `rests`: with which devices say that they rest."""
+        rests = np.zeros(len(device), np.bool_) if rests is None else rests
+        known = np.flatnonzero((device > 0) & (device < len(self.ground)))
+        order = known[np.lexsort((ts_us[known], device[known]))]
+        device, ts_us, power_w, rests = device[order], ts_us[order], power_w[order], rests[order]
         if len(device) == 0:
             return [], []
         told = [
-            self._look_for_phantoms(device, ts_us, power_w),
+            self._look_for_phantoms(device, ts_us, power_w, rests),
             self._look_for_spikes(device, ts_us, power_w),
             (self._look_for_walks(device, ts_us, power_w), []),
         ]
@@ -182,12 +183,13 @@ class SampleDetectors:
         _, clearings = self._found(self._phantom.look(one, np.array([ts_us]), well), self._phantom)
         return clearings
 
-    def _look_for_phantoms(self, device: Ints, ts_us: Ints, power_w: Floats) -> Found:
+    def _look_for_phantoms(self, device: Ints, ts_us: Ints, power_w: Floats, rests: Mask) -> Found:
         ground = self.ground
         grace_us = _microseconds(ground.limit("phantom_load", "grace_s"))
-        idles = ground.is_off[device] & (ts_us > (ground.off_since_us + grace_us)[device])
+        is_off = ground.is_off[device]
+        idles = np.where(is_off, ts_us > (ground.off_since_us + grace_us)[device], rests)
         # Between being switched off and the end of the grace nothing is said, neither good nor bad.
-        settled = idles | ~ground.is_off[device]
+        settled = idles | ~is_off
         value = np.where(idles, power_w, -np.inf)[settled]
         return self._found(self._phantom.look(device[settled], ts_us[settled], value), self._phantom)
 
@@ -270,7 +272,7 @@ class SampleDetectors:
             key = Key(site.organisation_id, "ghost_walk", site_id=site.site_id)
             mine = place == number
             stirs = self._remember(key, device[mine], ts_us[mine])
-            for walk in find_walks(stirs):
+            for walk in find_walks(stirs, round(site.detectors["ghost_walk"].limits["devices"])):
                 told = self._walks.get(key)
                 if told is None or walk.start_us > told[1]:
                     findings.append(

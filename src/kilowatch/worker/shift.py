@@ -408,3 +408,4 @@ class Shift:
             devices, series = await learn_devices(self.places.database, unknown)
             self.registry.learn(devices, series, unknown)
             self.lookout.note_learnt({one.organisation_id for one in devices})
+            self.patrol.note_new(one.device_no for one in devices)

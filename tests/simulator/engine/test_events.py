@@ -148,11 +148,19 @@ def test_a_wrong_event_is_refused_with_all_that_is_wrong() -> None:
     assert (refused.value.status, refused.value.code) == (422, "invalid_event")
     assert {fault.pointer for fault in refused.value.errors} == {"/type", "/description", "/lasts"}
     wrong = {"type": "product", "title": "It", "description": "It.", "lasts": "1h"}
-    wrong["effects"] = [{"streams": ["search", "serch"], "value": 2}]  # type: ignore[assignment]
+    wrong["effects"] = [  # type: ignore[assignment]
+        {"streams": ["search", "serch"], "value": 2},
+        {"streams": ["search"], "value": 1e9},
+        {"streams": ["search"], "how": "add", "value": -1e300},
+        {"streams": ["confirmed", "search"], "how": "shift", "value": 0.1},
+    ]
     with pytest.raises(Problem) as refused:
         injected_event(small(), wrong, START_US, event_id="x")
     assert [(fault.code, fault.pointer) for fault in refused.value.errors] == [
-        ("unknown_stream", "/effects/0/streams/1")
+        ("unknown_stream", "/effects/0/streams/1"),
+        ("invalid_effect", "/effects/1/value"),
+        ("invalid_effect", "/effects/2/value"),
+        ("invalid_effect", "/effects/3/streams/1"),
     ]
     with pytest.raises(Problem, match="has no event 'flood'; it has none"):
         from_template(small(), "flood", START_US, event_id="x")

@@ -163,10 +163,10 @@ def test_what_begins_and_settles_within_the_window_is_shown_as_it_is() -> None:
 def test_a_month_of_fifty_streams_with_statistics_takes_less_than_a_second(step_us: int) -> None:
     run = Run.of(large(), seed=1)
     month = Moments(START_US, step_us, 30 * DAY_US // step_us)
-    began = time.perf_counter()
+    began = time.process_time()
     found = history(run, month, background(run, month))
     known = statistics(found.names, month, found.value, run.world.time_zone)
-    took_s = time.perf_counter() - began
+    took_s = time.process_time() - began
     assert len(known) == 50
     assert took_s < WITHIN_S
 

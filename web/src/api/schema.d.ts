@@ -2693,6 +2693,11 @@ export interface components {
             samples: number;
             /** Seconds Raised */
             seconds_raised: number;
+            /**
+             * Spans
+             * @description When, the newest first; at most 500.
+             */
+            spans: components["schemas"]["RaisedShown"][];
             worst_day: components["schemas"]["DayShown"] | null;
         };
         /**
@@ -3089,6 +3094,19 @@ export interface components {
             items: components["schemas"]["DeadLetterShown"][];
             /** Next Cursor */
             next_cursor: string | null;
+        };
+        /**
+         * Deed
+         * @description Something that people did `at` a real moment: one of the two.
+         */
+        Deed: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            event: components["schemas"]["EventDone"] | null;
+            scenario: components["schemas"]["ScenarioDone"] | null;
         };
         /**
          * Deliveries
@@ -3505,6 +3523,29 @@ export interface components {
             replayed?: boolean | null;
         };
         /**
+         * EffectDone
+         * @description What is done to streams; `followed`: whether devices follow.
+         */
+        EffectDone: {
+            /** After */
+            after: number;
+            /** Followed */
+            followed: boolean;
+            /**
+             * How
+             * @enum {string}
+             */
+            how: "multiply" | "add" | "override" | "shift";
+            /** Lasts */
+            lasts: number | null;
+            /** Precedence */
+            precedence: number;
+            /** Streams */
+            streams: string[];
+            /** Value */
+            value: number;
+        };
+        /**
          * EffectWanted
          * @description What the event does to streams; see the page on worlds.
          */
@@ -3553,6 +3594,32 @@ export interface components {
             repeats?: number;
             /** User Id */
             user_id?: string | null;
+        };
+        /**
+         * EventDone
+         * @description An event that was injected. `ts` is simulated time.
+         */
+        EventDone: {
+            /** Delay S */
+            delay_s: number;
+            /** Effects */
+            effects: components["schemas"]["EffectDone"][];
+            /** Id */
+            id: string;
+            /** Lasts S */
+            lasts_s: number;
+            /** Title */
+            title: string;
+            /**
+             * Ts
+             * Format: date-time
+             */
+            ts: string;
+            /**
+             * Type
+             * @enum {string}
+             */
+            type: "marketing" | "product" | "infrastructure" | "academic" | "competitive" | "operational" | "energy";
         };
         /**
          * EventShown
@@ -3808,6 +3875,24 @@ export interface components {
             items: components["schemas"]["Invitation"][];
             /** Next Cursor */
             next_cursor: string | null;
+        };
+        /**
+         * Knot
+         * @description From `at` on (real time) the simulated clock showed `shows` and went on at `speed`.
+         */
+        Knot: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /**
+             * Shows
+             * Format: date-time
+             */
+            shows: string;
+            /** Speed */
+            speed: number;
         };
         /**
          * Latest
@@ -4380,6 +4465,11 @@ export interface components {
         PlayedHomeShown: {
             /** Devices */
             devices: components["schemas"]["PlayedDeviceShown"][];
+            /**
+             * Organisation Id
+             * Format: uuid
+             */
+            organisation_id: string;
             /** Since Us */
             since_us: number;
             /**
@@ -4428,6 +4518,24 @@ export interface components {
             /**
              * Start
              * @example 22:00
+             */
+            start: string;
+        };
+        /**
+         * RaisedShown
+         * @description From when until when the rule would have been raised for a device.
+         */
+        RaisedShown: {
+            /** Device */
+            device: string;
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+            /**
+             * Start
+             * Format: date-time
              */
             start: string;
         };
@@ -4481,6 +4589,17 @@ export interface components {
             start: string;
             /** Time Zone */
             time_zone: string;
+        };
+        /**
+         * Record
+         * @description What people did in the world that is played, and the timeline since they first did anything: enough to
+         *     work out how far each stream is from its usual at each real moment, and which faults there are.
+         */
+        Record: {
+            /** Deeds */
+            deeds: components["schemas"]["Deed"][];
+            /** Timeline */
+            timeline: components["schemas"]["Knot"][];
         };
         /**
          * RecoveryCodes
@@ -4732,6 +4851,31 @@ export interface components {
             success: true;
         };
         /**
+         * ScenarioDone
+         * @description A scenario as it was known when it was begun, or stopped. Times are simulated.
+         */
+        ScenarioDone: {
+            /**
+             * Begins
+             * Format: date-time
+             */
+            begins: string;
+            /**
+             * Ends
+             * Format: date-time
+             */
+            ends: string;
+            /**
+             * Id
+             * @description Of this time that it was begun.
+             */
+            id: string;
+            /** Is Stopped */
+            is_stopped: boolean;
+            /** Scenario */
+            scenario: string;
+        };
+        /**
          * ScenarioShown
          * @description A crisis that can be begun.
          */
@@ -4943,6 +5087,12 @@ export interface components {
              */
             anomalies: components["schemas"]["StreamAnomaly"][];
             /**
+             * Buffered
+             * @description Words of streams that wait until the server has heard them.
+             * @default 0
+             */
+            buffered?: number;
+            /**
              * Events
              * @description Those whose time is now.
              */
@@ -4959,11 +5109,19 @@ export interface components {
              */
             last_modified: string;
             /**
+             * Lost
+             * @description Words given up because too many waited, since the simulator started.
+             * @default 0
+             */
+            lost?: number;
+            /**
              * Now
              * Format: date-time
              * @description The simulated time.
              */
             now: string;
+            /** @description What devices follow; null while nobody did anything. */
+            record: components["schemas"]["Record"] | null;
             scenario: components["schemas"]["ActiveScenario"] | null;
             /** Seed */
             seed: number;
@@ -5561,7 +5719,7 @@ export interface components {
         };
         /**
          * WorldShown
-         * @description A world that can be played.
+         * @description A world. With `problems` its last good files are played on; with no stream it never had any.
          */
         WorldShown: {
             /** Description */

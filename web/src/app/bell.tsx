@@ -7,6 +7,7 @@ import { Link } from "@tanstack/react-router";
 import { may, sessionQuery } from "~/api/session";
 import { unreadQuery } from "~/api/unread";
 import { useWords } from "~/language/use-words";
+import { useBrowserNotices } from "~/live/browser-notices";
 import { useTopic } from "~/live/hooks";
 
 export function Bell() {
@@ -17,6 +18,7 @@ export function Bell() {
   const { data: unread = 0 } = useQuery({ ...unreadQuery, enabled: mayRead });
   const renew = () => void queries.invalidateQueries({ queryKey: ["notifications"] });
   useTopic(mayRead ? "notifications" : null, renew, renew);
+  useBrowserNotices(mayRead);
   if (!mayRead) return null;
   const label = unread ? t("bell.unread", { count: unread }) : t("bell.none");
   return (

@@ -2,7 +2,7 @@
 
 import {
   IconAdjustments, IconAlertTriangle, IconBolt, IconBuildingFactory2, IconChartLine, IconDeviceDesktopAnalytics,
-  IconHome, IconListDetails, IconShieldCog,
+  IconHome, IconListDetails, IconMailOff, IconShieldCog,
 } from "@tabler/icons-react";
 import type { ComponentType } from "react";
 
@@ -23,6 +23,7 @@ export const PAGES: readonly PageEntry[] = [
   { to: "/history", word: "history", icon: IconChartLine, right: "readings:read", isMain: true },
   { to: "/alerts", word: "alerts", icon: IconAlertTriangle, right: "alerts:read", isMain: true },
   { to: "/rules", word: "rules", icon: IconListDetails, right: "rules:read", isMain: false },
+  { to: "/dead-letters", word: "dead-letters", icon: IconMailOff, right: "dead_letters:read", isMain: false },
   { to: "/control-room", word: "control-room", icon: IconDeviceDesktopAnalytics, right: "rules:read", isMain: false },
   { to: "/simulation", word: "simulation", icon: IconBuildingFactory2, right: "simulation:read", isMain: false },
   { to: "/administration", word: "administration", icon: IconShieldCog, right: "members:read", isMain: false },

@@ -68,7 +68,7 @@ const insidePages = [
   page(inside, "/control-room", ["control-room"], async () => (await import("~/routes/control-room")).ControlRoomPage),
   page(inside, "/simulation", ["simulation"], async () => (await import("~/routes/simulation")).SimulationPage),
   page(inside, "/administration", ["administration"], async () => (await import("~/routes/administration")).AdministrationPage),
-  page(inside, "/settings", ["settings"], async () => (await import("~/routes/settings")).SettingsPage),
+  page(inside, "/settings", ["settings", "account", "notifications"], async () => (await import("~/routes/settings")).SettingsPage),
 ];
 
 export function makeRouter(queries: QueryClient) {

@@ -1,7 +1,7 @@
-import { useWords } from "~/language/use-words";
-import { Page } from "~/ui/page";
+import { useParams } from "@tanstack/react-router";
+import { AlertView } from "~/features/alerts/alert-view";
 
 export function AlertPage() {
-  const { t } = useWords("alerts");
-  return <Page title={t("title")}>{null}</Page>;
+  const { alert } = useParams({ strict: false }) as { alert: string };
+  return <AlertView key={alert} id={alert} />;
 }

@@ -1,7 +1,5 @@
-import { useWords } from "~/language/use-words";
-import { Page } from "~/ui/page";
+import { ResetPassword } from "~/features/account/reset-password";
 
 export function ResetPasswordPage() {
-  const { t } = useWords("account");
-  return <Page title={t("title")}>{null}</Page>;
+  return <ResetPassword />;
 }

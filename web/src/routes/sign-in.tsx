@@ -1,7 +1,7 @@
-import { useWords } from "~/language/use-words";
-import { Page } from "~/ui/page";
+import { useSearch } from "@tanstack/react-router";
+import { SignIn } from "~/features/account/sign-in";
 
 export function SignInPage() {
-  const { t } = useWords("account");
-  return <Page title={t("title")}>{null}</Page>;
+  const { to } = useSearch({ strict: false }) as { to?: unknown };
+  return <SignIn to={to} />;
 }

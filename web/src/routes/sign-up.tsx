@@ -1,7 +1,7 @@
-import { useWords } from "~/language/use-words";
-import { Page } from "~/ui/page";
+import { useSearch } from "@tanstack/react-router";
+import { SignUp } from "~/features/account/sign-up";
 
 export function SignUpPage() {
-  const { t } = useWords("account");
-  return <Page title={t("title")}>{null}</Page>;
+  const { to } = useSearch({ strict: false }) as { to?: unknown };
+  return <SignUp to={to} />;
 }

@@ -182,6 +182,21 @@ def logins(
     _report("MQTT logins", lambda: bench.measure(wish, folder), bench.rows_of, as_json)
 
 
+@app.command()
+def stage(
+    clients: Annotated[int, typer.Option(min=1, max=500, help="WebSocket clients on all streams.")] = 50,
+    seconds: Seconds = 30.0,
+    hours: Annotated[float, typer.Option(min=0, help="Simulated hours that memory is watched for.")] = 24.0,
+    folder: Folder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Plays the largest world for many clients: how soon they see it, what it costs, and memory."""
+    from kilowatch.cli.bench import stage as bench
+
+    wish = bench.Wish(clients, seconds, hours)
+    _report("Worlds", lambda: bench.measure(wish, folder), bench.rows_of, as_json)
+
+
 @app.command("commands")
 def control(
     devices: Annotated[int, typer.Option(min=1, max=15_000, help="How many devices are told.")] = 1000,

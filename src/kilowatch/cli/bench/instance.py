@@ -31,7 +31,7 @@ NOT_OURS = frozenset(
     f"KILOWATCH_{name}"
     for name in (
         "DATA", "HOST", "PORT", "MQTT_PORT", "POSTGRES_URL", "POSTGRES_APP_URL", "NATS_URL", "MQTT_NATS_URL",
-        "MQTT_SYSTEM_URL", "MQTT_HOST", "LAKE_PATH", "DEMO",
+        "MQTT_SYSTEM_URL", "MQTT_HOST", "LAKE_PATH", "DEMO", "WORLDS",
     )
 )  # fmt: skip
 """What would lead to somebody else's engines; all other settings hold for the temporary instance as well."""

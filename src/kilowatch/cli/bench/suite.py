@@ -8,7 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kilowatch.cli.bench import accounting, control, idle, ingest, live, logins, peers, profiles, query
+from kilowatch.cli.bench import (
+    accounting,
+    control,
+    idle,
+    ingest,
+    live,
+    logins,
+    peers,
+    profiles,
+    query,
+    stage,
+)
 from kilowatch.cli.bench.instance import BenchFailed
 from kilowatch.cli.bench.report import Row
 
@@ -36,6 +47,7 @@ def steps(seconds: float, folder: Path | None) -> list[Step]:
 
     samples = int(min(SAMPLES_MOST, SAMPLES_PER_S * seconds))
     account = accounting.Wish(seconds, min(5.0, seconds / 3))
+    played = stage.Wish(seconds=seconds, hours=seconds / 6)
     devices = min(1000, max(8, samples // 100_000))
     return [
         Step("JSON batches", load("json"), _tell_load),
@@ -48,6 +60,7 @@ def steps(seconds: float, folder: Path | None) -> list[Step]:
         Step("MQTT logins", lambda: logins.measure(logins.Wish(), folder), _tell_logins),
         Step("commands", lambda: control.measure(control.Wish(seconds=seconds), folder), _tell_commands),
         Step("live at 100,000/s", lambda: live.measure(live.Wish(seconds=seconds), folder), _tell_live),
+        Step("worlds", lambda: stage.measure(played, folder), _tell_stage),
         Step("reading back", lambda: query.measure(query.Wish(samples, devices), folder), _tell_query),
         Step("idle demo", lambda: idle.measure(min(seconds, 30.0), min(seconds, 20.0), folder), _tell_idle),
         Step("accounting", lambda: accounting.measure(account, folder), _tell_account),
@@ -119,6 +132,14 @@ def _tell_commands(result: dict[str, Any]) -> str:
 def _tell_live(result: dict[str, Any]) -> str:
     alone, batch = (result[kind]["sent_to_seen_ms"] for kind in live.KINDS)
     return f"sent to seen p95 [bold]{alone['p95']:.0f} ms[/bold] alone, {batch['p95']:.0f} ms in batches"
+
+
+def _tell_stage(result: dict[str, Any]) -> str:
+    real, fast = (result[name]["told_to_seen_ms"]["p95"] for name in ("real_time", "fast"))
+    return (
+        f"told to seen by {result['clients']} clients p95 [bold]{real:.0f} ms[/bold], {fast:.0f} ms at 600 "
+        f"times; 30 days in {result['engine_ms']['thirty_days_with_statistics']:.0f} ms"
+    )
 
 
 def _tell_query(result: dict[str, Any]) -> str:

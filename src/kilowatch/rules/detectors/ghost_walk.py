@@ -1,9 +1,9 @@
 """The ghost walk: several devices of one home stir one after the other while nobody should be there. Pure.
 
-A device stirs when its power rises by at least STIR_W from one reading to the next. A walk is at least
-DEVICES different devices in at least ROOMS rooms that stir one after the other, no two of them at the same
-moment (that would be one switch, or the power coming back) and each at most STEP_US after the one before,
-in hours in which the home is asleep.
+A device stirs when its power rises by at least STIR_W from one reading to the next. A walk is at least so
+many different devices (DEVICES, if nobody said otherwise) in at least ROOMS rooms that stir one after the
+other, no two of them at the same moment (that would be one switch, or the power coming back) and each at most
+STEP_US after the one before, in hours in which the home is asleep.
 
 Keeps true: one walk is told once; what one device does alone is no walk, however often it stirs.
 """
@@ -52,10 +52,10 @@ def find_stirs(series: Ints, power_w: npt.NDArray[np.float64]) -> Ints:
     return np.flatnonzero(rises) + 1
 
 
-def find_walks(stirs: Stirs) -> list[Walk]:
-    """The walks among the stirs, in order of time."""
+def find_walks(stirs: Stirs, devices: int = DEVICES) -> list[Walk]:
+    """The walks of at least so many devices among the stirs, in order of time."""
     found = [_walk_of(chain) for chain in _chains(_without_crowds(stirs))]
-    return [walk for walk, rooms in found if len(walk.devices) >= DEVICES and rooms >= ROOMS]
+    return [walk for walk, rooms in found if len(walk.devices) >= devices and rooms >= ROOMS]
 
 
 def _without_crowds(stirs: Stirs) -> Stirs:

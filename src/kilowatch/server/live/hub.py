@@ -9,8 +9,8 @@ last seconds of messages as they came.
 import asyncio
 import contextlib
 import time
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -38,6 +38,10 @@ GUARD_S = 0.5
 """How often rights are checked again."""
 REFRESH_S = 30.0
 """How often a copy of the registry is read again even if nobody said that it changed."""
+ANSWER_SHARED_S = 1.0
+"""Whoever joins within so long shares one answer about streams."""
+SOURCES = 1000
+"""Of so many sources is remembered which of their events were told."""
 DOZE_S = 60.0
 NAP_S = 5.0
 NAP_BYTES = 16 * 1024 * 1024
@@ -71,10 +75,15 @@ class Hub:
     now_s: Callable[[], float] = time.monotonic
     pace: Pace = field(default_factory=Pace)
     feed: Feed = field(default_factory=Feed)
+    streams_of: Callable[[str], Awaitable[list[LiveEvent] | None]] | None = None
+    """Asks the simulator what each stream of an organisation told last; None: it cannot be asked now."""
     _clients: dict[LiveClient, KeyRights] = field(default_factory=dict)
     _audiences: dict[tuple[Viewer, str | None, Topics], Audience] = field(default_factory=dict)
     _directories: dict[Viewer, Directory] = field(default_factory=dict)
     _loading: dict[Viewer, asyncio.Lock] = field(default_factory=dict)
+    _asking: dict[str, asyncio.Lock] = field(default_factory=dict)
+    _answered_s: dict[str, float] = field(default_factory=dict)
+    _numbers: OrderedDict[str, int] = field(default_factory=OrderedDict)
     _stale: set[str] = field(default_factory=set)
     _inbox: deque[tuple[float, bytes, bool]] = field(default_factory=deque)
     _inbox_bytes: int = 0
@@ -162,7 +171,9 @@ class Hub:
         for _, message, is_event in self._inbox:
             try:
                 if is_event:
-                    events.append(LiveEvent.decode(message))
+                    event = LiveEvent.decode(message)
+                    if self._is_new(event):
+                        events.append(event)
                 else:
                     frames.append(Frame.decode(message))
             except (FrameError, msgspec.MsgspecError) as error:
@@ -176,6 +187,18 @@ class Hub:
         self.feed.newest.record(frame, tick.seq)
         self.feed.streams.record(events)
         self._tell(tick)
+
+    def _is_new(self, event: LiveEvent) -> bool:
+        """Whether its source has not told it before; after a break a source tells again what may be lost."""
+        if event.source is None:
+            return True
+        if event.number <= self._numbers.get(event.source, 0):
+            return False
+        self._numbers[event.source] = event.number
+        self._numbers.move_to_end(event.source)
+        if len(self._numbers) > SOURCES:
+            self._numbers.popitem(last=False)
+        return True
 
     def _tell(self, tick: Tick) -> None:
         concerned = {id(audience) for audience in self._audiences.values() if audience.concerns(tick)}
@@ -215,6 +238,8 @@ class Hub:
         self._wake_up()
         directory = await self._find_directory(rights.viewer)
         place = self.feed.ring.find_place(cursor, self.now_s()) if cursor else None
+        if place is None:
+            await self._recall_streams(rights.viewer.organisation, added)
         wanted = added - client.topics if cursor is None else added
         newcomer = Audience(directory, wanted, rights.person(wanted))
         audience = self._find_audience(rights, directory, client.topics | added)
@@ -272,6 +297,19 @@ class Hub:
                 self.feed.newest.record(frame, 0)
         except EngineUnavailable as error:
             log.warning("live.latest_unknown", reason=str(error))
+
+    async def _recall_streams(self, organisation: str, topics: Topics) -> None:
+        """Asks what the streams told last, in case nobody here heard it; without an answer the feed goes on
+        with what it has heard."""
+        if self.streams_of is None or not topics.hears_streams:
+            return
+        async with self._asking.setdefault(organisation, asyncio.Lock()):
+            if self.now_s() - self._answered_s.get(organisation, float("-inf")) < ANSWER_SHARED_S:
+                return
+            told = await self.streams_of(organisation)
+            if told is not None:
+                self._answered_s[organisation] = self.now_s()
+                self.feed.streams.renew(organisation, told)
 
     async def _learn(self, viewer: Viewer) -> None:
         """Reads the registry again; clients are told what is new to them, and no more what is not theirs."""
@@ -345,6 +383,9 @@ class Hub:
             client.restart()
         for directory in list(self._directories.values()):
             await self._recall(directory)
+        self._answered_s.clear()
+        for client, rights in list(self._clients.items()):
+            await self._recall_streams(rights.viewer.organisation, client.topics)
         for client in list(self._clients):
             client.stir()
 
@@ -354,3 +395,5 @@ class Hub:
             self._awake = False
             self._directories.clear()
             self._loading.clear()
+            self._asking.clear()
+            self._answered_s.clear()

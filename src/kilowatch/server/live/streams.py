@@ -31,6 +31,18 @@ class Streams:
                 while len(self._newest) > MOST or self._oldest_us() < event.ts_us - KEEP_US:
                     self._newest.popitem(last=False)
 
+    def renew(self, organisation: str, events: Iterable[LiveEvent]) -> None:
+        """Takes over all that the simulator knows of an organisation: what else was heard of it before is of
+        a world that is played no more. What was heard since is kept."""
+        told = {event.topic: event for event in events}
+        edge_us = max((event.ts_us for event in told.values()), default=None)
+        known = [(key, event.ts_us) for key, event in self._newest.items() if key[0] == organisation]
+        for key, ts_us in known:
+            if edge_us is None or ts_us <= edge_us:
+                del self._newest[key]
+        fresh = (event for event in told.values() if (organisation, event.topic) not in self._newest)
+        self.record(sorted(fresh, key=lambda event: event.ts_us))
+
     def _oldest_us(self) -> int:
         return next(iter(self._newest.values())).ts_us
 

@@ -46,6 +46,12 @@ class Topics:
         """Whether `*` alone was asked for."""
         return "" in self.beginnings
 
+    @property
+    def hears_streams(self) -> bool:
+        """Whether anything of the simulator's streams was asked for."""
+        named = any(len(self.names(family)) for family in ("streams", "frequency"))
+        return named or self.everything or "anomalies" in self
+
     def names(self, family: str) -> "Topics":
         """What the patterns say about the names after `family.`; `*` alone says nothing about a family."""
         lead = family + "."

@@ -84,6 +84,14 @@ def even(seed: int, name: str, index: Int64s) -> Floats:
     return spread(np.uint64(key_of(seed, name)) + GOLDEN * index.astype(np.uint64))
 
 
+def last_of(count: int, most: int, seed: int, name: str) -> Floats:
+    """The last `most` of `count` numbers in [0, 1) that are evenly spread, in order, without the others: the
+    greatest of n is as a number to the power 1/n, and what is below it is n - 1 such numbers again."""
+    index = np.arange(min(count, most), dtype=np.int64)
+    falls = np.log(even(seed, name, index) + TINY) / (count - index)
+    return np.exp(np.cumsum(falls))[::-1]
+
+
 def normal(seed: int, name: str, index: Int64s) -> Floats:
     """Numbers of mean 0 and variance 1, normally spread, one for each index."""
     return normal_of(even(seed, name, index))

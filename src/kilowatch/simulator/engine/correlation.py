@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kilowatch.period import HOUR_US
-from kilowatch.simulator.engine.chance import Floats
+from kilowatch.period import DAY_US, HOUR_US
+from kilowatch.simulator.engine.chance import Floats, Mask
 from kilowatch.simulator.engine.events import Expectation
 from kilowatch.simulator.engine.expected import Onlooker
 from kilowatch.simulator.engine.moments import Moments
@@ -25,6 +25,8 @@ from kilowatch.simulator.engine.response import Response, Stray, echoes, onset, 
 ROUNDS, ROUNDS_AGAIN = 4, 2
 LATER_H = (0, 2, 4, 8, 16, 24)
 """How much later than expected a stream may follow of which nothing was expected."""
+LONG_US, ENOUGH_US = 2 * DAY_US, 7 * DAY_US
+"""From longer windows than the one no levels are learnt, where as much as the other is left beside them."""
 CLEAR = 3.0
 """So many standard deviations, of all its streams together, make an event a cause."""
 SHOWN, SHARE = 1.6, 0.5
@@ -32,7 +34,7 @@ SHOWN, SHARE = 1.6, 0.5
 LEAST, MOST = -4.0, 7.0
 """What one stream can say for an event, in standard deviations."""
 CLEAR_ECHO, LEAST_ECHO = 5.0, 0.05
-"""Standard deviations and relative change of a stream of which nothing was expected."""
+"""Standard deviations and relative change of a stream of which nothing was expected, or the contrary."""
 STEEP = 1.5
 
 
@@ -88,12 +90,14 @@ def correlate(
     return Correlation(_Onlooking(names, moments, value, zone, events).verdicts())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Entry:
-    """That an event may have moved a stream: its place among the events, and how much later than expected."""
+    """That an event may have moved a stream: its place among the events, how much of each interval lies in
+    the time at which it may, shape (count,), and when that is over."""
 
     place: int
-    later: int
+    inside: Floats
+    ends_us: int
     is_expected: bool
 
 
@@ -104,26 +108,37 @@ class _Onlooking:
         self, names: Sequence[str], moments: Moments, value: Floats, zone: str, events: Sequence[Expectation]
     ) -> None:
         self.names, self.moments, self.value, self.events = names, moments, value, events
-        self.onlooker = Onlooker(moments, value, zone)
+        self.onlooker = Onlooker(moments, value, zone, self._aside())
         spans = [(one.begins_us, one.ends_us) for one in events]
         self.inside = np.stack([windows(moments, spans, hours * HOUR_US) for hours in LATER_H])
-        seen = np.asarray(self.inside[0].any(axis=1)).tolist()
-        self.entries = [
-            [
-                _Entry(place, 0, True)
-                for place, one in enumerate(events)
-                if name in one.directions and seen[place]
-            ]
-            for name in names
-        ]
+        self.entries = [self._expected(name) for name in names]
         self.responses = [Response(self._windows(entries)) for entries in self.entries]
         self.usual = self.onlooker.learn(np.ones_like(value), rounds=2)
         self.strays: list[Stray] = []
 
+    def _aside(self) -> Mask | None:
+        """What lies in windows so long that they would be taken for what is usual, unless little else is
+        left."""
+        aside = np.zeros(self.value.shape, np.bool_)
+        for row, name in enumerate(self.names):
+            spans = [one.spans[name] for one in self.events if name in one.directions]
+            long = [span for span in spans if span[1] - span[0] > LONG_US]
+            inside = windows(self.moments, long).any(axis=0)
+            if (self.moments.count - np.count_nonzero(inside)) * self.moments.step_us >= ENOUGH_US:
+                aside[row] = inside
+        return aside if aside.any() else None
+
+    def _expected(self, name: str) -> list[_Entry]:
+        """The events of which it is expected that they move a stream, as far as they can be seen."""
+        places = [place for place, one in enumerate(self.events) if name in one.directions]
+        spans = [self.events[place].spans[name] for place in places]
+        inside = windows(self.moments, spans)
+        rows = zip(places, inside, spans, strict=True)
+        return [_Entry(place, row, span[1], True) for place, row, span in rows if row.any()]
+
     def _windows(self, entries: Sequence[_Entry]) -> Floats:
-        later, places = [one.later for one in entries], [one.place for one in entries]
-        found: Floats = self.inside[later, places]
-        return found
+        rows = [one.inside for one in entries]
+        return np.stack(rows) if rows else np.zeros((0, self.moments.count))
 
     def verdicts(self) -> dict[str, Verdict]:
         """First from what was expected only; then what followed the causes is fitted along with it."""
@@ -194,21 +209,24 @@ class _Onlooking:
             later, places = candidates[column]
             if abs(change) >= LEAST_ECHO and places[0] not in expected:
                 expected.update(places)
-                more += [_Entry(place, later, False) for place in places]
+                more += [self._echo(place, later) for place in places]
         if more:
             self.entries[row] = [*self.entries[row], *more]
             self.responses[row] = self.responses[row].with_more(self._windows(more))
+
+    def _echo(self, place: int, later: int) -> _Entry:
+        ends_us = self.events[place].ends_us + LATER_H[later] * HOUR_US
+        return _Entry(place, self.inside[later, place], ends_us, False)
 
     def _moved(self, row: int, number: int, entry: _Entry) -> Moved:
         event, response, stray = self.events[entry.place], self.responses[row], self.strays[row]
         change = float(response.change[number])
         deviations = float(response.deviations[number]) / stray.inflation
-        back = stray.with_back(change, self.inside[entry.later, entry.place])
+        back = stray.with_back(change, entry.inside)
         sign = 1 if change >= 0.0 else -1
-        span = (event.at_us, event.ends_us + LATER_H[entry.later] * HOUR_US)
-        began = onset(self.moments, back, stray.weight, span, sign)
-        direction = event.directions.get(self.names[row], 0) or sign
-        score = _score(direction * deviations - CLEAR)
+        began = onset(self.moments, back, stray.weight, (event.at_us, entry.ends_us), sign)
+        turned = event.directions.get(self.names[row], 0) == -sign
+        score = _score(abs(deviations) - (CLEAR_ECHO if turned else CLEAR))
         return Moved(
             event.event, self.names[row], math.expm1(change), deviations, score, began, entry.is_expected
         )

@@ -71,6 +71,12 @@ def delay_of(delay: Delay, chance: Floats) -> Floats:
     return delay.least + (max(delay.most, delay.least) - delay.least) * part
 
 
+def mean_delay(delay: Delay) -> float:
+    """The mean of a delay, in seconds."""
+    part = 1.0 / (EARLY + 1) if delay.shape == "early" else 0.5
+    return delay.least + (max(delay.most, delay.least) - delay.least) * part
+
+
 def spread_later(level: Floats, kernel: Kernel) -> Floats:
     """What comes of a level with a delay. Shape (count,); what came of before the first interval is missing.
 

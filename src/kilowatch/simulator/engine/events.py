@@ -3,6 +3,7 @@
 Keeps true: a red herring has no modifier; what is expected of it is the same as of the others.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -10,9 +11,13 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from kilowatch.errors import Fault, Problem
+from kilowatch.period import SECOND_US
+from kilowatch.simulator.engine.delays import mean_delay
 from kilowatch.simulator.engine.modifiers import Modifier, microseconds, modifiers_of, streams_of
-from kilowatch.simulator.engine.scenario import Activation, find_scenario
-from kilowatch.simulator.world.format import Domain, Effect, Severity, Template, World
+from kilowatch.simulator.engine.scenario import Activation, cascades, find_scenario
+from kilowatch.simulator.world.format import Chain, Domain, Effect, Severity, Template, World
+from kilowatch.simulator.world.happenings import doubt_effects
+from kilowatch.simulator.world.known import names_of
 
 Origin = Literal["world", "scenario", "injected"]
 Magnitude = Literal["low", "medium", "high"]
@@ -53,34 +58,56 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What everybody expects of an event: for each stream whether it rises (1), falls (-1) or either (0), in
-    `[begins_us, ends_us)`, and about how much. kind: the template, or the event itself."""
+    """What everybody expects of an event: for each stream whether it rises (1), falls (-1) or either (0), and
+    when, all within `[begins_us, ends_us)`; and about how much. kind: the template, or the event itself."""
 
     event: str
     at_us: int
     begins_us: int
     ends_us: int
     directions: dict[str, int]
+    spans: dict[str, tuple[int, int]]
     magnitude: Magnitude
     kind: str
 
 
-def expectation(event: Event, names: Sequence[str]) -> Expectation:
-    """What is expected of an event, whether it moves anything or not."""
+def expectation(event: Event, names: Sequence[str], chains: Sequence[Chain] = ()) -> Expectation:
+    """What is expected of an event, whether it moves anything or not. What comes of chains, where these are
+    given, is expected as much later as it comes of them."""
     directions: dict[str, int] = {}
+    spans: dict[str, tuple[int, int]] = {}
+    delays = _delays(chains)
     for effect in event.effects:
+        first = event.begins_us + microseconds(effect.after)
+        last = first + microseconds(event.lasts_s if effect.lasts is None else effect.lasts)
         for name in streams_of(effect.streams, names):
             sign = _sign(effect)
             directions[name] = sign if directions.get(name, sign) == sign else 0
-    spans = [(effect.after, effect.lasts) for effect in event.effects]
-    begins = event.begins_us + microseconds(min((after for after, _ in spans), default=0.0))
-    longest = max(
-        (after + (event.lasts_s if lasts is None else lasts) for after, lasts in spans), default=0.0
-    )
-    ends = event.begins_us + microseconds(longest)
+            least_us, mean_us = delays.get(name, (0, 0))
+            span = (first + least_us, last + mean_us)
+            spans[name] = _together(spans.get(name, span), span)
+    begins = min((first for first, _ in spans.values()), default=event.begins_us)
+    ends = max((last for _, last in spans.values()), default=event.begins_us)
+    kind = event.template or event.id
     return Expectation(
-        event.id, event.at_us, begins, ends, directions, _magnitude(event.effects), event.template or event.id
+        event.id, event.at_us, begins, ends, directions, spans, _magnitude(event.effects), kind
     )
+
+
+def _delays(chains: Sequence[Chain]) -> dict[str, tuple[int, int]]:
+    """How much later what comes of chains comes: at least, and in the mean."""
+    found: dict[str, tuple[int, int]] = {}
+    for chain in chains:
+        for outcome in chain.outcomes:
+            least, mean = outcome.delay.least, mean_delay(outcome.delay)
+            before = found.get(outcome.to, (microseconds(least), 0))
+            found[outcome.to] = (min(before[0], microseconds(least)), max(before[1], microseconds(mean)))
+    return found
+
+
+def _together(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
+    """The span from the beginning of the one to the end of the other, whichever is which."""
+    return min(one[0], other[0]), max(one[1], other[1])
 
 
 def _sign(effect: Effect) -> int:
@@ -125,6 +152,37 @@ def planned_events(world: World, activation: Activation) -> tuple[Event, ...]:
         for number, one in enumerate(planned)
     ]
     return tuple(event for event in found if not activation.is_stopped or event.at_us < activation.ends_us)
+
+
+def scenario_event(world: World, activation: Activation) -> Event:
+    """The beginning of a scenario as an event, with all that it does itself; what it does comes of its own
+    modifiers, so this one is to be told and judged only."""
+    scenario = find_scenario(world, activation.scenario)
+    whole_s = scenario.lasts
+    until_s = (activation.ends_us - activation.begins_us) / SECOND_US if activation.is_stopped else math.inf
+    effects: list[Effect] = []
+    for delay_s, several in ((0.0, scenario.effects), *cascades(scenario)):
+        for effect in several:
+            after_s = delay_s + effect.after
+            lasts_s = effect.lasts or (whole_s - after_s if after_s < whole_s else whole_s)
+            lasts_s = min(lasts_s, until_s - after_s)
+            if lasts_s > 0.0:
+                effects.append(effect.model_copy(update={"after": after_s, "lasts": lasts_s}))
+    return Event(
+        id=activation.id,
+        at_us=activation.begins_us,
+        type="operational" if world.fleet is None else "energy",
+        title=scenario.name,
+        description=scenario.description,
+        severity="warning" if effects else "info",
+        icon="",
+        link=None,
+        effects=tuple(effects),
+        delay_s=0.0,
+        lasts_s=(activation.ends_us - activation.begins_us) / SECOND_US,
+        origin="scenario",
+        moves=bool(effects),
+    )
 
 
 def from_template(
@@ -182,15 +240,14 @@ def injected_event(world: World, described: dict[str, Any], at_us: int, *, event
         raise Problem(
             422, "invalid_event", "the event does not have the form of a template", faults
         ) from None
-    names = list(world.streams)
     faults = [
         Fault(
-            "unknown_stream", f"no stream is called {pattern!r}", pointer=f"/effects/{number}/streams/{place}"
+            "unknown_stream" if doubt.whole is None else "invalid_effect",
+            doubt.says,
+            pointer="/" + "/".join(str(part) for part in doubt.place),
         )
-        for number, effect in enumerate(template.effects)
-        for place, pattern in enumerate(effect.streams)
-        if not streams_of([pattern], names)
+        for doubt in doubt_effects(template.effects, ("effects",), names_of(world))
     ]
     if faults:
-        raise Problem(422, "invalid_event", "the event names streams that the world does not have", faults)
+        raise Problem(422, "invalid_event", "the world cannot be moved as the event says", faults)
     return made_from(template, None, at_us, event_id=event_id, origin="injected", moves=True)

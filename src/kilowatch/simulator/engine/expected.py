@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kilowatch.simulator.engine.chance import Floats, Int64s
+from kilowatch.simulator.engine.chance import Floats, Int64s, Mask
 from kilowatch.simulator.engine.moments import Moments, calendar
 
 AROUND = 4
@@ -39,12 +39,14 @@ class Expected:
 
 
 class Onlooker:
-    """Learns from the values of streams, of shape (streams, count) with count above 0, on a grid in a zone.
+    """Learns from the values of streams, of shape (streams, count) with count above 0, on a grid in a zone;
+    the level of a day only from what is not `aside`, of the same shape.
 
     What it learnt is where it begins the next time."""
 
-    def __init__(self, moments: Moments, value: Floats, zone: str) -> None:
+    def __init__(self, moments: Moments, value: Floats, zone: str, aside: Mask | None = None) -> None:
         self.value = value
+        self.aside = aside
         shown = calendar(moments, zone)
         slots = max(round(1.0 / moments.days), 1)
         self.day = shown.day - shown.day[0]
@@ -61,13 +63,28 @@ class Onlooker:
         for _ in range(rounds):
             weekly = self.weekly[:, self.part]
             profile = medians(ratio_to(plain, self.level[:, self.day] * weekly), self.slot, self.slots)
-            daily = medians(ratio_to(plain, profile[:, self.slot] * weekly), self.day, self.level.shape[1])
-            self.level = _running(daily)
+            self.level = self._levels(ratio_to(plain, profile[:, self.slot] * weekly))
             if self.level.shape[1] >= LEAST_DAYS:
                 usual = self.level[:, self.day] * profile[:, self.slot]
                 self.weekly = _beyond_chance(ratio_to(plain, usual), self.part)
         expected = self.level[:, self.day] * profile[:, self.slot] * self.weekly[:, self.part] * factor
         return Expected(expected, _spreads(expected, self.value))
+
+    def _levels(self, ratio: Floats) -> Floats:
+        """The level of each day. Where nothing is known of a day or of those around it, that of the next day
+        before it, or else after it, of which something is."""
+        days = self.level.shape[1]
+        found = _running(medians(ratio, self.day, days))
+        if self.aside is None:
+            return found
+        for row in np.flatnonzero(self.aside.any(axis=1)):
+            kept = ~self.aside[row]
+            daily = medians(ratio[row : row + 1, kept], self.day[kept], days)[0]
+            known = np.flatnonzero(np.bincount(self.day[kept], minlength=days))
+            level = _running(daily[None, known])[0]
+            places = np.maximum(np.searchsorted(known, np.arange(days), "right") - 1, 0)
+            found[row] = level[places]
+        return found
 
 
 def ratio_to(value: Floats, expected: Floats) -> Floats:

@@ -27,7 +27,7 @@ EXTREME = 10.0
 @dataclass(frozen=True, slots=True)
 class Modifier:
     """`how` and `value` as in an effect, done to `streams` (names) over a course. source: the id of the
-    scenario or event."""
+    scenario or event; followed: whether devices follow it."""
 
     source: str
     streams: tuple[str, ...]
@@ -35,6 +35,7 @@ class Modifier:
     value: float
     course: Course
     precedence: int = 0
+    followed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,9 @@ def modifiers_of(
         if first < last:
             course = Course(first, last, settling.curve, microseconds(settling.lasts))
             meant = streams_of(effect.streams, names)
-            found.append(Modifier(source, meant, effect.how, effect.value, course, effect.precedence))
+            found.append(
+                Modifier(source, meant, effect.how, effect.value, course, effect.precedence, effect.followed)
+            )
     return found
 
 

@@ -155,11 +155,10 @@ def _strike(
     what: Happening, roster: Roster, device: Int32s, ts_us: Int64s, columns: dict[str, Floats]
 ) -> Struck:
     value = what.value or DEFAULTS.get(what.kind, 0.0)
-    turn = np.zeros(len(ts_us))
+    turn, since_us = np.zeros(len(ts_us)), what.lasted_us(ts_us)
     if what.kind == "walk":
-        slot = (ts_us - what.begins_us) // max(1, round(value * SECOND_US))
+        slot = since_us // max(1, round(value * SECOND_US))
         turn = as_share(counted(roster.seed[device], f"walk/{what.number}", slot))
-    since_us = ts_us - what.begins_us
     return Struck(what, value, device, since_us, ts_us, roster.rated_w[device], turn, columns)
 
 

@@ -1,8 +1,8 @@
 """A grid of meters: any number of them over regions and feeders, some with solar plants and cars. Pure.
 
-Streams that move it: `grid.<region>.load` and `grid.<region>.solar`. Keeps true: the registers `energy`
-(taken) and `energy_export` (given) only grow; power is positive while a meter takes and negative while it
-gives, and strays around what its registers count.
+Streams that move it: `grid.<region>.load`, `.cars` (what charges there), `.solar` and `.voltage`. Keeps
+true: the registers `energy` (taken) and `energy_export` (given) only grow; power is positive while a meter
+takes and negative while it gives, and strays around what its registers count.
 """
 
 from collections.abc import Sequence
@@ -33,6 +33,7 @@ ZONE = "Europe/Berlin"
 TYPES = ("household", "commercial")
 COMMERCIAL_SHARE, CAR_SHARE, SOLAR_SHARE = 0.08, 0.16, 0.24
 HOME_MEAN_W, COMMERCIAL_MEAN_W = 430.0, 2800.0
+FOLLOWED = ("load", "cars", "solar", "voltage")
 LATE_US = 30 * MINUTE_US
 """Meters follow their curve up to so much later than others."""
 NOISE = 0.16
@@ -91,8 +92,14 @@ class Grid:
         quarter, rest = np.divmod(followed_us - span.begins_us, QUARTER_US)
         part = rest * (1.0 / QUARTER_US)
         mean_w = self._mean_w[device]
-        load, sun = self._ratios(device, ts_us, around)
-        net = _between(span.load, self._load[device], quarter, part) * load
+        load, cars, sun, volts = self._ratios(device, ts_us, around)
+        curve = self._load[device]
+        net = _between(span.load, curve, quarter, part) * load
+        if isinstance(load, np.ndarray) and isinstance(cars, np.ndarray):
+            charging = np.flatnonzero((cars != load) & (curve % KINDS == WITH_CAR))
+            at = curve[charging], quarter[charging], part[charging]
+            charge = _between(span.load, *at) - _between(span.load, at[0] - WITH_CAR + HOUSEHOLD, *at[1:])
+            net[charging] += charge * (cars - load)[charging]
         bits = counted(self.roster.seed[device], "reading", ts_us)
         voltage = self._voltage[device] - 1.2 * net
         row = self._register[device]
@@ -112,23 +119,22 @@ class Grid:
         stray = (bits >> np.uint64(38)).astype(np.float64) * 2.0**-26 - 0.5
         columns["power"] = rounded(mean_w * net * (1.0 + NOISE * stray), 1)
         flicker = ((bits >> np.uint64(12)) & LOW_BITS).astype(np.float64) * 2.0**-26 - 0.5
-        columns["voltage"] = rounded(voltage + 1.2 * flicker, 1)
+        columns["voltage"] = rounded((voltage + 1.2 * flicker) * volts, 1)
         return columns
 
-    def _ratios(
-        self, device: Int32s, ts_us: Int64s, around: Circumstances
-    ) -> tuple[Floats | float, Floats | float]:
+    def _ratios(self, device: Int32s, ts_us: Int64s, around: Circumstances) -> "tuple[Floats | float, ...]":
+        """How far load, charging, sun and voltage are from usual."""
         if around.since_us is None:
-            return 1.0, 1.0
+            return (1.0,) * len(FOLLOWED)
         region = self._region[device]
-        found = []
-        for what in ("load", "solar"):
+        found: list[Floats | float] = []
+        for what in FOLLOWED:
             by_region = np.ones(len(ts_us))
             for place, name in enumerate(self.roster.regions):
                 here = np.flatnonzero(region == place)
                 by_region[here] = around.ratios(f"grid.{name}.{what}", ts_us[here])
             found.append(by_region)
-        return found[0], found[1]
+        return tuple(found)
 
 
 def _between(curve: Curve, row: Int64s, quarter: Int64s, part: Floats) -> Floats:

@@ -136,14 +136,15 @@ class Curves:
             self._kept[number] = np.array(loads), np.array(suns)
         return self._kept[number]
 
-    def _ratios(self, number: int, around: Circumstances) -> tuple[Curve, Curve]:
+    def _ratios(self, number: int, around: Circumstances) -> tuple[Curve, Curve, Curve]:
+        """How far load, charging and sun are from usual, by region, at the beginning of each quarter."""
         ts_us = _quarters(number)[:-1]
-        found = [
+        load, cars, solar = (
             [np.broadcast_to(around.ratios(f"grid.{region}.{what}", ts_us), ts_us.shape)
              for region, _ in self._regions]
-            for what in ("load", "solar")
-        ]  # fmt: skip
-        return np.array(found[0]), np.array(found[1])
+            for what in ("load", "cars", "solar")
+        )  # fmt: skip
+        return np.array(load), np.array(cars), np.array(solar)
 
 
 def _quarters(number: int) -> Int64s:
@@ -181,7 +182,7 @@ def _shape(hours: Floats, hour: Floats) -> Floats:
     return value
 
 
-def _net(load: Curve, shine: Curve, ratios: tuple[Curve, Curve] | None) -> tuple[Curve, Curve]:
+def _net(load: Curve, shine: Curve, ratios: tuple[Curve, Curve, Curve] | None) -> tuple[Curve, Curve]:
     """Load less solar power by region, kind and kit, at the beginning and the end of each quarter; what
     differs from the usual is held for a quarter."""
     regions, columns = shine.shape
@@ -191,8 +192,10 @@ def _net(load: Curve, shine: Curve, ratios: tuple[Curve, Curve] | None) -> tuple
     for cut in (slice(0, -1), slice(1, None)):
         here_load, here_sun = loads[..., cut], suns[..., cut]
         if ratios is not None:
-            here_load = here_load * ratios[0][:, None, None, :]
-            here_sun = here_sun * ratios[1][:, None, None, :]
+            usual, (by_load, by_cars, by_sun) = here_load, (one[:, None, :] for one in ratios)
+            here_load, here_sun = usual * by_load[:, None], here_sun * by_sun[:, None]
+            charge = usual[:, WITH_CAR] - usual[:, HOUSEHOLD]
+            here_load[:, WITH_CAR] += charge * (by_cars - by_load)
         ends.append((here_load - here_sun).reshape(-1, columns - 1))
     return ends[0], ends[1]
 

@@ -1,5 +1,6 @@
 """A fault of a scenario at its place on the time line. Pure."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ NEVER_US = int(np.iinfo(np.int64).max)
 @dataclass(frozen=True, slots=True)
 class Happening:
     """A fault from one moment until another. number: tells faults of one kind apart where chance chooses
-    their devices."""
+    their devices; goes_by: the clock by which it grows, where that is another than that of its moments."""
 
     kind: FaultKind
     begins_us: int
@@ -23,6 +24,14 @@ class Happening:
     value: float = 0.0
     where: Where = EVERYWHERE
     number: int = 0
+    goes_by: Callable[[Int64s], Int64s] | None = None
+
+    def lasted_us(self, ts_us: Int64s) -> Int64s:
+        """How long it has gone on at moments that lie in it."""
+        if self.goes_by is None:
+            return ts_us - self.begins_us
+        began = self.goes_by(np.array([self.begins_us], np.int64))
+        return self.goes_by(ts_us) - began
 
     def covers(self, ts_us: Int64s) -> Mask:
         """Which moments lie in it."""

@@ -1,21 +1,21 @@
 """Homes with everything in them: the appliances of a home to try, and solar plant, battery and car. Pure.
 
-Streams that move it: `home.load` and `home.solar`. People go to work, come home, and are away for weeks: then
-nobody watches, washes or turns lights on. Keeps true: battery and car go through the same course between two
-midnights, so their charge stays within 0 and 1.
+Streams that move it: `home.load`, `home.standby`, `home.heating`, `home.people` and
+`home.weather.temperature` the appliances (see `household`), `home.solar` the solar plant, `home.car` the car.
+People go to work, come home, and are away for weeks: then nobody watches, washes or turns lights on. Keeps
+true: battery and car go through the same course between two midnights, so their charge stays within 0 and 1.
 """
 
 import numpy as np
 
 from kilowatch.simulator.fleet.rows import Circumstances, Draft, Int32s, Roster, device_seeds, rounded
 from kilowatch.simulator.fleet.weather import sun
-from kilowatch.simulator.home.household import OFF, ON, STANDBY, Codes, report
+from kilowatch.simulator.home.household import APPLIANCES, OFF, ON, STANDBY, Codes, report
 from kilowatch.simulator.home.moments import Floats, Int64s, Mask, Moments, moments_at
 from kilowatch.wire.simulation import ROLES
 
 TYPES = (*ROLES, "solar", "battery", "car")
-RATED_W = {
-    "fridge": 160.0, "heat-pump": 3000.0, "television": 120.0, "washing-machine": 2200.0, "lights": 110.0,
+RATED_W = {role: appliance.rated_w for role, appliance in APPLIANCES.items()} | {
     "solar": 9000.0, "battery": 3500.0, "car": 11_000.0,
 }  # fmt: skip
 NEEDS_SOMEBODY = {"television": STANDBY, "washing-machine": STANDBY, "lights": OFF}
@@ -27,6 +27,8 @@ BATTERY_WH, CHARGES_H, GIVES_H = 10_000.0, (10.0, 16.0), (18.0, 23.0)
 LEAST_CHARGE = 0.06
 CAR_WH, DRIVEN_WH, CHARGER_W = 60_000.0, (3_000.0, 14_000.0), (3_700.0, 7_400.0, 11_000.0)
 DRIVES_ON_WEEKENDS = 0.45
+MOST_DRIVEN = 0.9
+"""Of the car's battery."""
 
 
 class Home:
@@ -81,13 +83,12 @@ def _measure(kind: str, at: Moments, around: Circumstances) -> dict[str, Floats]
     if kind == "battery":
         return _battery(at)
     if kind == "car":
-        return _car(at)
+        return _car(at, around.ratios("home.car", at.ts_us))
     set_to: Codes = np.full(len(at.ts_us), ON, np.int8)
     if kind in NEEDS_SOMEBODY:
         set_to[~is_somebody_home(at)] = NEEDS_SOMEBODY[kind]
     (role,) = (role for role in ROLES if role == kind)
-    found = report(role, at, set_to)
-    return found | {"power": rounded(found["power"] * around.ratios("home.load", at.ts_us), 1)}
+    return report(role, at, set_to, around)
 
 
 def _battery(at: Moments) -> dict[str, Floats]:
@@ -100,12 +101,13 @@ def _battery(at: Moments) -> dict[str, Floats]:
     return {"power": rounded(giving - taking, 1), "state_of_charge": rounded(100.0 * level, 2)}
 
 
-def _car(at: Moments) -> dict[str, Floats]:
-    """Away for a part of the day; charged when it is back."""
+def _car(at: Moments, driven: Floats | float) -> dict[str, Floats]:
+    """Away for a part of the day; charged when it is back. `driven`: how much, as a part of the usual."""
     drives = np.where(at.is_weekend, at.chance("drives", at.day) < DRIVES_ON_WEEKENDS, True)
     leaves, returns = _absence(at)
     least, most = DRIVEN_WH
-    driven_wh = np.where(drives, least + (most - least) * at.chance("driven", at.day), 0.0)
+    usual_wh = np.where(drives, least + (most - least) * at.chance("driven", at.day), 0.0)
+    driven_wh = np.minimum(usual_wh * driven, MOST_DRIVEN * CAR_WH)
     charger_w = np.array(CHARGER_W)[np.minimum((3 * at.chance("charger", 0)).astype(np.int64), 2)]
     lasts_h = np.maximum(driven_wh / charger_w, 1e-9)
     way, charged = _way(at.hour, leaves, returns), _way(at.hour, returns, returns + lasts_h)

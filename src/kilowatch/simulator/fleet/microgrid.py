@@ -1,7 +1,8 @@
 """A microgrid: solar plant, wind turbine, battery, diesel generator, loads, and connection to the grid. Pure.
 
-Streams that move it: `microgrid.load`, `microgrid.solar`, `microgrid.wind`. Keeps true, at each moment and in
-whole tenths of a watt: connection + solar + wind + battery + diesel = the sum of all loads, with import
+Streams that move it: `microgrid.load`, `.solar` and `.wind`, and the two that the connection and the battery
+tell by themselves, `microgrid.frequency` and `microgrid.battery.temperature`. Keeps true, at each moment and
+in whole tenths of a watt: connection + solar + wind + battery + diesel = the sum of all loads, with import
 positive and a discharging battery positive; the battery's charge stays within 0 and 1 and is half at each UTC
 midnight.
 
@@ -76,6 +77,7 @@ class Microgrid:
         draft = Draft(len(ts_us), {"power": power})
         battery, connection = np.flatnonzero(device == BATTERY), np.flatnonzero(device == CONNECTION)
         warmth = 23.0 + 9.0 * np.abs(made[BATTERY]) / self.roster.rated_w[BATTERY] + 0.3 * at.noise("warmth")
+        warmth = warmth * around.ratios("microgrid.battery.temperature", moments)
         draft.put(
             battery,
             {
@@ -84,11 +86,12 @@ class Microgrid:
             },
         )
         stray = np.where(islanded, 0.12, 0.02) * at.noise("frequency")
+        frequency = (50.0 + stray) * around.ratios("microgrid.frequency", moments)
         voltage = 231.0 + 1.5 * at.noise("voltage") - np.where(islanded, 3.0, 0.0)
         draft.put(
             connection,
             {
-                "frequency": rounded(50.0 + stray, 3)[row[connection]],
+                "frequency": rounded(frequency, 3)[row[connection]],
                 "voltage": rounded(voltage, 1)[row[connection]],
                 "islanded": islanded.astype(np.float64)[row[connection]],
             },

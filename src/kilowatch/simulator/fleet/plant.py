@@ -1,9 +1,11 @@
 """A plant of machines: motors, pumps, compressors and presses, which wear and fail. Pure.
 
-Stream that moves it: `plant.output`. Each machine works in shifts, warms up with what it did in the last half
-hour, and wears: after weeks of good service it grows hotter, shakier and thirstier for days, fails, stands
-still until it is repaired, and begins anew. Keeps true: power is voltage times current times power factor
-unless a fault says otherwise, and the metric `label` (see `LABELS`) is the truth, for learning.
+Streams that move it: `plant.output`, `plant.power`, `plant.voltage`, `plant.hall.temperature`, and of
+compressors alone `plant.compressor.temperature` and `.vibration`. Each machine works in shifts, warms up with
+what it did in the last half hour, and wears: after weeks of good service it grows hotter, shakier and
+thirstier for days, fails, stands still until it is repaired, and begins anew. Keeps true: power is voltage
+times current times power factor unless a fault says otherwise, and the metric `label` (see `LABELS`) is the
+truth, for learning.
 """
 
 from collections.abc import Sequence
@@ -18,6 +20,8 @@ from kilowatch.simulator.fleet.rows import Circumstances, Int32s, Roster, device
 from kilowatch.simulator.home.moments import Floats, Int64s, Mask, Moments, counted, moments_at
 
 TYPES = ("motor", "pump", "compressor", "press")
+COMPRESSORS = ("temperature", "vibration")
+"""What streams tell of compressors alone."""
 LABELS = ("normal", "overheat", "voltage_spike", "current_surge", "wear", "failed")
 ZONE = "Europe/Berlin"
 RATED_W = np.array([450.0, 380.0, 480.0, 420.0])
@@ -73,29 +77,39 @@ class Plant:
         if not len(ts_us):
             return {}
         at = self._moments(device, ts_us)
-        output = around.ratios("plant.output", ts_us)
+        output, drawn = (around.ratios(f"plant.{name}", ts_us) for name in ("output", "power"))
         loads = [self._load(device, self._moments(device, ts_us - lag)) for lag in LAGS_US]
-        load = np.minimum(loads[0] * output, 1.15)
+        works, load = (np.minimum(loads[0] * ratio, 1.15) for ratio in (output, drawn))
         warmth = reduce(np.add, [weight * one for weight, one in zip(LAG_WEIGHTS, loads, strict=True)])
         net = 231.5 + 2.0 * (at.drift("net", 3600.0) - 0.5)
-        voltage = rounded(net - 2.5 * load + 1.6 * at.noise("voltage"), 2)
+        supply = (net - 2.5 * load + 1.6 * at.noise("voltage")) * around.ratios("plant.voltage", ts_us)
+        voltage = rounded(supply, 2)
         factor = POWER_FACTOR[self._kind[device]] * (0.72 + 0.28 * np.minimum(load, 1.0) ** 0.5)
         factor = rounded(np.clip(factor + 0.008 * at.noise("power factor"), 0.0, 1.0), 3)
         wanted_w = self._rated_w[device] * load * (1.0 + 0.03 * at.noise("power"))
         current = rounded(wanted_w / (voltage * factor), 3)
         room = AMBIENT_C + 3.0 * np.cos(2 * np.pi * (at.season - 0.55)) + 1.5 * at.drift("room", 4 * 3600.0)
+        room = room * around.ratios("plant.hall.temperature", ts_us)
+        heat, shaking = (self._of_compressors(device, ts_us, name, around) for name in COMPRESSORS)
         columns = {
             "voltage": voltage,
             "current": current,
             "power_factor": factor,
             "power": rounded(voltage * current * factor, 2),
-            "temperature": rounded(room + 30.0 * warmth + 0.5 * at.noise("temperature"), 2),
-            "vibration": rounded(0.4 + 1.8 * load + 0.25 * at.noise("vibration"), 2),
+            "temperature": rounded((room + 30.0 * warmth + 0.5 * at.noise("temperature")) * heat, 2),
+            "vibration": rounded((0.4 + 1.8 * works + 0.25 * at.noise("vibration")) * shaking, 2),
         }
         worn, failed = self.wear(device, ts_us)
         show_wear(columns, worn, failed)
         columns["label"] = self._labels(device, ts_us, worn, failed, around)
         return columns
+
+    def _of_compressors(
+        self, device: Int32s, ts_us: Int64s, name: str, around: Circumstances
+    ) -> "Floats | float":
+        """How far something of compressors is from usual; other machines are as they are."""
+        ratio = around.ratios(f"plant.compressor.{name}", ts_us)
+        return np.where(self._kind[device] == TYPES.index("compressor"), ratio, 1.0)
 
     def wear(self, device: Int32s, ts_us: Int64s) -> tuple[Floats, Mask]:
         """How worn each machine is by itself, and whether it has failed and waits for its repair."""
@@ -130,6 +144,6 @@ class Plant:
             rows = np.flatnonzero(strikes(what, self.roster, device, ts_us))
             truth[rows] = LABELS.index(what.kind)
             if what.kind == "wear":
-                over = ts_us[rows] - what.begins_us + HOUR_US >= (what.value or DEFAULTS["wear"]) * DAY_US
+                over = what.lasted_us(ts_us[rows]) + HOUR_US >= (what.value or DEFAULTS["wear"]) * DAY_US
                 truth[rows[over]] = LABELS.index("failed")
         return truth

@@ -14,10 +14,11 @@ GIVEN = "KILOWATCH_SIMULATION"
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """The instance's address, and the secret shared with it."""
+    """The instance's address, the secret shared with it, and the folder of worlds of one's own."""
 
     base_url: str
     root: str = field(repr=False)
+    worlds: str | None = None
 
     def as_environment(self) -> dict[str, str]:
         """The variable that carries it to the program."""

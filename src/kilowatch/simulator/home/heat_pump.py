@@ -21,10 +21,10 @@ AFTERNOONS = 0.7
 """Share of days on which water is heated a second time."""
 
 
-def power(at: Moments) -> tuple[Floats, Mask]:
-    """Watts, and whether the compressor runs."""
+def power(at: Moments, heating: "Floats | float" = 1.0) -> tuple[Floats, Mask]:
+    """Watts, and whether the compressor runs; `heating`: how much is to be heated, as a part of the usual."""
     outside = outdoor_temperature(at)
-    wanted = np.maximum(HEATS_BELOW_C - outside, 0.0) * LOSS_W_PER_C / efficiency(outside)
+    wanted = heating * np.maximum(HEATS_BELOW_C - outside, 0.0) * LOSS_W_PER_C / efficiency(outside)
     phase = (at.ts_us / (CYCLE_S * SECOND_US) + at.chance("heat pump cycle", 0)) % 1.0
     heats = phase * LEAST_W < wanted
     makes_water = _makes_water(at)

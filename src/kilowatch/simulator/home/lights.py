@@ -19,10 +19,10 @@ STAY_S = 1200
 AT_NIGHT = 0.02
 
 
-def power(at: Moments) -> tuple[Floats, Mask]:
-    """Watts, and whether any lamp is on."""
+def power(at: Moments, people: "Floats | float" = 1.0) -> tuple[Floats, Mask]:
+    """Watts, and whether any lamp is on; `people`: how many are at home, as a part of the usual."""
     stay = at.local_us // (STAY_S * SECOND_US)
-    wanted = np.where(_is_somebody_up(at), is_dark(at) * 1.0, AT_NIGHT)
+    wanted = people * np.where(_is_somebody_up(at), is_dark(at) * 1.0, AT_NIGHT)
     watts = np.zeros(len(stay))
     for name, lamp_w, share in LAMPS:
         watts += lamp_w * (at.chance(name, stay) < share * wanted)

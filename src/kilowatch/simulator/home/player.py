@@ -2,7 +2,7 @@
 
 Owns how far each home has been told. Keeps true: nothing is told twice with another value, because every
 home goes on from what the instance has stored; a home that the instance no longer lists is not told of any
-more; and one slow home holds up no other.
+more; one slow home holds up no other; and a home is told among what surrounds it at that moment.
 """
 
 import threading
@@ -13,7 +13,15 @@ from dataclasses import dataclass
 from kilowatch.clock import Clock
 from kilowatch.period import DAY_US, MINUTE_US, SECOND_US
 from kilowatch.simulator.home.door import Away, Doors
-from kilowatch.simulator.home.readings import ARROW_TYPE, JSON_TYPE, history_body, live_bodies, steps
+from kilowatch.simulator.home.readings import (
+    ARROW_TYPE,
+    JSON_TYPE,
+    AroundOf,
+    as_usual,
+    history_body,
+    live_bodies,
+    steps,
+)
 from kilowatch.simulator.home.register import Register
 from kilowatch.wire.simulation import HISTORY_DAYS, PlayedHome, home_key
 
@@ -46,11 +54,14 @@ class Progress:
 class Player:
     """Plays every home of a register; `beat` is called about once a second."""
 
-    def __init__(self, doors: Doors, register: Register, root: bytes, clock: Clock) -> None:
+    def __init__(
+        self, doors: Doors, register: Register, root: bytes, clock: Clock, around_of: AroundOf = as_usual
+    ) -> None:
         self._doors = doors
         self._register = register
         self._root = root
         self._clock = clock
+        self._around_of = around_of
         self._played: dict[str, Progress] = {}
         self._pool = ThreadPoolExecutor(THREADS, "home")
         self._is_over = threading.Event()
@@ -86,7 +97,7 @@ class Player:
 
     def _tell_live(self, due: list[Progress], moment_us: int) -> None:
         by_id = {progress.home.site_id: progress for progress in due}
-        for home, body in live_bodies([progress.home for progress in due], moment_us):
+        for home, body in live_bodies([progress.home for progress in due], moment_us, self._around_of):
             progress = by_id[home.site_id]
             progress.at_work = self._pool.submit(self._tell, progress, body, JSON_TYPE, moment_us)
 
@@ -109,16 +120,18 @@ class Player:
             is_played = self._played.get(home.site_id) is progress
             if self._is_over.is_set() or not is_played:
                 return
-            if not self._tell(progress, history_body(home, part), ARROW_TYPE, int(part[-1])):
+            body = history_body(home, part, self._around_of(home))
+            if not self._tell(progress, body, ARROW_TYPE, int(part[-1])):
                 return
 
     def _tell(self, progress: Progress, body: bytes, media_type: str, until_us: int) -> bool:
-        """Sends one body; whether the instance took it."""
+        """Sends one body, if there is anything in it; whether the instance took it."""
         key = home_key(self._root, progress.home.site_id)
         try:
-            answer = self._doors.ask("POST", READINGS, key, body, {"Content-Type": media_type})
-            if answer.status != 202:
-                raise Away
+            if body:
+                answer = self._doors.ask("POST", READINGS, key, body, {"Content-Type": media_type})
+                if answer.status != 202:
+                    raise Away
         except Away as away:
             self._rest(progress, away)
             return False

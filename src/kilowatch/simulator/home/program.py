@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import signal
 import threading
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kilowatch.clock import SystemClock
@@ -16,16 +17,34 @@ from kilowatch.simulator.home.register import Register
 from kilowatch.simulator.stage.program import Program
 
 if TYPE_CHECKING:
+    from kilowatch.simulator.fleet.rows import Circumstances
     from kilowatch.simulator.home.player import Player
     from kilowatch.simulator.stage.desk import Desk
+    from kilowatch.wire.simulation import PlayedHome
 
 BEAT_S = 1.0
 
 
+@dataclass(slots=True)
+class Board:
+    """Where the worlds say, and the homes see, what surrounds the homes of each organisation (by its UUID).
+    Each side has a thread of its own: what hangs here is replaced as a whole, and never changed."""
+
+    hung: "dict[str, Circumstances]" = field(default_factory=dict)
+
+    def hang(self, surroundings: "dict[str, Circumstances]") -> None:
+        """Replaces what was said before."""
+        self.hung = surroundings
+
+    def of(self, home: "PlayedHome") -> "Circumstances | None":
+        """What surrounds a home; None: all is as usual."""
+        return self.hung.get(home.organisation_id)
+
+
 def play(given: Given, stop: threading.Event) -> None:
     """Plays the homes and the worlds of an instance until `stop` is set."""
-    over = threading.Event()
-    worlds = threading.Thread(target=_play_worlds, args=(given, over), name="worlds", daemon=True)
+    over, board = threading.Event(), Board()
+    worlds = threading.Thread(target=_play_worlds, args=(given, over, board), name="worlds", daemon=True)
     worlds.start()
     doors, root = Doors(given.base_url), given.root.encode()
     register = Register(doors, root)
@@ -40,7 +59,7 @@ def play(given: Given, stop: threading.Event) -> None:
                 wait_s = away.wait_s
                 continue
             if homes and player is None:
-                player = _make_player(doors, register, root)
+                player = _make_player(doors, register, root, board)
             if player is not None:
                 player.beat(homes)
     finally:
@@ -50,15 +69,20 @@ def play(given: Given, stop: threading.Event) -> None:
         worlds.join()
 
 
-def _make_player(doors: Doors, register: Register, root: bytes) -> "Player":
+def _make_player(doors: Doors, register: Register, root: bytes, board: Board) -> "Player":
     from kilowatch.simulator.home.player import Player
 
-    return Player(doors, register, root, SystemClock())
+    return Player(doors, register, root, SystemClock(), board.of)
 
 
-def _play_worlds(given: Given, over: threading.Event) -> None:
+def _play_worlds(given: Given, over: threading.Event, board: Board) -> None:
+    def make_desk() -> "Desk":
+        from kilowatch.simulator.stage.desk import make_desk
+
+        return make_desk(given.worlds)
+
     async def play() -> None:
-        program = Program(given.base_url, given.root.encode(), _make_desk, SystemClock())
+        program = Program(given.base_url, given.root.encode(), make_desk, SystemClock(), surround=board.hang)
         playing = asyncio.create_task(program.run())
         await asyncio.wait(
             [playing, asyncio.create_task(asyncio.to_thread(over.wait))], return_when=asyncio.FIRST_COMPLETED
@@ -68,12 +92,6 @@ def _play_worlds(given: Given, over: threading.Event) -> None:
             await playing
 
     asyncio.run(play())
-
-
-def _make_desk() -> "Desk":
-    from kilowatch.simulator.stage.desk import make_desk
-
-    return make_desk()
 
 
 def main() -> None:

@@ -6,17 +6,20 @@ watt in standby, the most that Regulation (EU) 2023/826 allows.
 
 import numpy as np
 
+from kilowatch.period import MINUTE_US
 from kilowatch.simulator.home.moments import Floats, Mask, Moments
 
 WATCHED_W, STANDBY_W = 92.0, 0.5
 ENDS_H = 23.9
 PICTURE_S = 20.0
+STAY_US = 20 * MINUTE_US
+"""Whether somebody is here is another question after so long, when fewer people are at home than usual."""
 
 
-def power(at: Moments) -> tuple[Floats, Mask]:
-    """Watts, and whether somebody watches."""
+def power(at: Moments, people: "Floats | float" = 1.0) -> tuple[Floats, Mask]:
+    """Watts, and whether somebody watches; `people`: how many are at home, as a part of the usual."""
     picture = 0.82 + 0.3 * at.drift("picture", PICTURE_S) + 0.02 * at.noise("television")
-    watched = is_watched(at)
+    watched = is_watched(at) & (at.chance("somebody is here", at.local_us // STAY_US) < people)
     return np.where(watched, WATCHED_W * picture, STANDBY_W), watched
 
 

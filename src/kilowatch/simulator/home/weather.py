@@ -18,12 +18,12 @@ NOON_HOUR, HALF_DAY_H, HALF_DAY_SWING_H = 12.5, 6.1, 2.1
 MIDSUMMER = 0.472
 
 
-def outdoor_temperature(at: Moments) -> Floats:
-    """Degrees Celsius."""
+def outdoor_temperature(at: Moments, warmth: "Floats | float" = 1.0) -> Floats:
+    """Degrees Celsius; `warmth`: the mean as a part of the usual one."""
     of_year = -SWING_C * np.cos(2 * np.pi * (at.season - COLDEST))
     of_day = -OF_DAY_C * np.cos(2 * np.pi * (at.hour - COLDEST_HOUR) / 24.0)
     stray = STRAY_C * (at.drift("weather", DAYS_S) - 0.5)
-    return MEAN_C + of_year + of_day + stray
+    return MEAN_C * warmth + of_year + of_day + stray
 
 
 def is_dark(at: Moments) -> Mask:

@@ -59,6 +59,8 @@ class Happenings:
 NOTHING = Happenings.joined([])
 MANY = 4000
 """So many that came lately are sorted in among the others."""
+MOST_WAITING = 3_000_000
+"""While so many outcomes wait, in all, nothing more is followed; a usual day of a large world has a tenth."""
 
 
 @dataclass(slots=True)
@@ -102,11 +104,10 @@ class Waiting:
         for chain_no, chain in enumerate(self.run.world.chains):
             self.chains.setdefault(self.run.causes.number[chain.of], []).append(chain_no)
 
-    def number(self, stream: int, count: int) -> Int64s:
-        """The next numbers of a stream."""
-        first = self._next.get(stream, 0)
-        self._next[stream] = first + count
-        return np.arange(first, first + count, dtype=np.int64)
+    def number(self, stream: int, count: int, last: int) -> Int64s:
+        """The next `count` numbers of a stream are taken; given are the last ones of them."""
+        after = self._next[stream] = self._next.get(stream, 0) + count
+        return np.arange(after - last, after, dtype=np.int64)
 
     def spread(
         self,
@@ -152,7 +153,7 @@ class Waiting:
         ]
 
     def _wait(self, stream: int, of: int, causes: Happenings, due_us: Int64s) -> None:
-        if len(causes):
-            own = self.number(stream, len(causes))
+        if len(causes) and self.count() < MOST_WAITING:
+            own = self.number(stream, len(causes), len(causes))
             more = Happenings(due_us, own, np.full(len(causes), of), causes.serial)
             self.by_stream.setdefault(stream, Queue()).add(more)

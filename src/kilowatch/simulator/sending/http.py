@@ -49,6 +49,9 @@ class HttpSender:
         headers = {"Authorization": f"Bearer {place.key}", "Content-Type": parcel.media}
         try:
             answer = await self._http.post(f"{place.url}{PATH}", content=parcel.body, headers=headers)
+        except httpx.ReadTimeout as error:
+            # It is there and has much to do; what waits is not given up for that.
+            raise Away(is_asked=True) from error
         except httpx.TransportError as error:
             raise Away from error
         return read_answer(answer, parcel, place)

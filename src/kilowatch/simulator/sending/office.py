@@ -31,14 +31,16 @@ class Account:
 
 
 class Office:
-    """Sends what is in the outbox until it is closed. `say` is told when the instance goes away and when it
-    is back."""
+    """Sends what is in the outbox until it is closed. `say` is told when the instance goes away, when the
+    bound is passed meanwhile, and when it is back, each with how many readings."""
 
     def __init__(self, outbox: Outbox, senders: Sequence[Sender], say: Callable[[str], None]) -> None:
         self.outbox = outbox
         self.account = Account()
         self._senders = senders
         self._say = say
+        self._lost_before, self._is_told = 0, False
+        outbox.on_loss = self._note_loss
         self._working: list[asyncio.Task[None]] = []
         self.turned_away: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -78,7 +80,9 @@ class Office:
         self.account.codes.update(told.codes)
         if self.outbox.is_away:
             await self.outbox.set_away(False)
-            self._say(f"The instance is back; {self.outbox.waiting:,} readings wait.")
+            lost = self.outbox.lost - self._lost_before
+            given_up = f", {lost:,} were given up" if lost else ""
+            self._say(f"The instance is back; {self.outbox.waiting:,} readings wait{given_up}.")
         await self.outbox.settle(parcel)
 
     async def _note_away(self, away: Away) -> None:
@@ -87,7 +91,13 @@ class Office:
             return
         if not self.outbox.is_away:
             self.account.away += 1
+            self._lost_before, self._is_told = self.outbox.lost, False
             await self.outbox.set_away(True)
             self._say(
                 f"The instance is away; up to {self.outbox.bound:,} readings are kept until it is back."
             )
+
+    def _note_loss(self) -> None:
+        if not self._is_told:
+            self._is_told = True
+            self._say(f"{self.outbox.bound:,} readings wait; from now on the oldest are given up.")

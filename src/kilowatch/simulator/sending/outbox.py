@@ -6,20 +6,24 @@ up: then whoever fills the outbox waits.
 """
 
 import asyncio
+import itertools
 from collections import deque
+from collections.abc import Callable
 
 from kilowatch.simulator.sending.parcel import Parcel
 
 
 class Outbox:
     """Parcels in their order. bound: so many readings wait at most; waiting: readings that are not settled,
-    those under way included; lost: readings that were given up."""
+    those under way included; lost: readings that were given up; on_loss: called for each parcel of them."""
 
     def __init__(self, bound: int) -> None:
         self.bound = bound
         self.waiting = 0
         self.lost = 0
         self.is_away = False
+        self.on_loss: Callable[[], None] = lambda: None
+        self._numbers = itertools.count()
         self._parcels: deque[Parcel] = deque()
         self._changed = asyncio.Condition()
 
@@ -31,10 +35,12 @@ class Outbox:
                     oldest = self._parcels.popleft()
                     self.waiting -= oldest.readings
                     self.lost += oldest.readings
+                    self.on_loss()
                 elif stop.is_set():
                     return False
                 else:
                     await self._changed.wait()
+            parcel.number = next(self._numbers)
             self._parcels.append(parcel)
             self.waiting += parcel.readings
             self._changed.notify_all()
@@ -48,9 +54,10 @@ class Outbox:
             return self._parcels.popleft()
 
     async def give_back(self, parcel: Parcel) -> None:
-        """Puts a parcel that could not be sent where it was."""
+        """Puts a parcel that could not be sent where it was, whoever else gave one back before."""
         async with self._changed:
-            self._parcels.appendleft(parcel)
+            older = itertools.takewhile(lambda one: one.number < parcel.number, self._parcels)
+            self._parcels.insert(sum(1 for _ in older), parcel)
             self._changed.notify_all()
 
     async def settle(self, parcel: Parcel) -> None:

@@ -24,13 +24,15 @@ STATE = "state"
 
 @dataclass(slots=True)
 class Parcel:
-    """Readings on their way. messages: of MQTT, device and payload; `done` tells which have arrived."""
+    """Readings on their way. messages: of MQTT, device and payload; `done` tells which have arrived; number:
+    its place in the order, given by the outbox."""
 
     readings: int
     body: bytes = b""
     media: str = ""
     messages: list[tuple[str, bytes]] = field(default_factory=list)
     done: set[int] = field(default_factory=set)
+    number: int = 0
 
 
 def make_parcel(ids: pa.StringArray, readings: Readings, form: Form) -> Parcel:

@@ -11,6 +11,7 @@ from typing import Any
 
 from kilowatch.clock import MICROSECONDS, Clock, rfc3339
 from kilowatch.simulator.sending.capture import CaptureWriter
+from kilowatch.simulator.sending.follow import Lead
 from kilowatch.simulator.sending.office import Office
 from kilowatch.simulator.sending.pace import Pace
 from kilowatch.simulator.sending.parcel import BODY_ROWS, Form, make_parcel
@@ -23,7 +24,7 @@ LAST_ANSWERS_WITHIN_S = 30.0
 class Summary:
     """One cycle, or with `cycle` 0 all of them. sent: readings made; accepted, refused: answered meanwhile;
     lag_s: how late the cycle was; buffered: readings that wait; lost: given up beyond the bound; codes: of
-    all cycles, how many were refused for which reason."""
+    all cycles, how many were refused for which reason; playing: the scenario that the fleet follows."""
 
     cycle: int
     moment: str
@@ -35,6 +36,7 @@ class Summary:
     buffered: int
     lost: int
     codes: dict[str, int]
+    playing: str = ""
 
     def as_document(self) -> dict[str, Any]:
         """The summary as JSON members."""
@@ -55,8 +57,16 @@ class Run:
     """One run. `show` is told of each cycle; `stop` ends it after the parcel that is being made."""
 
     def __init__(
-        self, source: Source, office: Office, pace: Pace, clock: Clock, form: Form, stop: asyncio.Event
+        self,
+        source: Source,
+        office: Office,
+        pace: Pace,
+        clock: Clock,
+        form: Form,
+        stop: asyncio.Event,
+        lead: Lead,
     ) -> None:
+        self._lead = lead
         self._source, self._office, self._pace, self._clock, self._form = source, office, pace, clock, form
         self._stop = stop
         self._sent = 0
@@ -168,4 +178,5 @@ class Run:
             buffered=outbox.waiting,
             lost=outbox.lost,
             codes=dict(account.codes) if cycle == 0 else {},
+            playing=self._lead.playing(self._moment_us),
         )

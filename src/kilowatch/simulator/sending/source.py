@@ -53,7 +53,9 @@ class FleetSource:
         number = 0
         while self._iterations is None or number < self._iterations:
             moment_us = self._start_us + number * self._interval_us
-            yield Cycle(
-                moment_us, arriving(self._fleet, moment_us, self._interval_us, self._around(), self._rows)
-            )
+            yield Cycle(moment_us, self._arriving(moment_us))
             number += 1
+
+    def _arriving(self, moment_us: int) -> Iterator[Readings]:
+        """What surrounds the fleet is asked for when the readings are made, not when they are planned."""
+        yield from arriving(self._fleet, moment_us, self._interval_us, self._around(), self._rows)

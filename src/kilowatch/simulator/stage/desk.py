@@ -8,18 +8,31 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
+
+import structlog
 
 from kilowatch.clock import Clock, SystemClock, rfc3339, to_us
 from kilowatch.errors import Fault, Problem
 from kilowatch.period import DAY_US, SECOND_US
-from kilowatch.simulator.engine.events import Event, from_template, injected_event
+from kilowatch.simulator.engine.events import (
+    Event,
+    from_template,
+    injected_event,
+    planned_events,
+    scenario_event,
+)
+from kilowatch.simulator.fleet.rows import Circumstances
+from kilowatch.simulator.live.streams import Told
 from kilowatch.simulator.stage import shown
 from kilowatch.simulator.stage.play import HISTORY_US, Play
 from kilowatch.simulator.world.format import World
 from kilowatch.simulator.world.loading import shipped
 from kilowatch.simulator.world.shelf import Shelf
 from kilowatch.wire.stage import StreamTold
+
+log = structlog.get_logger()
 
 FIRST_WORLD = "marketplace"
 SEED = 1
@@ -40,6 +53,7 @@ class Desk:
     clock: Clock
     plays: dict[str, Play] = field(default_factory=dict)
     asked_us: dict[str, int] = field(default_factory=dict)
+    newest: dict[str, dict[str, StreamTold]] = field(default_factory=dict)
 
     def answer(self, organisation: str, question: str, given: Given) -> Any:
         """What is to be answered, as JSON members.
@@ -67,13 +81,36 @@ class Desk:
         return answers[question](organisation, given)
 
     def advance(self) -> list[StreamTold]:
-        """What the streams of all plays tell up to now."""
+        """What the streams of all plays tell up to now. One that cannot go on ends, and the others do not."""
         told = []
-        for organisation, play in self.plays.items():
-            for one in play.advance():
-                data, now_us = shown.told_shown(one), self.clock.now_us()
-                told.append(StreamTold(organisation, one.stream, now_us, one.frequency, one.flag, data))
+        for organisation, play in list(self.plays.items()):
+            try:
+                words = [self._word(organisation, one) for one in play.advance()]
+            except Exception:
+                log.exception("a play ends by a fault", world=play.world.name)
+                self._end(organisation)
+                continue
+            told += words
+            self.newest[organisation].update({one.stream: one for one in words})
         return told
+
+    def surroundings(self) -> dict[str, Circumstances]:
+        """What surrounds the homes to try of organisations in whose world of homes somebody did anything."""
+        return {
+            organisation: play.surroundings()
+            for organisation, play in self.plays.items()
+            if play.deeds and play.world.fleet is not None and play.world.fleet.kind == "home"
+        }
+
+    def latest(self, organisation: str) -> list[StreamTold]:
+        """What each stream of the organisation's play told last, if there is one; may be asked meanwhile."""
+        if organisation in self.plays:
+            self.asked_us[organisation] = self.clock.now_us()
+        return list(self.newest.get(organisation, {}).values())
+
+    def _word(self, organisation: str, told: Told) -> StreamTold:
+        now_us, data = self.clock.now_us(), shown.told_shown(told)
+        return StreamTold(organisation, told.stream, now_us, told.frequency, told.flag, data)
 
     def end_idle(self) -> None:
         """Ends plays that nobody has asked about for long."""
@@ -83,17 +120,22 @@ class Desk:
             begun = play.begun[-1] if play.begun else None
             goes_on = begun is not None and begun.phase(play.watch.now_us()) != "settled"
             if quiet_us > NOT_PLAYED_US and not goes_on:
-                del self.plays[organisation]
+                self._end(organisation)
+
+    def _end(self, organisation: str) -> None:
+        del self.plays[organisation], self.newest[organisation]
 
     # What there is
 
     def _worlds(self, organisation: str, given: Given) -> Any:
         del organisation, given
         self.shelf.refresh()
-        items = []
-        for name, world in self.shelf.worlds.items():
-            items.append(shown.world_shown(world, [str(one) for one in self.shelf.mistakes.get(name, [])]))
-        return {"items": items}
+        problems = {name: [str(one) for one in told] for name, told in self.shelf.mistakes.items()}
+        items = [
+            shown.world_shown(world, problems.get(name, [])) for name, world in self.shelf.worlds.items()
+        ]
+        never_good = [name for name in problems if name not in self.shelf.worlds]
+        return {"items": [*items, *(shown.bad_world_shown(name, problems[name]) for name in never_good)]}
 
     def _scenarios(self, organisation: str, given: Given) -> Any:
         del organisation
@@ -115,7 +157,8 @@ class Desk:
         now = rfc3339(self.clock.now_us())
         return {
             "world": None, "seed": SEED, "speed": 1.0, "now": now, "status": "stopped", "history": "baseline",
-            "scenario": None, "events": [], "anomalies": [], "fleet": None, "last_modified": now,
+            "scenario": None, "events": [], "anomalies": [], "fleet": None, "record": None,
+            "last_modified": now,
         }  # fmt: skip
 
     # What happened
@@ -164,15 +207,15 @@ class Desk:
     def _begin(self, organisation: str, given: Given) -> Any:
         world = self._world_of(organisation, given)
         play = self.plays.get(organisation)
-        if play is None or play.world.name != world.name:
+        if play is None or play.world != world:
             _refuse_while_active(play)
             play = self._start(organisation, world, SEED)
         begun = play.begin(given["scenario_id"])
-        planned = [one for one in play.events_of_people if one.id.startswith(f"{begun.id}/")]
+        brought = [*planned_events(play.world, begun), scenario_event(play.world, begun)]
         return {
             "success": True,
             "scenario": shown.activation_shown(play, begun),
-            "events": [shown.event_shown(one, play.names) for one in planned],
+            "events": [shown.event_shown(one, play.names) for one in brought],
             "estimated_duration_s": (begun.settled_us - begun.begins_us) / SECOND_US,
         }
 
@@ -185,7 +228,11 @@ class Desk:
 
     def _reset(self, organisation: str, given: Given) -> Any:
         del given
-        self._play(organisation).reset()
+        play = self._play(organisation)
+        if (newest := self._newest(play)) != play.world:
+            self._start(organisation, newest, play.seed)
+        else:
+            play.reset()
         return {"success": True, "message": "No scenario and no injected event is left; all is the baseline."}
 
     def _inject(self, organisation: str, given: Given) -> Any:
@@ -197,12 +244,15 @@ class Desk:
         return shown.event_shown(event, play.names)
 
     def _change(self, organisation: str, given: Given) -> Any:
-        play = self._play(organisation)
-        other_world = given.get("world", play.world.name) != play.world.name
-        if other_world or given.get("seed", play.seed) != play.seed:
+        play, seed = self.plays.get(organisation), given.get("seed", SEED)
+        if play is None:
+            play = self._start(organisation, self._world(given.get("world", FIRST_WORLD)), seed)
+        world, seed = play.world, given.get("seed", play.seed)
+        if "world" in given:
+            world = self._world(given["world"])
+        if world != play.world or seed != play.seed:
             _refuse_while_active(play)
-            world = self._world(given.get("world", play.world.name))
-            play = self._start(organisation, world, given.get("seed", play.seed))
+            play = self._start(organisation, world, seed)
         if "speed" in given:
             play.run_at(given["speed"])
         if "step_s" in given:
@@ -222,6 +272,9 @@ class Desk:
                 detail = f"{MOST_PLAYS} worlds are played already; try again when one has ended."
                 raise Problem(503, "too_many_worlds", detail)
         self.plays[organisation] = play = Play(world, seed, self.clock)
+        self.newest[organisation] = {
+            name: self._word(organisation, told) for name, told in play.latest.items()
+        }
         return play
 
     def _world(self, name: str) -> World:
@@ -231,6 +284,11 @@ class Desk:
             raise Problem(404, "unknown_world", f"There is no world {name!r}; there are {known}.")
         return self.shelf.worlds[name]
 
+    def _newest(self, play: Play) -> World:
+        """The world of a play as its files have it now: what begins anew begins in that one."""
+        self.shelf.refresh()
+        return self.shelf.worlds.get(play.world.name, play.world)
+
     def _world_of(self, organisation: str, given: Given) -> World:
         """The world whose scenario is wished: the one that is named, the one that is played, or the only one
         that has it."""
@@ -238,8 +296,8 @@ class Desk:
             return self._world(given["world"])
         self.shelf.refresh()
         play, scenario = self.plays.get(organisation), given["scenario_id"]
-        if play is not None and scenario in play.world.scenarios:
-            return play.world
+        if play is not None and scenario in (newest := self._newest(play)).scenarios:
+            return newest
         having = [world for world in self.shelf.worlds.values() if scenario in world.scenarios]
         if len(having) == 1:
             return having[0]
@@ -253,9 +311,10 @@ class Desk:
         raise Problem(422, "which_world", f"{names} have a scenario {scenario!r}; say which world.")
 
 
-def make_desk() -> Desk:
-    """A desk with the worlds that come with Kilowatch, on the clock of this machine."""
-    return Desk(Shelf([shipped()]), SystemClock())
+def make_desk(own: str | None = None) -> Desk:
+    """A desk with the worlds that come with Kilowatch and those in a folder of one's own, on the clock of
+    this machine."""
+    return Desk(Shelf([shipped(), *([Path(own)] if own else [])]), SystemClock())
 
 
 def _refuse_while_active(play: Play | None) -> None:

@@ -8,20 +8,31 @@ from collections import deque
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import numpy as np
+
 from kilowatch.clock import Clock
 from kilowatch.period import DAY_US, SECOND_US
 from kilowatch.simulator.engine.chance import Floats
 from kilowatch.simulator.engine.correlation import Correlation, correlate
-from kilowatch.simulator.engine.events import Event, event_modifiers, expectation, planned_events
+from kilowatch.simulator.engine.events import (
+    Event,
+    event_modifiers,
+    expectation,
+    planned_events,
+    scenario_event,
+)
 from kilowatch.simulator.engine.happenings import background, happening
 from kilowatch.simulator.engine.history import happened
 from kilowatch.simulator.engine.modifiers import Conflict, Modifier, microseconds
 from kilowatch.simulator.engine.moments import Moments
+from kilowatch.simulator.engine.normalise import flag_of, normalised
 from kilowatch.simulator.engine.run import Run
 from kilowatch.simulator.engine.scenario import Activation, begin, scenario_modifiers, stop
 from kilowatch.simulator.engine.statistics import StreamStatistics, statistics
+from kilowatch.simulator.fleet.rows import USUAL, Circumstances
 from kilowatch.simulator.live.streams import Streams, Told
-from kilowatch.simulator.stage.watch import Watch
+from kilowatch.simulator.stage.surroundings import Deed, surroundings
+from kilowatch.simulator.stage.watch import Timeline, Watch
 from kilowatch.simulator.world.format import World
 
 HISTORY_US = 30 * DAY_US
@@ -34,8 +45,8 @@ LEAST_PAUSE_S = 0.2
 
 @dataclass
 class Play:
-    """One world at play. begun: scenarios, the last one last; injected: events of people; begun_us: when the
-    play began, in simulated time."""
+    """One world at play. begun: scenarios, the last one last; injected: events of people; deeds: how these
+    came about, in real time; begun_us: when the play began, in simulated time."""
 
     world: World
     seed: int
@@ -47,12 +58,14 @@ class Play:
     streams: Streams = field(init=False)
     begun: list[Activation] = field(default_factory=list)
     injected: list[Event] = field(default_factory=list)
+    deeds: list[Deed] = field(default_factory=list)
     warnings: tuple[Conflict, ...] = ()
     anomalies: deque[Told] = field(default_factory=lambda: deque(maxlen=ANOMALIES))
     latest: dict[str, Told] = field(default_factory=dict)
     modified_us: int = field(init=False)
     _advanced_us: int = field(init=False)
     _correlated: tuple[object, Correlation] | None = None
+    _around: tuple[int, Timeline, Circumstances] | None = None
 
     def __post_init__(self) -> None:
         self.watch = Watch(self.clock)
@@ -62,6 +75,17 @@ class Play:
         usual = happened(self.run, moments, background(self.run, moments))
         self.statistics = statistics(self.names, moments, usual, self.world.time_zone)
         self.streams = Streams.beginning(self.run, self.statistics, self.modifiers, self.begun_us)
+        self.latest = self._last_of_history(moments, usual)
+
+    def _last_of_history(self, moments: Moments, value: Floats) -> dict[str, Told]:
+        """What each stream told last before the play began: some tell their first word after an hour."""
+        at_us, ratios = int(moments.ts_us[-1]), self.streams.ratios(self.begun_us)
+        last = {}
+        for (name, stream), one in zip(self.world.streams.items(), value[:, -1].tolist(), strict=True):
+            of = self.statistics[name]
+            shown, flag = float(normalised(np.array([one]), of)[0]), flag_of(one, of)
+            last[name] = Told(name, stream.cadence, at_us, one, shown, flag, ratios[name], 0, ())
+        return last
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -118,12 +142,12 @@ class Play:
         Raises:
             Problem: 404, or 409 while another one is active.
         """
-        now_us = self.watch.now_us()
+        real_us, now_us = self._look()
         others = event_modifiers(self.injected, self.names)
         made = begin(self.run, scenario, now_us, self.begun, others)
         self.begun.append(made.activation)
         self.warnings = made.warnings
-        self._changed()
+        self._note(real_us, made.activation)
         return made.activation
 
     def stop(self) -> Activation:
@@ -132,20 +156,41 @@ class Play:
         Raises:
             Problem: 409 where none is active.
         """
-        made = stop(self.run, self.begun, self.watch.now_us())
+        real_us, now_us = self._look()
+        made = stop(self.run, self.begun, now_us)
         self.begun = [one for one in self.begun if one.id != made.activation.id] + [made.activation]
-        self._changed()
+        self._note(real_us, made.activation)
         return made.activation
 
     def inject(self, event: Event) -> None:
         """Has an event happen."""
         self.injected.append(event)
-        self._changed()
+        self._note(self._look()[0], event)
 
     def reset(self) -> None:
         """Takes everything back that people did."""
-        self.begun, self.injected, self.warnings = [], [], ()
+        self.begun, self.injected, self.deeds, self.warnings = [], [], [], ()
         self.anomalies.clear()
+        self._around = None
+        self._changed()
+
+    def surroundings(self) -> Circumstances:
+        """What surrounds the devices of this world, in real time; the same object until something changes."""
+        if not self.deeds:
+            return USUAL
+        deeds, timeline = list(self.deeds), self.watch.timeline
+        if self._around is None or self._around[:2] != (len(deeds), timeline):
+            self._around = len(deeds), timeline, surroundings(self.run, deeds, timeline)
+        return self._around[2]
+
+    def _look(self) -> tuple[int, int]:
+        """Real and simulated time; the record of these begins with the first deed."""
+        if not self.deeds:
+            self.watch.forget()
+        return self.watch.look()
+
+    def _note(self, real_us: int, what: Activation | Event) -> None:
+        self.deeds.append(Deed(real_us, what))
         self._changed()
 
     def _changed(self) -> None:
@@ -155,8 +200,9 @@ class Play:
     # What happened
 
     def events(self, start_us: int, end_us: int) -> list[Event]:
-        """All events in `[start_us, end_us)`, in order of time."""
-        own = [one for one in self.events_of_people if start_us <= one.at_us < end_us]
+        """All events in `[start_us, end_us)`, in order of time; that a scenario began is one of them."""
+        known = [*self.events_of_people, *(scenario_event(self.world, one) for one in self.begun)]
+        own = [one for one in known if start_us <= one.at_us < end_us]
         return sorted([*happening(self.run, start_us, end_us), *own], key=lambda one: (one.at_us, one.id))
 
     def values(self, moments: Moments, *, of_people: bool = True) -> Floats:
@@ -171,7 +217,7 @@ class Play:
         events = self.events(moments.start_us, moments.end_us)
         key = (moments, len(self.begun), len(self.injected), self.modified_us)
         if self._correlated is None or self._correlated[0] != key:
-            expected = [expectation(one, self.names) for one in events]
+            expected = [expectation(one, self.names, self.world.chains) for one in events]
             found = correlate(self.names, moments, self.values(moments), self.world.time_zone, expected)
             self._correlated = (key, found)
         return [one for one in events if start_us <= one.at_us < end_us], self._correlated[1]

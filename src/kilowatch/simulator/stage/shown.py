@@ -17,6 +17,7 @@ from kilowatch.simulator.engine.scenario import Activation, cascades
 from kilowatch.simulator.engine.statistics import StreamStatistics
 from kilowatch.simulator.live.streams import Told
 from kilowatch.simulator.stage.play import Play
+from kilowatch.simulator.stage.record import record_shown
 from kilowatch.simulator.world.format import World
 
 DIRECTIONS = {-1: "decrease", 0: "mixed", 1: "increase"}
@@ -31,6 +32,19 @@ def world_shown(world: World, problems: list[str]) -> dict[str, Any]:
         "streams": len(world.streams),
         "scenarios": len(world.scenarios),
         "fleet": fleet_shown(world),
+        "problems": problems,
+    }
+
+
+def bad_world_shown(name: str, problems: list[str]) -> dict[str, Any]:
+    """A world whose files never could be played."""
+    return {
+        "name": name,
+        "title": name,
+        "description": "",
+        "streams": 0,
+        "scenarios": 0,
+        "fleet": None,
         "problems": problems,
     }
 
@@ -178,6 +192,7 @@ def state_shown(play: Play) -> dict[str, Any]:
         "events": [event_shown(one, play.names) for one in felt],
         "anomalies": [{"stream": one.stream, **value_shown(one)} for one in reversed(play.anomalies)],
         "fleet": fleet_shown(play.world),
+        "record": record_shown(play.deeds, play.watch.timeline) if play.deeds else None,
         "last_modified": rfc3339(play.modified_us),
     }
 

@@ -134,7 +134,8 @@ class Influence(Part):
 class Effect(Part):
     """What is done to streams. `value`: a factor (multiply), so many more a day or so much more (add), what
     it is set to (override), or by how much the probability of the outcome `stream` changes (shift). Of
-    several overrides the one of the highest precedence counts; it goes before multiplying and adding."""
+    several overrides the one of the highest precedence counts; it goes before multiplying and adding.
+    `followed`: whether the devices of the fleet follow; not where a fault does the same to them already."""
 
     streams: Annotated[list[Pattern], Field(min_length=1)]
     how: How = "multiply"
@@ -142,6 +143,7 @@ class Effect(Part):
     precedence: int = 0
     after: Span = 0.0
     lasts: Span | None = Field(None, description="Without it as long as what it belongs to.")
+    followed: bool = True
 
 
 class Cascade(Part):

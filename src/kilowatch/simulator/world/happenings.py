@@ -5,12 +5,17 @@ from its scenario in the end. Pure.
 """
 
 from collections.abc import Iterator
+from typing import Final
 
 from kilowatch.simulator.world.circle import find_circles
 from kilowatch.simulator.world.doubt import Doubt, doubt_name
 from kilowatch.simulator.world.format import Cascade, Effect, Fault, Scenario, World
 from kilowatch.simulator.world.known import Known, Names
 from kilowatch.simulator.world.mistake import Place, suggest
+
+MOST_FACTOR: Final = 1000.0
+MOST_VALUE: Final = 1e9
+"""What streams can be moved by: beyond it numbers are no levels of anything."""
 
 
 def matches(pattern: str, name: str) -> bool:
@@ -22,7 +27,7 @@ def doubt_scenarios(world: World, known: Known) -> Iterator[Doubt]:
     """What is wrong with the scenarios."""
     for name, scenario in world.scenarios.items():
         place: Place = ("scenarios", name)
-        yield from _doubt_effects(scenario.effects, (*place, "effects"), known)
+        yield from doubt_effects(scenario.effects, (*place, "effects"), known)
         yield from _doubt_cascades(name, scenario, known)
         for index, fault in enumerate(scenario.faults):
             yield from _doubt_fault(fault, (*place, "faults", index), known)
@@ -39,7 +44,7 @@ def doubt_scenarios(world: World, known: Known) -> Iterator[Doubt]:
 def doubt_templates(world: World, known: Known) -> Iterator[Doubt]:
     """What is wrong with the library of events."""
     for name, template in world.templates.items():
-        yield from _doubt_effects(template.effects, ("templates", name, "effects"), known)
+        yield from doubt_effects(template.effects, ("templates", name, "effects"), known)
         for index, season in enumerate(template.timing.seasons):
             at = ("templates", name, "timing", "seasons", index)
             yield from doubt_name(at, "season", season, known.seasons)
@@ -52,25 +57,44 @@ def _doubt_patterns(patterns: list[str], place: Place, streams: Names) -> Iterat
             yield Doubt((*place, index), f"`{pattern}` means no stream; {advice}")
 
 
-def _doubt_effects(effects: list[Effect], place: Place, known: Known) -> Iterator[Doubt]:
+def doubt_effects(effects: list[Effect], place: Place, known: Known) -> Iterator[Doubt]:
+    """What is wrong with effects."""
     for index, effect in enumerate(effects):
         at = (*place, index)
         yield from _doubt_patterns(effect.streams, (*at, "streams"), known.streams)
-        if effect.how == "multiply" and effect.value < 0:
-            says = f"a factor must not be negative, as {effect.value:g} is; write 0.5 for half, 0 for nothing"
-            yield Doubt((*at, "value"), says, whole=at)
         if effect.how == "shift":
             yield from _doubt_shift(effect, at, known)
+        else:
+            yield from _doubt_value(effect, at)
+
+
+def _doubt_value(effect: Effect, place: Place) -> Iterator[Doubt]:
+    says = None
+    if effect.how == "multiply" and effect.value < 0:
+        says = f"a factor must not be negative, as {effect.value:g} is; write 0.5 for half, 0 for nothing"
+    elif effect.how == "multiply" and effect.value > MOST_FACTOR:
+        says = (
+            f"a factor is at most {MOST_FACTOR:g}, not {effect.value:g}; for a level of its own use override"
+        )
+    elif abs(effect.value) > MOST_VALUE:
+        says = f"{effect.value:g} is more than anything is; write at most {MOST_VALUE:g}"
+    if says is not None:
+        yield Doubt((*place, "value"), says, whole=place)
 
 
 def _doubt_shift(effect: Effect, place: Place, known: Known) -> Iterator[Doubt]:
     if not -1 <= effect.value <= 1:
         says = f"a probability is shifted by -1 to 1, not by {effect.value:g}; write 0.1 for ten in a hundred"
-        yield Doubt((*place, "value"), says)
+        yield Doubt((*place, "value"), says, whole=place)
     for index, pattern in enumerate(effect.streams):
-        meant = [name for name in known.streams or () if matches(pattern, name)]
-        if meant and not any(known.is_outcome(name) for name in meant):
-            says = f"`{pattern}` is the outcome of no chain, so no probability can shift; use another `how`"
+        meant = sorted(name for name in known.streams or () if matches(pattern, name))
+        wrong = [name for name in meant if not known.is_outcome(name)]
+        if wrong:
+            also = "" if wrong == [pattern] else f"`{pattern}` means `{wrong[0]}` too, and "
+            says = (
+                f"{also}`{wrong[0]}` is the outcome of no chain, so no probability can shift;"
+                " use another `how`"
+            )
             yield Doubt((*place, "streams", index), says, whole=place)
 
 
@@ -79,7 +103,7 @@ def _doubt_cascades(name: str, scenario: Scenario, known: Known) -> Iterator[Dou
     ids = frozenset(cascade for of, cascade in known.cascades if of == name)
     lines: dict[str, int] = {}
     for index, cascade in enumerate(scenario.cascades):
-        yield from _doubt_effects(cascade.effects, (*place, index, "effects"), known)
+        yield from doubt_effects(cascade.effects, (*place, index, "effects"), known)
         yield from doubt_name((*place, index, "after"), "cascade", cascade.after, ids)
         if cascade.id in lines:
             says = f"`{cascade.id}` is the name of an earlier cascade of the scenario; choose another"

@@ -9,6 +9,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
+from kilowatch.simulator.world.format import World
+
+PARTS = ("streams", "shapes", "seasons", "templates", "chains", "scenarios")
 Names = frozenset[str] | None
 """None: nobody knows which, so any is right."""
 
@@ -53,6 +56,11 @@ def find_names(data: dict[str, Any], unread: Collection[str]) -> Known:
         cascades=_cascades(data.get("scenarios")),
         has_fleet=lost_world or fleet is not None,
     )
+
+
+def names_of(world: World) -> Known:
+    """The names in a world that can be played."""
+    return find_names(world.model_dump(by_alias=True, include={"fleet", *PARTS}), ())
 
 
 def _outcomes(chains: Any) -> frozenset[tuple[str, str]]:

@@ -16,7 +16,7 @@ from kilowatch.simulator.world.draft import mend
 from kilowatch.simulator.world.format import World
 from kilowatch.simulator.world.known import find_names
 from kilowatch.simulator.world.mistake import BadWorld, Mistake
-from kilowatch.simulator.world.pages import ENDINGS, HOMES, Pages, read_pages
+from kilowatch.simulator.world.pages import ENDINGS, HOMES, STEMS, Pages, read_pages
 from kilowatch.simulator.world.wording import word
 
 
@@ -28,13 +28,29 @@ def shipped() -> Path:
 def find_worlds(folders: Iterable[Path]) -> dict[str, Path]:
     """The worlds that lie in the folders, by the names of their own folders. Of two with the same name the
     one in the later folder counts."""
-    return {
-        inner.name: inner
-        for folder in folders
-        if folder.is_dir()
-        for inner in sorted(folder.iterdir())
-        if any((inner / f"world{ending}").is_file() for ending in ENDINGS)
-    }
+    return {name: places[0] for name, places in find_places(folders).items()}
+
+
+def find_places(folders: Iterable[Path]) -> dict[str, list[Path]]:
+    """Where worlds of each name lie, those in later folders first."""
+    found: dict[str, list[Path]] = {}
+    for folder in reversed(list(folders)):
+        for inner in _within(folder):
+            if is_world(inner):
+                found.setdefault(inner.name, []).append(inner)
+    return found
+
+
+def is_world(folder: Path) -> bool:
+    """Whether a folder has any file of a world, `world.yaml` or not: what is missing is to be told."""
+    return any((folder / f"{stem}{ending}").is_file() for stem in STEMS for ending in ENDINGS)
+
+
+def _within(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
 
 
 def load_world(folder: Path) -> World:

@@ -1,7 +1,7 @@
 """What rules and detectors need to know of PostgreSQL, in columns."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -192,16 +192,19 @@ GROUND = text("""
 """)
 SITES = text("SELECT organisation_id, id, time_zone, kind FROM kilowatch.sites ORDER BY id")
 POWERS = text("SELECT metric_no, unit FROM kilowatch.metrics WHERE name = 'power' AND kind = 'gauge'")
+STATES = text("SELECT metric_no, states FROM kilowatch.metrics WHERE name = 'state' AND kind = 'state'")
 
 
 @dataclass(frozen=True, slots=True)
 class GroundRows:
     """What detectors need to know of devices and sites. devices: columns by name; sites: (organisation, site,
-    zone, kind); powers: metric number -> unit."""
+    zone, kind); powers: metric number -> unit; states: metric number -> names of the states that devices
+    tell."""
 
     devices: dict[str, list[Any]]
     sites: list[tuple[UUID, UUID, str, str]]
     powers: dict[int, str]
+    states: dict[int, list[str]] = field(default_factory=dict)
 
 
 async def read_ground(connection: Connection, partitions: int, numbers: Sequence[int]) -> GroundRows:
@@ -210,4 +213,5 @@ async def read_ground(connection: Connection, partitions: int, numbers: Sequence
     columns = (await connection.execute(GROUND, asked)).mappings().one()
     sites = [tuple(row) for row in await connection.execute(SITES)]
     powers = {row.metric_no: row.unit for row in await connection.execute(POWERS)}
-    return GroundRows({name: column or [] for name, column in columns.items()}, sites, powers)
+    states = {row.metric_no: list(row.states) for row in await connection.execute(STATES)}
+    return GroundRows({name: column or [] for name, column in columns.items()}, sites, powers, states)
