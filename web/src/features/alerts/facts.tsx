@@ -37,7 +37,7 @@ export function Facts({ alert }: { alert: Alert }) {
     <Stack gap="md">
       <Text fw={550}>{t(`plain.${alert.kind}`, { thing, value: measured(alert.value, alert, locale), limit: measured(alert.limit, alert, locale) })}</Text>
       {alert.voice === "oracle" ? (
-        <Blockquote p="md" color="var(--kw-accent)" cite={t("oracle")}>{alert.description}</Blockquote>
+        <Blockquote p="md" color="var(--kw-accent)" cite={t("oracle")} styles={{ cite: { color: "var(--kw-quiet)", opacity: 1 } }}>{alert.description}</Blockquote>
       ) : (
         <Text>{alert.description}</Text>
       )}

@@ -36,12 +36,12 @@ export function Filters({ filter, onChange, order, onOrder }: FiltersProps) {
     <Group gap="sm" align="flex-end">
       <SegmentedControl aria-label={t("field.status")} size="xs" data={views} value={filter.view} onChange={(view) => onChange({ ...filter, view: view as View })} visibleFrom="xl" />
       <Select label={t("field.status")} size="xs" w={150} allowDeselect={false} data={views} value={filter.view} onChange={(view) => onChange({ ...filter, view: (view ?? "living") as View })} hiddenFrom="xl" />
-      <Select label={t("field.severity")} size="xs" w={130} clearable clearButtonProps={{ "aria-label": t("clear") }} placeholder={t("any")} data={severityChoices(t)} value={filter.severity} onChange={(severity) => onChange({ ...filter, severity: severity as SeverityName | null })} />
-      <Select label={t("field.kind")} size="xs" w={190} clearable clearButtonProps={{ "aria-label": t("clear") }} placeholder={t("any")} data={KINDS.map((value) => ({ value, label: t(`kind.${value}`) }))} value={filter.kind} onChange={(kind) => onChange({ ...filter, kind: kind as Kind | null })} />
+      <Select label={t("field.severity")} size="xs" w={150} clearable clearButtonProps={{ "aria-label": t("clear") }} placeholder={t("any")} data={severityChoices(t)} value={filter.severity} onChange={(severity) => onChange({ ...filter, severity: severity as SeverityName | null })} />
+      <Select label={t("field.kind")} size="xs" w={150} clearable clearButtonProps={{ "aria-label": t("clear") }} placeholder={t("any")} data={KINDS.map((value) => ({ value, label: t(`kind.${value}`) }))} value={filter.kind} onChange={(kind) => onChange({ ...filter, kind: kind as Kind | null })} />
       {sites.length > 1 && (
-        <Select label={t("common:place.site")} size="xs" w={180} clearable searchable clearButtonProps={{ "aria-label": t("clear") }} placeholder={site?.name ?? t("common:place.all-sites")} data={sites.map((one) => ({ value: one.id, label: one.name }))} value={filter.site} onChange={(chosen) => onChange({ ...filter, site: chosen })} />
+        <Select label={t("common:place.site")} size="xs" w={150} clearable searchable clearButtonProps={{ "aria-label": t("clear") }} placeholder={site?.name ?? t("common:place.all-sites")} data={sites.map((one) => ({ value: one.id, label: one.name }))} value={filter.site} onChange={(chosen) => onChange({ ...filter, site: chosen })} />
       )}
-      <Select label={t("field.order")} size="xs" w={170} allowDeselect={false} data={ORDERS.map((value) => ({ value, label: t(`order.${value}`) }))} value={order} onChange={(value) => onOrder((value ?? "newest") as Order)} />
+      <Select label={t("field.order")} size="xs" w={150} allowDeselect={false} data={ORDERS.map((value) => ({ value, label: t(`order.${value}`) }))} value={order} onChange={(value) => onOrder((value ?? "newest") as Order)} />
     </Group>
   );
 }

@@ -54,7 +54,7 @@ function One({ channel }: { channel: Channel }) {
   });
   const mayChange = !channel.whole_organisation || may(session, "organisation_channels:change");
   return (
-    <Paper withBorder p="sm" bd="1px solid var(--kw-edge)">
+    <Paper withBorder p="sm" bg="var(--kw-card)" bd="1px solid var(--kw-edge)">
       <Group justify="space-between" gap="xs">
         <Said channel={channel} />
         <Group gap="xs">

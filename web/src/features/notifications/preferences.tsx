@@ -49,8 +49,8 @@ function Form({ before }: { before: Wishes }) {
         <QuietHours wishes={wishes} change={change} />
         <Digest wishes={wishes} change={change} />
         <Group gap="sm" align="flex-end">
-          <NumberInput label={t("wish.storm-most")} w={150} min={1} max={1000} value={wishes.storm?.most ?? 10} onChange={(most) => change({ storm: { most: Number(most) || 1, minutes: wishes.storm?.minutes ?? 5 } })} />
-          <NumberInput label={t("wish.storm-minutes")} w={150} min={1} max={1440} value={wishes.storm?.minutes ?? 5} onChange={(minutes) => change({ storm: { most: wishes.storm?.most ?? 10, minutes: Number(minutes) || 1 } })} />
+          <NumberInput label={t("wish.storm-most")} w={180} min={1} max={1000} value={wishes.storm?.most ?? 10} onChange={(most) => change({ storm: { most: Number(most) || 1, minutes: wishes.storm?.minutes ?? 5 } })} />
+          <NumberInput label={t("wish.storm-minutes")} w={180} min={1} max={1440} value={wishes.storm?.minutes ?? 5} onChange={(minutes) => change({ storm: { most: wishes.storm?.most ?? 10, minutes: Number(minutes) || 1 } })} />
           <Text size="xs" c="dimmed" maw={280}>{t("wish.storm-hint")}</Text>
         </Group>
         <Escalation wishes={wishes} onChange={setWishes} />

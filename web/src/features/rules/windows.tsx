@@ -12,7 +12,7 @@ import { useZone } from "~/api/zone";
 import { useWords } from "~/language/use-words";
 import { showTime } from "~/lib/time";
 import { useNow } from "~/ui/lasting";
-import { Empty, Shown } from "~/ui/states";
+import { Empty, Loading, Shown } from "~/ui/states";
 import { SureButton } from "~/ui/sure-button";
 import { tellFailure } from "~/ui/tell";
 import { makeWindow, removeWindow, windowsQuery, type Window } from "./queries";
@@ -24,11 +24,12 @@ const KINDS = ["rule", "phantom_load", "spike", "ghost_walk", "high_consumption"
 export function Windows() {
   const { t } = useWords("rules");
   const { data: session } = useQuery(sessionQuery);
+  const { isPending } = useSite();
   const asked = useQuery(windowsQuery);
   return (
     <Stack gap="md">
       <Text size="sm" c="dimmed">{t("window.hint")}</Text>
-      {may(session, "maintenance_windows:create") && <NewWindow />}
+      {may(session, "maintenance_windows:create") && (isPending ? <Loading height={150} /> : <NewWindow />)}
       <Shown of={asked} height={200}>
         {(windows) =>
           windows.length ? <Stack gap="xs">{windows.map((one) => <One key={one.id} window={one} />)}</Stack> : <Empty title={t("window.none")} />
@@ -38,7 +39,7 @@ export function Windows() {
   );
 }
 
-/** Key in `window`: what it is about. */
+/** Gives what a window is about. */
 function useSubject(): (window: Window) => string {
   const { t } = useWords("rules");
   const { sites } = useSite();
