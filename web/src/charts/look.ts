@@ -4,9 +4,19 @@ import type uPlot from "uplot";
 import { chooseScale, showIn, showNumber } from "~/lib/units";
 import { showClock, showDay, wallMs } from "~/lib/time";
 
-/** The value of a colour variable such as "--kw-solar". */
+const colors = new Map<string, string>();
+
+/** The value of a colour variable such as "--kw-solar", asked for once in each look: live charts need it many times a
+second. */
 export function colorOf(name: string): string {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim() || "#888";
+  const { look = "", mantineColorScheme = "" } = document.documentElement.dataset;
+  const key = `${look} ${mantineColorScheme} ${name}`;
+  let color = colors.get(key);
+  if (color === undefined) {
+    color = getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+    if (color) colors.set(key, color);
+  }
+  return color || "#888";
 }
 
 const AXIS: Partial<uPlot.Axis> = {
@@ -24,7 +34,7 @@ export function timeAxis(zone: string, locale: string): uPlot.Axis {
       splits.map((seconds) => {
         const ms = seconds * 1_000;
         const isMidnight = wallMs(ms, zone) % 86_400_000 === 0;
-        return increment >= 86_400 || isMidnight ? showDay(ms, zone, locale).replace(/[, ]*\b\d{4}$/, "") : showClock(ms, zone, locale);
+        return increment >= 86_400 || isMidnight ? showDay(ms, zone, locale).replace(/[, ]*\b\d{4}$/, "") : showClock(ms, zone, locale, increment < 60);
       }),
   };
 }

@@ -17,9 +17,9 @@ export function showTime(ms: number, zone: string, locale: string, fine = false)
   return formatOf(locale, zone, { dateStyle: "medium", timeStyle: fine ? "medium" : "short" }).format(ms);
 }
 
-/** Hour and minute. */
-export function showClock(ms: number, zone: string, locale: string): string {
-  return formatOf(locale, zone, { timeStyle: "short" }).format(ms);
+/** Hour and minute; `fine` adds seconds. */
+export function showClock(ms: number, zone: string, locale: string, fine = false): string {
+  return formatOf(locale, zone, { timeStyle: fine ? "medium" : "short" }).format(ms);
 }
 
 /** The day. */

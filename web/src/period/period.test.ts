@@ -163,6 +163,7 @@ describe("the address", () => {
   it("says what is shown, and back", () => {
     const views: readonly Record<string, string>[] = [
       {},
+      { site: "f8e0a593-fd68-4219-84a2-7f226ff0a75a", at: "2026-11-05" },
       { range: "month", at: "2026-10-05", compare: "year", devices: "D1,D2", metrics: "voltage,power" },
       { range: "custom", from: "2026-11-01", to: "2026-11-02", zoom: "29726400-29726460", only: "D1" },
     ];
@@ -174,7 +175,7 @@ describe("the address", () => {
 
   it("is never trusted", () => {
     const plain = readView({});
-    const wrong = { range: "aeon", at: "yesterday", from: "2026-02-30", zoom: "9-1", compare: {}, devices: "../x,,", metrics: "<b>", only: "a b" };
+    const wrong = { range: "aeon", at: "yesterday", from: "2026-02-30", zoom: "9-1", compare: {}, site: "home", devices: "../x,,", metrics: "<b>", only: "a b" };
     expect(readView(wrong)).toEqual(plain);
     expect(readView({ range: "custom", from: "2026-11-03", to: "2026-11-02" })).toEqual(plain);
     expect(readView({ devices: Array.from({ length: 99 }, (_, one) => `m${one}`).join() }).devices).toHaveLength(20);

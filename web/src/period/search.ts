@@ -4,6 +4,8 @@ import { isDay } from "./civil";
 import { COMPARISONS, RANGES, type Comparison, type Period, type Span } from "./period";
 
 export interface View {
+  /** The id of the site; null: the one that the reader chose. */
+  readonly site: string | null;
   readonly period: Period;
   readonly zoom: Span | null;
   readonly compare: Comparison | null;
@@ -17,6 +19,7 @@ export interface View {
 export type Search = Readonly<Record<string, string | undefined>>;
 
 const DEVICE = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
+const SITE = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const METRIC = /^[a-z][a-z0-9_]{0,63}$/;
 const ZOOM = /^(\d{6,10})-(\d{6,10})$/;
 export const MOST_DEVICES = 20;
@@ -48,7 +51,9 @@ export function readView(search: Record<string, unknown>): View {
   const [startMs, endMs] = [Number(zoom?.[1]) * 60_000, Number(zoom?.[2]) * 60_000];
   const metrics = listOf(text(search, "metrics"), METRIC, MOST_METRICS);
   const [only] = listOf(text(search, "only"), DEVICE, 1);
+  const [site] = listOf(text(search, "site"), SITE, 1);
   return {
+    site: site ?? null,
     period: periodOf(search),
     zoom: endMs > startMs ? { startMs, endMs } : null,
     compare: COMPARISONS.find((one) => one === search.compare) ?? null,
@@ -60,8 +65,9 @@ export function readView(search: Record<string, unknown>): View {
 
 /** The address of a view: only what differs from what it would say without. */
 export function searchOf(view: View): Search {
-  const { period, zoom, compare, devices, metrics, only } = view;
+  const { site, period, zoom, compare, devices, metrics, only } = view;
   return {
+    site: site ?? undefined,
     range: period.range === "day" ? undefined : period.range,
     at: period.range === "custom" ? undefined : (period.at ?? undefined),
     from: period.range === "custom" ? period.from : undefined,

@@ -26,7 +26,7 @@ export function CustomRange({ from, to, today, onChoose }: CustomRangeProps) {
         maxDate={today}
         allowSingleDateInRange
         hideOutsideDates
-        valueFormat="LL"
+        valueFormat={t("calendar.format")}
         ariaLabels={{
           monthLevelControl: t("calendar.month"),
           yearLevelControl: t("calendar.year"),

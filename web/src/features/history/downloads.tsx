@@ -7,6 +7,7 @@ import { useState } from "react";
 import { api, ask } from "~/api/client";
 import { sentenceOf } from "~/api/problem";
 import { useWords } from "~/language/use-words";
+import { dayOf } from "~/period/civil";
 import { energyParams, readingsParams, type EnergyAsked, type ReadingsAsked } from "./queries";
 
 const FORMS = { csv: "text/csv", parquet: "application/vnd.apache.parquet" } as const;
@@ -32,21 +33,23 @@ function save(file: Blob, name: string): void {
   setTimeout(() => URL.revokeObjectURL(address), 10_000);
 }
 
-const fileName = (asked: Asked, form: Form) => `${asked.kind}-${new Date(asked.span.startMs).toISOString().slice(0, 10)}.${form}`;
+const fileName = (asked: Asked, zone: string, form: Form) => `${asked.kind}-${dayOf(asked.span.startMs, zone)}.${form}`;
 
 interface DownloadsProps {
   readonly shown: Asked | null;
   readonly compared: Asked | null;
+  /** The site's time zone. */
+  readonly zone: string;
 }
 
-export function Downloads({ shown, compared }: DownloadsProps) {
+export function Downloads({ shown, compared, zone }: DownloadsProps) {
   const { t } = useWords("history");
   const [isBusy, setBusy] = useState(false);
 
   const download = async (asked: Asked, form: Form) => {
     setBusy(true);
     try {
-      save(await fetchFile(asked, form), fileName(asked, form));
+      save(await fetchFile(asked, form), fileName(asked, zone, form));
     } catch (error) {
       notifications.show({ title: t("file.failed"), message: sentenceOf(error), color: "red" });
     } finally {

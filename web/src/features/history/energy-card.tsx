@@ -44,6 +44,7 @@ export function EnergyCard(props: EnergyCardProps) {
       {energy && <Badge variant="default" tt="none">{t("known", { share: showShare(energy.document.total.coverage, locale) })}</Badge>}
       <Badge variant="default" tt="none">{t(`step.${asked.step}`)}</Badge>
       <Downloads
+        zone={props.zone}
         shown={energy ? { kind: "energy", ...asked, devices } : null}
         compared={energy && askedBefore ? { kind: "energy", ...askedBefore, devices } : null}
       />
@@ -93,6 +94,9 @@ function Bars({ energy, view, look, zone, nowMs, markers, onChange }: EnergyCard
   const zoom = useCallback((part: { startMs: number; endMs: number }) => onChange({ zoom: zoomTo(part, whole) }), [onChange, whole]);
   const reset = useCallback(() => onChange({ zoom: null }), [onChange]);
 
+  if (document.devices.length && total(sumOf(rows.map((row) => row.amounts))) === null && total(sumsBefore) === null) {
+    return <div style={{ minHeight: HEIGHT }}><Empty title={t("lines.none")}>{t("lines.none-hint")}</Empty></div>;
+  }
   if (!document.devices.length) return <Empty title={t("energy.none")}>{t("energy.none-hint")}</Empty>;
   const ofTotals = chooseScale("Wh", Math.max(0, ...rows.map((row) => Math.abs(total(row.amounts) ?? 0))));
   const sentence = t("energy.sentence", {

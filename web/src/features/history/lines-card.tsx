@@ -9,14 +9,14 @@ import { LineChart } from "~/charts/line-chart";
 import type { Marker } from "~/charts/markers";
 import { Twin } from "~/charts/twin";
 import { useWords } from "~/language/use-words";
-import { show, showMetric, showShare } from "~/lib/units";
+import { show, showShare } from "~/lib/units";
 import { secondsOf } from "~/period/granularity";
 import type { View } from "~/period/search";
 import { zoomTo } from "~/period/zoom";
 import { Card } from "~/ui/card";
 import { Empty, Failure, Loading } from "~/ui/states";
 import { Downloads } from "./downloads";
-import { momentName } from "./labels";
+import { metricName, momentName } from "./labels";
 import { silences } from "./shape";
 import type { Lines, useLines } from "./use-lines";
 import type { Change, Look } from "./use-view";
@@ -39,10 +39,12 @@ interface LinesCardsProps {
 export function LinesCards(props: LinesCardsProps) {
   const { t } = useWords("history");
   const { query, lines } = props.of;
-  const title = props.view.metrics.map(showMetric).join(", ");
+  const title = props.view.metrics.map((one) => metricName(one, t)).join(", ");
   if (!lines && query.error) return <Card title={title}><Failure error={query.error} onRetry={() => void query.refetch()} /></Card>;
   if (!lines) return <Card title={title}><Loading height={HEIGHT + 76} /></Card>;
-  if (!lines.length) return <Card title={title}><Empty title={t("lines.none")}>{t("lines.none-hint")}</Empty></Card>;
+  if (!lines.some((one) => one.lines.some(({ columns }) => columns[0].length > 0))) {
+    return <Card title={title}><div style={{ minHeight: HEIGHT }}><Empty title={t("lines.none")}>{t("lines.none-hint")}</Empty></div></Card>;
+  }
   return <>{lines.map((one) => <LinesCard key={one.unit} {...props} drawn={one} />)}</>;
 }
 
@@ -50,7 +52,7 @@ function LinesCard({ drawn, of, view, look, zone, nowMs, markers, onChange, left
   const { t, locale } = useWords("history");
   const { seen, whole } = look;
   const bucket = secondsOf(drawn.resolution);
-  const title = drawn.metrics.map(showMetric).join(", ");
+  const title = drawn.metrics.map((one) => metricName(one, t)).join(", ");
   const shown = useMemo(() => drawn.lines.filter((one) => view.only === null || one.device === view.only), [drawn, view.only]);
   const own = useMemo(() => shown.filter((one) => !one.isCompared), [shown]);
   const columns = useMemo(() => join(own.map((one) => one.columns)), [own]);
@@ -68,6 +70,7 @@ function LinesCard({ drawn, of, view, look, zone, nowMs, markers, onChange, left
       {own.length > 0 && <Badge variant="default" tt="none">{t("known", { share: showShare(least, locale) })}</Badge>}
       <Badge variant="default" tt="none">{t(`step.${drawn.resolution}`)}</Badge>
       <Downloads
+        zone={zone}
         shown={of.asked && of.told ? { kind: "readings", ...of.asked, ...file, devices: file.devices ?? [], resolution: of.told } : null}
         compared={of.askedBefore && of.toldBefore ? { kind: "readings", ...of.askedBefore, ...file, devices: file.devices ?? [], resolution: of.toldBefore } : null}
       />

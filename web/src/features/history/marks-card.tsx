@@ -29,7 +29,7 @@ function linesOf({ alerts, events }: Marks, word: string): Line[] {
     ...events.map((one) => ({
       key: one.id,
       ms: Date.parse(one.ts),
-      sign: <Badge variant="outline" styles={{ root: { color: "var(--kw-accent)", borderColor: "var(--kw-accent)" } }}>{word}</Badge>,
+      sign: <Badge variant="outline" styles={{ root: { color: "var(--kw-quiet)", borderColor: "var(--kw-quiet)" } }}>{word}</Badge>,
       text: <Text size="sm">{one.title}</Text>,
     })),
   ];

@@ -129,11 +129,15 @@ export const alertsQuery = (site: string | null, span: Span) =>
     ...freshness(span),
   });
 
-/** What happened outside in a span. */
+/** What happened outside in a span: what concerns energy, and what somebody or a scenario made happen. The rest of a
+world's news moves no meter. */
 export const eventsQuery = (span: Span, mayRead: boolean) =>
   queryOptions({
     queryKey: ["history", "events", span],
-    queryFn: async () => (await ask(api.GET("/api/v1/simulation/events", { params: { query: spanQuery(span) } }))).items.slice(0, MOST_MARKS),
+    queryFn: async () => {
+      const { items } = await ask(api.GET("/api/v1/simulation/events", { params: { query: spanQuery(span) } }));
+      return items.filter((one) => one.type === "energy" || one.origin !== "world").slice(-MOST_MARKS);
+    },
     enabled: mayRead,
     ...freshness(span),
   });

@@ -3,8 +3,8 @@
 import { Group, MultiSelect } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useWords } from "~/language/use-words";
-import { showMetric } from "~/lib/units";
 import { MOST_DEVICES, type View } from "~/period/search";
+import { metricName } from "./labels";
 import { metricsQuery, type Device } from "./queries";
 import type { Change } from "./use-view";
 
@@ -39,7 +39,7 @@ export function Selection({ view, site, devices, onChange }: SelectionProps) {
       />
       <MultiSelect
         label={t("select.metrics")}
-        data={names.map((one) => ({ value: one, label: showMetric(one) }))}
+        data={names.map((one) => ({ value: one, label: metricName(one, t) }))}
         value={[...view.metrics]}
         onChange={(chosen) => onChange({ metrics: chosen.length ? chosen : ["power"] })}
         maxValues={6}

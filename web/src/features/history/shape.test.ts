@@ -65,7 +65,7 @@ describe("what is missing", () => {
     const points = (minutes: number[]) => minutes.map((minute): Point => [iso(minute * 60_000), minute]);
     const one = columnsOf(points([0, 1, 2, 3, 10, 11, 12]), 60);
     expect(one).toEqual([[0, 60, 120, 180, 240, 600, 660, 720], [0, 1, 2, 3, null, 10, 11, 12]]);
-    const other = columnsOf(points([0, 1, 2, 3, 4, 5, 6, 7]), 60);
+    const other = columnsOf(points([0, 1, 2, 3, 4, 5, 6, 7, 8]), 60);
     const span = { startMs: 0, endMs: 30 * 60_000 };
     expect(silences([one], 60, span, 13 * 60_000)).toEqual([{ startMs: 240_000, endMs: 600_000 }]);
     expect(silences([one, other], 60, span, 13 * 60_000)).toEqual([]);
@@ -75,6 +75,15 @@ describe("what is missing", () => {
     ]);
     expect(silences([], 60, span, 60_000)).toEqual([{ startMs: 0, endMs: 60_000 }]);
     expect(silences([], 60, span, -1)).toEqual([]);
+  });
+
+  it("is not where readings become denser", () => {
+    const seconds = [...Array.from({ length: 60 }, (_, at) => at * 60), ...Array.from({ length: 300 }, (_, at) => 3_600 + at * 2)];
+    const mixed = columnsOf(seconds.map((second): Point => [iso(second * 1_000), 1]), 0);
+    expect(mixed[0]).toHaveLength(360);
+    expect(silences([mixed], 0, { startMs: 0, endMs: 2 * HOUR }, 4_200_000)).toEqual([]);
+    const stopped = silences([mixed], 0, { startMs: 0, endMs: 2 * HOUR }, 5_000_000);
+    expect(stopped).toEqual([{ startMs: 4_202_000, endMs: 5_000_000 }]);
   });
 
   it("leaves a meter that speaks by the hour whole, also by the minute", () => {

@@ -61,10 +61,19 @@ export function missingBuckets(amounts: Amounts, edges: readonly number[], nowMs
   return parts;
 }
 
-/** How far apart the values of a series usually are, seconds: the middle of all distances, or a bucket. */
-export function usualSpacing(ts: readonly number[], bucket: number): number {
-  const apart = ts.slice(1).map((time, at) => time - (ts[at] as number)).sort((one, other) => one - other);
-  return Math.max(bucket, apart[apart.length >> 1] ?? 0, 1);
+const LEAST_S = 4;
+
+/** For each distance between two neighbouring times how long it usually is around there, seconds: the second longest of
+the two before and the two after it, so that one gap makes no difference and readings that become denser make none; at
+least a bucket. The server's coverage is counted in the same way. */
+export function usualSpacings(ts: readonly number[], bucket: number): number[] {
+  const apart = ts.slice(1).map((time, at) => time - (ts[at] as number));
+  const middle = [...apart].sort((one, other) => one - other)[(apart.length - 1) >> 1] ?? 0;
+  const least = Math.max(bucket, LEAST_S);
+  return apart.map((_, at) => {
+    const around = [at - 2, at - 1, at + 1, at + 2].map((near) => apart[near] ?? middle).sort((one, other) => other - one);
+    return Math.max(around[1] as number, least);
+  });
 }
 
 const GAP = 2.5;
@@ -73,13 +82,14 @@ const GAP = 2.5;
 export function columnsOf(points: readonly Point[], bucket: number, place: (ms: number) => number = (ms) => ms): Columns {
   const known = points.filter((point): point is readonly [string, number] => typeof point[1] === "number");
   const times = known.map(([ts]) => place(Date.parse(ts)) / 1_000);
-  const spacing = usualSpacing(times, bucket);
+  const usual = usualSpacings(times, bucket);
   const ts: number[] = [];
   const values: (number | null)[] = [];
   times.forEach((time, at) => {
     const before = times[at - 1];
     // A clock that went back puts two values on the same time; the later one is kept out.
     if (before !== undefined && time <= before) return;
+    const spacing = usual[at - 1] ?? 0;
     if (before !== undefined && time - before > spacing * GAP) {
       ts.push(before + spacing);
       values.push(null);
@@ -96,13 +106,16 @@ export function silences(series: readonly Columns[], bucket: number, span: Span,
   const endMs = Math.min(span.endMs, nowMs);
   if (endMs <= span.startMs) return [];
   if (!times.length) return [{ startMs: span.startMs, endMs }];
-  const spacing = usualSpacing(times, bucket) * 1_000;
+  const usual = usualSpacings(times, bucket);
+  const atEdge = Math.max(bucket, LEAST_S);
   const parts: Part[] = [];
-  let heardMs = span.startMs;
-  for (const ms of [...times.map((seconds) => seconds * 1_000), endMs]) {
-    if (ms - heardMs > spacing * GAP) parts.push({ startMs: heardMs, endMs: Math.min(ms, endMs) });
-    heardMs = Math.max(heardMs, ms + spacing);
-  }
+  const take = (fromMs: number, toMs: number, spacing: number) => {
+    if (toMs - fromMs > spacing * (GAP - 1) * 1_000) parts.push({ startMs: fromMs, endMs: toMs });
+  };
+  take(span.startMs, Math.min((times[0] as number) * 1_000, endMs), (usual[0] ?? atEdge) * 2);
+  usual.forEach((spacing, at) => take(((times[at] as number) + spacing) * 1_000, Math.min((times[at + 1] as number) * 1_000, endMs), spacing));
+  const last = usual[usual.length - 1] ?? atEdge;
+  take(((times[times.length - 1] as number) + last) * 1_000, endMs, last);
   return parts;
 }
 

@@ -4,7 +4,6 @@ import { useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
 import type { Site } from "~/api/place";
 import type { LineSeries } from "~/charts/line-chart";
-import { showMetric } from "~/lib/units";
 import { mostPoints, secondsOf } from "~/period/granularity";
 import type { View } from "~/period/search";
 import { shifted } from "~/period/shift";
@@ -43,6 +42,8 @@ interface Drawn {
   readonly compared: Span | null;
   readonly zone: string;
   readonly colors: ReadonlyMap<string, string>;
+  /** The name of a metric. */
+  readonly named: (metric: string) => string;
 }
 
 interface Sorted {
@@ -60,7 +61,7 @@ function collect(units: Map<string, Sorted>, document: SiteReadings, drawn: Draw
       entry.metrics.add(one.metric);
       entry.lines.push({
         device,
-        label: isMany ? `${name} · ${showMetric(one.metric)}` : name,
+        label: isMany ? `${name} · ${drawn.named(one.metric)}` : name,
         color: drawn.colors.get(device) ?? colorAt(at),
         columns: columnsOf(one.points, secondsOf(one.resolution), place ?? undefined),
         coverage: one.coverage,
@@ -73,13 +74,15 @@ function collect(units: Map<string, Sorted>, document: SiteReadings, drawn: Draw
 function linesOf(drawn: Drawn): Lines[] {
   const { document, before, seen, compared, zone } = drawn;
   const units = new Map<string, Sorted>();
-  const isMany = document.devices.some(({ series }) => series.length > 1);
+  const unitsOf = document.devices.map(({ series }) => series.map((one) => one.unit));
+  // One name is enough where no device has two lines in one chart.
+  const isMany = unitsOf.some((own) => new Set(own).size < own.length);
   collect(units, document, drawn, null, isMany);
   if (before && compared) collect(units, before, drawn, (ms) => shifted(ms, compared, seen, zone), isMany);
   return [...units].map(([unit, { metrics, ...rest }]) => ({ unit, metrics: [...metrics], ...rest }));
 }
 
-export function useLines(view: View, look: Look, site: Site, devices: readonly string[] | null, sources: readonly Source[] | undefined) {
+export function useLines(view: View, look: Look, site: Site, devices: readonly string[] | null, sources: readonly Source[] | undefined, named: Drawn["named"]) {
   const { seen, compared } = look;
   const asked: ReadingsAsked | null = devices?.length
     ? { site: site.id, span: seen, devices, metrics: view.metrics, most: mostPoints(seen), resolution: "auto" }
@@ -91,8 +94,8 @@ export function useLines(view: View, look: Look, site: Site, devices: readonly s
   const colors = useMemo(() => new Map(sources?.map((one) => [one.id, one.color])), [sources]);
 
   const lines = useMemo(
-    () => now.data && linesOf({ document: now.data, before, seen, compared, zone: site.time_zone, colors }),
-    [now.data, before, seen, compared, site.time_zone, colors],
+    () => now.data && linesOf({ document: now.data, before, seen, compared, zone: site.time_zone, colors, named }),
+    [now.data, before, seen, compared, site.time_zone, colors, named],
   );
   return { asked, askedBefore, query: now, lines, told: now.data?.resolution, toldBefore: before?.resolution };
 }

@@ -14,8 +14,6 @@ export interface Marks {
 }
 
 const NONE: readonly never[] = [];
-/** What may move a household's or a plant's power; talk of products and markets does not. */
-const TELLING: ReadonlySet<OutsideEvent["type"]> = new Set(["energy", "infrastructure", "operational"]);
 
 export function useMarks(site: string, seen: Span, devices: readonly string[], nowMs: number): Marks {
   const { data: session } = useQuery(sessionQuery);
@@ -25,13 +23,12 @@ export function useMarks(site: string, seen: Span, devices: readonly string[], n
     const isIn = (ms: number) => ms >= seen.startMs && ms < seen.endMs;
     const ofDevices = alerts.filter((one) => !devices.length || one.device === null || devices.includes(one.device));
     const shown = ofDevices.filter((one) => isIn(Date.parse(one.raised_at)));
-    const isTelling = (one: OutsideEvent) => one.origin !== "world" || TELLING.has(one.type);
-    const outside = events.filter((one) => isIn(Date.parse(one.ts)) && Date.parse(one.ts) <= nowMs && isTelling(one));
+    const outside = events.filter((one) => isIn(Date.parse(one.ts)) && Date.parse(one.ts) <= nowMs);
     return {
       alerts: shown,
       events: outside,
       markers: [
-        ...outside.map((one): Marker => ({ ms: Date.parse(one.ts), color: "--kw-accent", shape: "dot" })),
+        ...outside.map((one): Marker => ({ ms: Date.parse(one.ts), color: "--kw-quiet", shape: "dot" })),
         ...shown.map((one): Marker => ({ ms: Date.parse(one.raised_at), color: `--kw-${one.severity}`, shape: "triangle" })),
       ],
     };

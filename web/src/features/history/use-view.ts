@@ -1,25 +1,46 @@
 // What is looked at: kept in the address alone, so that a link shows the same.
 
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import { useCallback, useEffect, useMemo, useState } from "react";
-import type { Site } from "~/api/place";
+import { useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { chooseSite, type Site } from "~/api/place";
 import { momentOfDay } from "~/period/civil";
 import { daysComparedWith, daysOf, spanOf, todayIn, type Span } from "~/period/period";
 import { readView, searchOf, type View } from "~/period/search";
 import { shiftedSpan } from "~/period/shift";
 import { zoomTo } from "~/period/zoom";
 
-export type Change = (part: Partial<View>) => void;
+/** isSilent: without a step for the back button. */
+export type Change = (part: Partial<View>, isSilent?: boolean) => void;
 
 export function useView(): [View, Change] {
   const search = useSearch({ strict: false }) as Record<string, unknown>;
   const navigate = useNavigate();
   const view = useMemo(() => readView(search), [search]);
-  const change = useCallback<Change>((part) => {
+  const change = useCallback<Change>((part, isSilent = false) => {
     const next = (old: Record<string, unknown>) => searchOf({ ...readView(old), ...part });
-    void navigate({ to: "/history", search: next, resetScroll: false } as never);
+    void navigate({ to: "/history", search: next, resetScroll: false, replace: isSilent } as never);
   }, [navigate]);
   return [view, change];
+}
+
+/** Keeps the site in the address and the one that the reader chose the same: a link brings its site, and choosing
+another one while the page is open changes the address. */
+export function useSiteInView(view: View, change: Change, site: Site | null, sites: readonly Site[]): void {
+  const before = useRef<string | null>(null);
+  const isKnown = sites.some((one) => one.id === view.site);
+  const id = site?.id ?? null;
+
+  useEffect(() => {
+    if (view.site !== null && isKnown) chooseSite(view.site);
+  }, [view.site, isKnown]);
+
+  useEffect(() => {
+    const wasChosen = before.current !== null && before.current !== id;
+    before.current = id;
+    if (id === null || view.site === id) return;
+    if (wasChosen) change({ site: id, devices: [], only: null }, true);
+    else if (view.site === null || !isKnown) change({ site: id }, true);
+  }, [id, view.site, isKnown, change]);
 }
 
 const TICK_MS = 60_000;

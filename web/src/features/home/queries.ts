@@ -8,7 +8,11 @@ import { addDays, startOfDay } from "~/lib/time";
 import type { SiteEnergy } from "./today";
 
 const RENEWED_MS = 60_000;
+const FILLING_MS = 5_000;
 const USUAL_DAYS = 14;
+/** Below, history may still be coming in. */
+const LEAST_COVERAGE = 0.25;
+const USUAL_AGAIN_MS = 20_000;
 const MOST_ALERTS = 5;
 /** Of larger sites the usual would be thousands of points a device. */
 export const MOST_USUAL = 60;
@@ -26,7 +30,8 @@ export function todayQuery(site: Site) {
       const start = new Date(startOfDay(Date.now(), site.time_zone)).toISOString();
       return askEnergy(site, { start });
     },
-    refetchInterval: RENEWED_MS,
+    // A home that was just made fills within seconds.
+    refetchInterval: ({ state }) => (state.data?.total.energy_wh === null ? FILLING_MS : RENEWED_MS),
   });
 }
 
@@ -40,6 +45,7 @@ export function usualQuery(site: Site) {
       return askEnergy(site, { start: new Date(start).toISOString(), end: new Date(end).toISOString(), resolution: "1h" });
     },
     staleTime: 3_600_000,
+    refetchInterval: ({ state }) => (state.data && state.data.total.coverage < LEAST_COVERAGE ? USUAL_AGAIN_MS : false),
   });
 }
 
