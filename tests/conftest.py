@@ -5,7 +5,6 @@ template. Tests of one module share it and make organisations of their own.
 """
 
 import functools
-import ssl
 import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -14,6 +13,8 @@ from dataclasses import dataclass
 import psycopg
 import pytest
 import structlog
+from httpx import create_ssl_context
+from httpx._transports import default as httpx_default
 
 from kilowatch.accounts.store.organisations import Organisation
 from kilowatch.ids import new_id
@@ -34,8 +35,8 @@ structlog.configure(
     ]
 )
 
-# Every HTTP client reads all root certificates of the world, 25 ms each, and talks to this machine only.
-ssl.create_default_context = functools.cache(ssl.create_default_context)  # type: ignore[assignment]
+# Every HTTP client would read all root certificates of the world, 25 ms each, and talks to this machine only.
+httpx_default.create_ssl_context = functools.cache(create_ssl_context)  # type: ignore[attr-defined]
 
 
 def wait_until(

@@ -299,8 +299,9 @@ def test_a_phantom_load_on_a_button_is_found_told_and_over_when_it_is_switched_o
     wait_until(lambda: power_w(device) != 95.5 and not alerts("open"), WITHIN_S, "the end of it")
     assert [one["status"] for one in alerts("resolved")] == ["resolved"] * 2
     assert owner.http.get(f"/devices/{device}").json()["state"] == "on"
-    now = datetime.now(UTC)
-    found = dict(owner.raw(device, now - timedelta(seconds=4), now))
+    over = datetime.now(UTC)
+    wait_until(lambda: bool(owner.raw(device, over, datetime.now(UTC))), WITHIN_S, "a reading after it")
+    found = dict(owner.raw(device, over, datetime.now(UTC)))
     ts_us = np.array([to_us(datetime.fromisoformat(ts)) for ts in found], np.int64)
     assert list(found.values()) == expected(owner.site_id, "television", ts_us), "as if nothing had been"
     assert owner.dead_letters() == []
