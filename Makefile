@@ -1,7 +1,7 @@
 # Every command of the project. The environment is .venv; a machine needs Python 3.11 or newer and nothing else.
 # PYTHON=python3.12 chooses another Python, WORKERS=0 runs the tests in one process, BENCH="..." what to measure.
 
-WORKERS ?= 2
+WORKERS ?= 3
 BENCH ?= all
 URL ?= http://127.0.0.1:8000/sign-in
 BIN := .venv/bin

@@ -19,7 +19,7 @@ from kilowatch.telemetry.moment import read_moment
 
 WorldWord = Annotated[str | None, Query(pattern=r"^[a-z][a-z0-9_-]*$", max_length=60)]
 Moment = Annotated[str | None, Query(max_length=64, description="RFC 3339, or milliseconds since 1970.")]
-Names = Annotated[str, Query(max_length=8000, description="Streams, joined by commas; all without any.")]
+Names = Annotated[str, Query(max_length=4000, description="Streams, joined by commas; all without any.")]
 Shape = TypeVar("Shape", bound=BaseModel)
 
 
