@@ -255,7 +255,7 @@ async def test_no_operation_opens_the_walls(
     before = await everything(house, member)
     bodies = owned.bodies()
     asked = 0
-    async with httpx.AsyncClient(base_url=house.url, headers=stranger.bearer("admin")) as http:
+    async with httpx.AsyncClient(base_url=house.url, headers=stranger.bearer("admin"), timeout=30) as http:
         for method, path, operation in operations(house.application.app.openapi()):
             if operation["operationId"] in HEARD_ELSEWHERE:
                 continue
@@ -297,7 +297,7 @@ async def test_a_path_with_the_owners_things_answers_as_if_they_were_not(
         "channel_id": str(uuid.uuid4()),
         "notification_id": str(uuid.uuid4()),
     }
-    async with httpx.AsyncClient(base_url=house.url, headers=stranger.bearer("admin")) as http:
+    async with httpx.AsyncClient(base_url=house.url, headers=stranger.bearer("admin"), timeout=30) as http:
         for method, path, operation in operations(house.application.app.openapi()):
             places = [one["name"] for one in operation.get("parameters", []) if one["in"] == "path"]
             if not places or places in (["name"], ["kind"]):
