@@ -7,9 +7,9 @@ import { Notifications } from "@mantine/notifications";
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
 import { Refusal } from "~/api/problem";
-import { keptLook } from "~/ui/look";
+import { useChosenLook } from "~/ui/look";
 import "~/ui/look.css";
-import { theme } from "~/ui/theme";
+import { themeOf } from "~/ui/theme";
 import { makeRouter } from "./router";
 import { UpdatePrompt } from "./update-prompt";
 
@@ -26,11 +26,11 @@ const queries = new QueryClient({
   },
 });
 const router = makeRouter(queries);
-const look = keptLook();
 
 export function App() {
+  const look = useChosenLook();
   return (
-    <MantineProvider theme={theme} defaultColorScheme={look === "haunted" ? "dark" : look}>
+    <MantineProvider theme={themeOf(look)} defaultColorScheme={look === "haunted" ? "dark" : look}>
       <QueryClientProvider client={queries}>
         <Notifications position="top-right" limit={4} autoClose={5_000} />
         <UpdatePrompt />

@@ -31,17 +31,17 @@ export function Frame() {
     >
       <a className="kw-skip" href="#content">{t("skip")}</a>
       <AppShell.Header bg="var(--kw-card)">
-        <Group h="100%" px="sm" justify="space-between" wrap="nowrap" gap="xs">
-          <Group gap="xs" wrap="nowrap">
-            <Burger opened={isOpen} onClick={toggle} hiddenFrom="sm" size="sm" aria-label={t("nav.label")} />
-            <UnstyledButton component={Link} to="/" className={classes.mark} aria-label={t("app")}>
-              <img src="/icon.svg" alt="" width={28} height={28} />
-              <Text fw={700} visibleFrom="xs">{t("app")}</Text>
-            </UnstyledButton>
+        <Group h="100%" px="sm" wrap="nowrap" gap="xs">
+          <Burger opened={isOpen} onClick={toggle} hiddenFrom="sm" size="sm" aria-label={t("nav.label")} />
+          <UnstyledButton component={Link} to="/" className={classes.mark} aria-label={t("app")}>
+            <img src="/icon.svg" alt="" width={28} height={28} />
+            <Text fw={700}>{t("app")}</Text>
+          </UnstyledButton>
+          <div className={classes.place}>
             <PlaceChooser />
-          </Group>
-          <Group gap="xs" wrap="nowrap">
             <ConnectionState />
+          </div>
+          <Group gap="xs" wrap="nowrap">
             <Palette pages={pages} />
             <Bell />
             <AccountMenu />

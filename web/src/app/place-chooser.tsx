@@ -7,6 +7,7 @@ import { chooseOrganisation } from "~/api/client";
 import { chooseSite, useSite } from "~/api/place";
 import { sessionQuery, type Session } from "~/api/session";
 import { useWords } from "~/language/use-words";
+import classes from "./frame.module.css";
 
 function namesOf(session: Session | null | undefined) {
   const organisations = session?.me?.organisations ?? [];
@@ -29,12 +30,12 @@ export function PlaceChooser() {
   return (
     <Menu position="bottom-start" width={260}>
       <Menu.Target>
-        <UnstyledButton px="xs" py={4} aria-label={`${t("place.organisation")}, ${t("place.site")}: ${name} ${shown}`} style={{ minWidth: 0 }}>
-          <Text size="sm" component="span" truncate maw={{ base: "7rem", sm: "18rem" }} display="inline-block" style={{ verticalAlign: "bottom" }}>
+        <UnstyledButton className={classes.chooser} aria-label={`${t("place.organisation")}, ${t("place.site")}: ${name} ${shown}`}>
+          <Text size="sm" component="span" truncate>
             {name}
             {shown && ` · ${shown}`}
           </Text>
-          <IconChevronDown size={14} style={{ marginInlineStart: 4 }} />
+          <IconChevronDown size={14} className={classes.more} />
         </UnstyledButton>
       </Menu.Target>
       <Menu.Dropdown>

@@ -20,12 +20,20 @@ export function applyLook(look: Look): void {
   else delete document.documentElement.dataset.look;
 }
 
+function watch(onChange: () => void): () => void {
+  watchers.add(onChange);
+  return () => watchers.delete(onChange);
+}
+
+/** The look that was chosen. */
+export function useChosenLook(): Look {
+  return useSyncExternalStore(watch, keptLook);
+}
+
+/** The look that was chosen, and how to choose another one. */
 export function useLook(): [Look, (look: Look) => void] {
   const { setColorScheme } = useMantineColorScheme();
-  const look = useSyncExternalStore((onChange) => {
-    watchers.add(onChange);
-    return () => watchers.delete(onChange);
-  }, keptLook);
+  const look = useChosenLook();
   const choose = (chosen: Look) => {
     localStorage.setItem(KEPT, chosen);
     applyLook(chosen);

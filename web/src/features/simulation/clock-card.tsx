@@ -6,19 +6,27 @@ import { sentenceOf } from "~/api/problem";
 import { useWords } from "~/language/use-words";
 import { showTime } from "~/lib/time";
 import { Card } from "~/ui/card";
-import { useChange, worldsQuery, type State } from "./queries";
+import { useNow } from "~/ui/lasting";
+import { stateQuery, useChange, worldsQuery, type State } from "./queries";
 
 const SPEEDS = [0, 1, 60, 600, 3_600];
 const STEP_S = 3_600;
+
+/** The simulated now, once a second: it goes on between two looks at the state. */
+function useSimulatedNow({ now, speed }: State): number {
+  const { dataUpdatedAt } = useQuery(stateQuery);
+  return Date.parse(now) + Math.max(0, useNow() - dataUpdatedAt) * speed;
+}
 
 export function ClockCard({ state, zone, mayChange }: { state: State; zone: string; mayChange: boolean }) {
   const { t, locale } = useWords("simulation");
   const { data: worlds = [] } = useQuery(worldsQuery);
   const change = useChange();
+  const nowMs = useSimulatedNow(state);
   const problems = worlds.flatMap((one) => one.problems);
   const speeds = SPEEDS.includes(state.speed) ? SPEEDS : [...SPEEDS, state.speed];
   return (
-    <Card title={t("clock.title")} aside={<Text className="kw-number" fw={650}>{showTime(Date.parse(state.now), zone, locale, true)}</Text>}>
+    <Card title={t("clock.title")} aside={<Text className="kw-number" fw={650}>{showTime(nowMs, zone, locale, true)}</Text>}>
       <Stack gap="sm">
         <Group gap="md" align="flex-end">
           <NativeSelect

@@ -1,12 +1,17 @@
-// The live values of all streams, outside React: rings on the scale from 0 to 100, drawn at most once per frame.
+// The values of all streams, outside React: what was told before and a ring of live ones, on the scale from 0 to 100,
+// drawn at most once per frame.
 
 import { Ring } from "~/live/ring";
 import type { Message } from "~/live/feed";
 
 export type Flag = "normal" | "warning" | "critical";
 
+export type Point = readonly [seconds: number, level: number];
+
 interface Heard {
   readonly ring: Ring;
+  /** What was told before the page listened. */
+  past: readonly Point[];
   flag: Flag;
   value: number;
   ratio: number;
@@ -35,8 +40,24 @@ export class Pulse {
 
   of(stream: string): Heard {
     let entry = this.heard.get(stream);
-    if (!entry) this.heard.set(stream, (entry = { ring: new Ring(KEPT), flag: "normal", value: Number.NaN, ratio: 1 }));
+    if (!entry) this.heard.set(stream, (entry = { ring: new Ring(KEPT), past: [], flag: "normal", value: Number.NaN, ratio: 1 }));
     return entry;
+  }
+
+  /** Notes what a stream told before. */
+  precede(stream: string, past: readonly Point[]): void {
+    this.of(stream).past = past;
+    this.drawers.get(stream)?.();
+  }
+
+  /** What a stream told, in the order of time, within so many seconds before the newest. */
+  course(stream: string, withinS: number): readonly Point[] {
+    const { ring, past } = this.of(stream);
+    const end = ring.newest?.seconds ?? past[past.length - 1]?.[0] ?? 0;
+    const [seconds, levels] = ring.since(end - withinS);
+    const first = seconds[0] ?? Infinity;
+    const before = past.filter(([at]) => at >= end - withinS && at < first);
+    return [...before, ...Array.from(seconds, (at, row): Point => [at, levels[row] as number])];
   }
 
   /** Calls `draw` when a stream said something; returns how to stop. */

@@ -8,12 +8,16 @@ export type Scenario = Schemas["ScenarioShown"];
 export type Stream = Schemas["StreamShown"];
 export type SimulationEvent = Schemas["EventShown"];
 
-const STATE_EVERY_MS = 2_000;
+const STATE_EVERY_MS = 5_000;
+/** Where simulated time runs: a crisis is over before long. */
+const FAST_EVERY_MS = 2_000;
+/** So much of the past is drawn before live values come. */
+export const PAST_S = 86_400;
 
 export const stateQuery = queryOptions({
   queryKey: ["simulation", "state"],
   queryFn: () => ask(api.GET("/api/v1/simulation/state")),
-  refetchInterval: STATE_EVERY_MS,
+  refetchInterval: ({ state }) => ((state.data?.speed ?? 1) > 1 ? FAST_EVERY_MS : STATE_EVERY_MS),
 });
 
 export const worldsQuery = queryOptions({
@@ -26,6 +30,18 @@ export const streamsQuery = (world: string) =>
   queryOptions({
     queryKey: ["simulation", "streams", world],
     queryFn: async () => (await ask(api.GET("/api/v1/simulation/streams", { params: { query: { world } } }))).items,
+    staleTime: Infinity,
+  });
+
+/** What the streams told on the last simulated day. */
+export const pastQuery = (world: string) =>
+  queryOptions({
+    queryKey: ["simulation", "past", world],
+    queryFn: async () => {
+      const { now } = await ask(api.GET("/api/v1/simulation/state"));
+      const start = new Date(Date.parse(now) - PAST_S * 1_000).toISOString();
+      return (await ask(api.GET("/api/v1/simulation/history", { params: { query: { start, end: now } } }))).streams;
+    },
     staleTime: Infinity,
   });
 

@@ -26,7 +26,7 @@ export function ScenarioCards({ state, scenarios, mayChange }: Props) {
     <Card
       title={t("scenario.title")}
       aside={
-        <Button size="xs" variant="default" disabled={!mayChange || !isChanged} onClick={() => setWish({ kind: "reset" })}>
+        <Button size="xs" variant="outline" color="red" disabled={!mayChange || !isChanged} onClick={() => setWish({ kind: "reset" })}>
           {t("scenario.reset")}
         </Button>
       }
