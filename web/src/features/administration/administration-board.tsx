@@ -2,10 +2,12 @@
 
 import { Tabs } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
+import { useEffect, useRef } from "react";
 import { useSite } from "~/api/place";
 import { may, sessionQuery } from "~/api/session";
 import { useWords } from "~/language/use-words";
 import { Empty, Shown } from "~/ui/states";
+import classes from "./administration.module.css";
 import { Audit } from "./audit";
 import { Engines } from "./engines";
 import { Keeping } from "./keeping";
@@ -32,9 +34,7 @@ export function AdministrationBoard({ tab, onTab }: { tab: string; onTab: (tab: 
         if (!who || !open) return <Empty title={t("common:state.no-right")}>{t("common:state.no-right-hint")}</Empty>;
         return (
           <Tabs value={open} onChange={(chosen) => chosen && onTab(chosen)} keepMounted={false}>
-            <Tabs.List mb="md">
-              {tabs.map(([name]) => <Tabs.Tab key={name} value={name}>{t(`tab.${name}`)}</Tabs.Tab>)}
-            </Tabs.List>
+            <TabList tabs={tabs.map(([name]) => name)} open={open} />
             <Tabs.Panel value="members"><Members session={who} /></Tabs.Panel>
             <Tabs.Panel value="keys"><Keys session={who} /></Tabs.Panel>
             <Tabs.Panel value="audit"><Audit session={who} zone={site?.time_zone ?? "UTC"} /></Tabs.Panel>
@@ -44,5 +44,17 @@ export function AdministrationBoard({ tab, onTab }: { tab: string; onTab: (tab: 
         );
       }}
     </Shown>
+  );
+}
+
+/** A row that slides where it does not fit; the open tab is always in sight. */
+function TabList({ tabs, open }: { tabs: readonly string[]; open: string }) {
+  const { t } = useWords("administration");
+  const list = useRef<HTMLDivElement>(null);
+  useEffect(() => list.current?.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest", inline: "center" }), [open]);
+  return (
+    <Tabs.List mb="md" ref={list} className={classes.tabs}>
+      {tabs.map((name) => <Tabs.Tab key={name} value={name}>{t(`tab.${name}`)}</Tabs.Tab>)}
+    </Tabs.List>
   );
 }

@@ -3,6 +3,7 @@
 import { Button, NativeSelect, Stack, Table, Text } from "@mantine/core";
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
+import { sitesQuery } from "~/api/place";
 import { may, type Session } from "~/api/session";
 import { useWords } from "~/language/use-words";
 import { showTime } from "~/lib/time";
@@ -10,10 +11,11 @@ import { Card } from "~/ui/card";
 import { Shown } from "~/ui/states";
 import { auditQuery, membersQuery } from "./queries";
 
-const ACTIONS = [
-  "member.joined", "member.role_changed", "member.removed", "invitation.sent", "api_key.created", "api_key.revoked",
-  "device_token.created", "device.deleted", "site.deleted", "rule.created", "rule.changed", "organisation.changed",
-  "simulation.scenario_begun", "simulation.reset",
+/** Kinds of what is done, by which the log is filtered. */
+const GROUPS = [
+  "login", "session", "account", "password", "second_factor", "user", "organisation", "member", "invitation", "assignment", "api_key",
+  "device", "device_token", "site", "demo_home", "command", "rule", "detector", "maintenance_window", "notification_channel",
+  "dead_letter",
 ];
 
 export function Audit({ session, zone }: { session: Session; zone: string }) {
@@ -21,7 +23,8 @@ export function Audit({ session, zone }: { session: Session; zone: string }) {
   const [action, setAction] = useState("");
   const lines = useInfiniteQuery(auditQuery(action));
   const { data: members = [] } = useQuery({ ...membersQuery(session.organisationId), enabled: may(session, "members:read") });
-  const names = new Map(members.map((one) => [one.user_id, one.name || one.email]));
+  const { data: sites = [] } = useQuery(sitesQuery);
+  const names = new Map([...members.map((one) => [one.user_id, one.name || one.email] as const), ...sites.map((one) => [one.id, one.name] as const)]);
   return (
     <Card
       title={t("audit.title")}
@@ -31,7 +34,7 @@ export function Audit({ session, zone }: { session: Session; zone: string }) {
           aria-label={t("audit.action")}
           value={action}
           onChange={(event) => setAction(event.currentTarget.value)}
-          data={[{ value: "", label: t("audit.all") }, ...ACTIONS]}
+          data={[{ value: "", label: t("audit.all") }, ...GROUPS.map((value) => ({ value, label: t(`group.${value}`) }))]}
         />
       }
     >
@@ -57,8 +60,8 @@ export function Audit({ session, zone }: { session: Session; zone: string }) {
                       <Table.Tr key={one.no}>
                         <Table.Td className="kw-number">{showTime(Date.parse(one.at), zone, locale, true)}</Table.Td>
                         <Table.Td>{(one.user_id && names.get(one.user_id)) || one.actor}</Table.Td>
-                        <Table.Td>{one.action}</Table.Td>
-                        <Table.Td style={{ overflowWrap: "anywhere" }}>{one.subject ?? "–"}</Table.Td>
+                        <Table.Td title={one.action}>{t(`did.${one.action}`, { defaultValue: one.action })}</Table.Td>
+                        <Table.Td style={{ overflowWrap: "anywhere" }}>{one.subject ? (names.get(one.subject) ?? one.subject) : "–"}</Table.Td>
                         <Table.Td>{one.address ?? "–"}</Table.Td>
                       </Table.Tr>
                     ))}

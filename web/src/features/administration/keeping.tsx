@@ -1,6 +1,6 @@
 // How long readings are kept, and the organisation's regions.
 
-import { Button, Group, NumberInput, Stack, TagsInput, Text, TextInput } from "@mantine/core";
+import { Button, Group, NumberInput, Progress, Stack, TagsInput, Text, TextInput } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import type { Schemas } from "~/api/client";
@@ -9,7 +9,8 @@ import { may, type Session } from "~/api/session";
 import { useWords } from "~/language/use-words";
 import { Card } from "~/ui/card";
 import { Shown } from "~/ui/states";
-import { organisationQuery, useChangeOrganisation } from "./queries";
+import { showFact } from "./facts";
+import { healthQuery, organisationQuery, useChangeOrganisation } from "./queries";
 
 export function Keeping({ session }: { session: Session }) {
   const organisation = useQuery(organisationQuery(session.organisationId));
@@ -44,6 +45,24 @@ function Form({ shown, session }: { shown: Schemas["Organisation"]; session: Ses
           <Group><Button type="submit" disabled={!mayChange} loading={change.isPending}>{t("common:action.save")}</Button></Group>
         </Stack>
       </form>
+      <Disk />
     </Card>
+  );
+}
+
+/** How full the disk is that everything is kept on. */
+function Disk() {
+  const { t, locale } = useWords("administration");
+  const { data: health } = useQuery(healthQuery);
+  const disk = health?.disk;
+  const used = disk?.used_percent;
+  if (typeof used !== "number") return null;
+  const sentence = t("keeping.disk-of", { used: showFact("used_percent", used, locale), free: showFact("free_bytes", disk?.free_bytes, locale) });
+  return (
+    <Stack gap={4} maw={520} mt="lg">
+      <Text size="sm" fw={600}>{t("keeping.disk")}</Text>
+      <Progress value={used} size="lg" color={used > 90 ? "var(--kw-critical)" : "var(--kw-import)"} aria-label={sentence} />
+      <Text size="sm" c="dimmed">{sentence}</Text>
+    </Stack>
   );
 }

@@ -9,6 +9,7 @@ import { useWords } from "~/language/use-words";
 import { showDay } from "~/lib/time";
 import { Card } from "~/ui/card";
 import { Shown } from "~/ui/states";
+import { SureButton } from "~/ui/sure-button";
 import { keysQuery, SCOPES, useMakeKey, useRevokeKey, type Scope } from "./queries";
 
 export function Keys({ session }: { session: Session }) {
@@ -47,15 +48,15 @@ export function Keys({ session }: { session: Session }) {
                           {one.revoked_at ? (
                             <Badge variant="outline" color="gray">{t("keys.revoked")}</Badge>
                           ) : (
-                            <Button
+                            <SureButton
                               size="compact-xs"
-                              variant="default"
                               disabled={!may(session, "api_keys:delete")}
-                              aria-label={t("keys.revoke-this", { name: one.name })}
-                              onClick={() => confirm(t("keys.revoke-hint", { name: one.name })) && revoke.mutate(one.id)}
+                              label={t("keys.revoke-this", { name: one.name })}
+                              question={t("keys.revoke-hint", { name: one.name })}
+                              onSure={() => revoke.mutate(one.id)}
                             >
                               {t("keys.revoke")}
-                            </Button>
+                            </SureButton>
                           )}
                         </Table.Td>
                       </Table.Tr>
@@ -86,7 +87,7 @@ function NewKey() {
         }}
       >
         <Stack gap="sm">
-          <TextInput required label={t("keys.name")} maxLength={200} value={name} onChange={(event) => setName(event.currentTarget.value)} />
+          <TextInput maw={420} required label={t("keys.name")} maxLength={200} value={name} onChange={(event) => setName(event.currentTarget.value)} />
           <Checkbox.Group label={t("keys.scopes")} value={scopes} onChange={setScopes}>
             <Group mt={4}>{SCOPES.map((one) => <Checkbox key={one} value={one} label={t(`scope.${one}`)} />)}</Group>
           </Checkbox.Group>

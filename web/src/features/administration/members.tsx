@@ -1,6 +1,6 @@
 // Who belongs to the organisation, what they may do, and who is invited.
 
-import { ActionIcon, Button, Group, NativeSelect, Stack, Table, Text, TextInput } from "@mantine/core";
+import { Button, Group, NativeSelect, Stack, Table, Text, TextInput } from "@mantine/core";
 import { IconTrash } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
@@ -11,6 +11,7 @@ import { useWords } from "~/language/use-words";
 import { showDay } from "~/lib/time";
 import { Card } from "~/ui/card";
 import { Shown } from "~/ui/states";
+import { SureButton } from "~/ui/sure-button";
 import { Assignments } from "./assignments";
 import {
   invitationsQuery, membersQuery, ROLES, useChangeMember, useInvite, useRemoveMember, useWithdraw, type Member, type Role,
@@ -79,16 +80,16 @@ function Row({ member, session, onAssignments }: { member: Member; session: Sess
           {member.role === "customer" && may(session, "assignments:read") && (
             <Button size="compact-xs" variant="default" onClick={onAssignments}>{t("members.sees")}</Button>
           )}
-          <ActionIcon
-            variant="subtle"
-            color="red"
+          <SureButton
+            size="compact-xs"
             disabled={!mayChange || member.is_personal}
             loading={remove.isPending}
-            aria-label={t("members.remove", { name: member.name })}
-            onClick={() => confirm(t("members.remove-hint", { name: member.name })) && remove.mutate(member.user_id)}
+            label={t("members.remove", { name: member.name })}
+            question={t("members.remove-hint", { name: member.name })}
+            onSure={() => remove.mutate(member.user_id)}
           >
             <IconTrash size={16} />
-          </ActionIcon>
+          </SureButton>
         </Group>
       </Table.Td>
     </Table.Tr>

@@ -11,6 +11,7 @@ import { Empty, Shown } from "~/ui/states";
 import { FigureRow } from "./figure-row";
 import type { Placed } from "./fleet";
 import { Alarms, CommandQueue, Movers } from "./lists";
+import { PowerCard } from "./power-card";
 import { fleetQuery } from "./queries";
 import { RegionMap } from "./region-map";
 import { useFleetPower } from "./use-fleet-power";
@@ -36,11 +37,12 @@ function Board({ devices }: { devices: readonly Placed[] }) {
   useReadings("devices.*", () => renew("fleet"));
   useTopic(may(session, "alerts:read") ? "alerts" : null, () => renew("alarms", "alert-counts"), () => renew("alarms", "alert-counts"));
   useTopic(mayCommand ? "commands" : null, () => renew("commands"), () => renew("commands"));
-  const { regions, movers } = useFleetPower(devices, siteRegions);
+  const { regions, movers, course } = useFleetPower(devices, siteRegions);
   return (
     <>
       <FigureRow regions={regions} mayCommand={mayCommand} />
-      <RegionMap regions={regions} />
+      <PowerCard course={course} zone={zone} />
+      <RegionMap regions={regions} sites={sites} />
       <SimpleGrid cols={{ base: 1, lg: 2 }} spacing="md">
         <Alarms zone={zone} />
         <Movers movers={movers} />

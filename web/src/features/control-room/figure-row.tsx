@@ -6,6 +6,7 @@ import { useEffect, useRef, useState } from "react";
 import { useWords } from "~/language/use-words";
 import { show } from "~/lib/units";
 import type { Region } from "./fleet";
+import classes from "./figure-row.module.css";
 import { alertCountsQuery, commandsQuery, figuresQuery, type Figures } from "./queries";
 
 const WAITING = new Set(["queued", "processing"]);
@@ -44,7 +45,7 @@ export function FigureRow({ regions, mayCommand }: { regions: readonly Region[];
   return (
     <SimpleGrid cols={{ base: 2, sm: 3, lg: 5 }} spacing="sm">
       {shown.map(([name, value]) => (
-        <Paper key={name} withBorder p="sm" bg="var(--kw-card)" bd="1px solid var(--kw-edge)">
+        <Paper key={name} className={classes.figure} withBorder p="sm" bg="var(--kw-card)" bd="1px solid var(--kw-edge)">
           <Text size="sm" c="dimmed">{t(`figure.${name}`)}</Text>
           <Text size="xl" fw={700} className="kw-number">{value}</Text>
         </Paper>

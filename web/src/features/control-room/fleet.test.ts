@@ -1,17 +1,28 @@
 import { describe, expect, it } from "vitest";
-import { counterOf, Memory, regionsOf, type Placed } from "./fleet";
+import { counterOf, Memory, regionsOf, weightsOf, type Placed } from "./fleet";
 
-const device = (id: string, region: string | null, site_id = "s"): Placed => ({ id, name: id, site_id, region, rated_power_w: 100 });
+const device = (id: string, region: string | null, site_id = "s"): Placed => ({ id, name: id, type: "machine", site_id, region, rated_power_w: 100 });
 const powers = (values: Record<string, number>) => (id: string) => values[id];
 
 describe("fleet", () => {
   it("sums by region, a site's where a device has none, and counts who reports", () => {
     const devices = [device("a", "north"), device("b", "south"), device("c", null), device("d", "north")];
-    const found = regionsOf(devices, new Map([["s", "south"]]), powers({ a: 10, b: 20, c: 30 }));
+    const found = regionsOf(devices, new Map([["s", "south"]]), weightsOf(devices), powers({ a: 10, b: 20, c: 30 }));
+    const [south, north] = [{ powerW: 50, ratedW: 200, devices: 2, reporting: 2 }, { powerW: 10, ratedW: 200, devices: 2, reporting: 1 }];
     expect(found).toEqual([
-      { name: "south", powerW: 50, ratedW: 200, devices: 2, reporting: 2 },
-      { name: "north", powerW: 10, ratedW: 200, devices: 2, reporting: 1 },
+      { name: "south", ...south, sites: [{ id: "s", ...south }] },
+      { name: "north", ...north, sites: [{ id: "s", ...north }] },
     ]);
+  });
+
+  it("takes off what is given, and believes the meter at the grid alone", () => {
+    const plant = { ...device("p", null, "plant"), type: "solar" };
+    const machine = device("m", null, "plant");
+    const house = { ...device("g", null, "house"), type: "grid" };
+    const devices = [plant, machine, house, device("h", null, "house")];
+    const [all] = regionsOf(devices, new Map(), weightsOf(devices), powers({ p: 30, m: 100, g: 500, h: 700 }));
+    expect(all?.sites.map((one) => [one.id, one.powerW])).toEqual([["house", 500], ["plant", 70]]);
+    expect(all?.powerW).toBe(570);
   });
 
   it("tells who changed most within the span", () => {

@@ -1,21 +1,34 @@
-// The power of many devices, summed by region, and who changed most. Pure; power in W.
+// The power of many devices, summed by region and site, and who changed most. Pure; power in W.
+
+import { rolesOf, type Role } from "~/lib/role";
 
 export interface Placed {
   readonly id: string;
   readonly name: string;
+  readonly type: string;
+  readonly metadata?: Readonly<Record<string, unknown>>;
   readonly site_id: string;
   readonly region: string | null;
   readonly rated_power_w: number | null;
 }
 
-export interface Region {
-  readonly name: string;
-  readonly powerW: number;
+interface Sums {
+  powerW: number;
   /** Sum of what its devices may draw at most; 0 where nobody says. */
-  readonly ratedW: number;
-  readonly devices: number;
+  ratedW: number;
+  devices: number;
   /** Devices of which a power is known. */
-  readonly reporting: number;
+  reporting: number;
+}
+
+export interface SiteSums extends Readonly<Sums> {
+  readonly id: string;
+}
+
+export interface Region extends Readonly<Sums> {
+  readonly name: string;
+  /** Its sites, the largest first. */
+  readonly sites: readonly SiteSums[];
 }
 
 export interface Mover {
@@ -24,24 +37,61 @@ export interface Mover {
   readonly changeW: number;
 }
 
+/** Who changed by less has not moved. */
+const LEAST_W = 1;
+
 export type PowerOf = (device: string) => number | undefined;
 
+const DRAWN: Record<Role, number> = { grid: 1, load: 1, car: 1, solar: -1, generator: -1, battery: -1 };
+
+/** How each device counts: what it gives is taken off; where the grid is measured, that says it all. */
+export function weightsOf(devices: readonly Placed[]): ReadonlyMap<string, number> {
+  const weights = new Map<string, number>();
+  const sites = new Map<string, Placed[]>();
+  for (const device of devices) {
+    const those = sites.get(device.site_id);
+    if (those) those.push(device);
+    else sites.set(device.site_id, [device]);
+  }
+  for (const those of sites.values()) {
+    const roles = rolesOf(those);
+    const isMeasured = roles.includes("grid");
+    those.forEach(({ id }, at) => {
+      const role = roles[at] as Role;
+      weights.set(id, isMeasured && role !== "grid" ? 0 : DRAWN[role]);
+    });
+  }
+  return weights;
+}
+
+const none = (): Sums => ({ powerW: 0, ratedW: 0, devices: 0, reporting: 0 });
+
+function add(sums: Sums, power: number | undefined, ratedW: number, weight: number): void {
+  sums.devices += 1;
+  if (weight > 0) sums.ratedW += ratedW;
+  if (power === undefined) return;
+  sums.powerW += power * weight;
+  sums.reporting += 1;
+}
+
+const largestFirst = (a: Sums, b: Sums) => Math.abs(b.powerW) - Math.abs(a.powerW);
+
 /** Power by region, the largest first; devices without a region of their own are in their site's, or in "". */
-export function regionsOf(devices: readonly Placed[], siteRegions: ReadonlyMap<string, string | null>, powerOf: PowerOf): readonly Region[] {
-  const found = new Map<string, { powerW: number; ratedW: number; devices: number; reporting: number }>();
+export function regionsOf(
+  devices: readonly Placed[], siteRegions: ReadonlyMap<string, string | null>, weights: ReadonlyMap<string, number>, powerOf: PowerOf,
+): readonly Region[] {
+  const found = new Map<string, { sums: Sums; sites: Map<string, Sums> }>();
   for (const device of devices) {
     const name = device.region ?? siteRegions.get(device.site_id) ?? "";
     let region = found.get(name);
-    if (!region) found.set(name, (region = { powerW: 0, ratedW: 0, devices: 0, reporting: 0 }));
-    const power = powerOf(device.id);
-    region.devices += 1;
-    region.ratedW += device.rated_power_w ?? 0;
-    if (power !== undefined) {
-      region.powerW += power;
-      region.reporting += 1;
-    }
+    if (!region) found.set(name, (region = { sums: none(), sites: new Map() }));
+    let site = region.sites.get(device.site_id);
+    if (!site) region.sites.set(device.site_id, (site = none()));
+    for (const sums of [region.sums, site]) add(sums, powerOf(device.id), device.rated_power_w ?? 0, weights.get(device.id) ?? 1);
   }
-  return [...found].map(([name, sums]) => ({ name, ...sums })).sort((a, b) => Math.abs(b.powerW) - Math.abs(a.powerW));
+  return [...found]
+    .map(([name, { sums, sites }]) => ({ name, ...sums, sites: [...sites].map(([id, one]) => ({ id, ...one })).sort(largestFirst) }))
+    .sort(largestFirst);
 }
 
 /** What each device drew some time ago, so that changes can be told. */
@@ -69,7 +119,7 @@ export class Memory {
     const moved: Mover[] = [];
     for (const device of devices) {
       const [was, is] = [before.get(device.id), powerOf(device.id)];
-      if (was !== undefined && is !== undefined && is !== was) moved.push({ device, powerW: is, changeW: is - was });
+      if (was !== undefined && is !== undefined && Math.abs(is - was) >= LEAST_W) moved.push({ device, powerW: is, changeW: is - was });
     }
     return moved.sort((a, b) => Math.abs(b.changeW) - Math.abs(a.changeW)).slice(0, most);
   }

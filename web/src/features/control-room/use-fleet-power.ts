@@ -2,7 +2,8 @@
 
 import { useEffect, useState } from "react";
 import { newest } from "~/live/hooks";
-import { Memory, regionsOf, type Mover, type Placed, type Region } from "./fleet";
+import { Ring } from "~/live/ring";
+import { Memory, regionsOf, weightsOf, type Mover, type Placed, type Region } from "./fleet";
 
 const EVERY_MS = 1_000;
 const NOTE_EVERY = 5;
@@ -19,20 +20,24 @@ function powerOf(device: string): number | undefined {
   return typeof value === "number" ? value : undefined;
 }
 
-export function useFleetPower(devices: readonly Placed[], siteRegions: ReadonlyMap<string, string | null>): FleetPower {
+export function useFleetPower(devices: readonly Placed[], siteRegions: ReadonlyMap<string, string | null>): FleetPower & { course: Ring } {
   const [shown, setShown] = useState<FleetPower>({ regions: [], movers: [] });
+  const [course] = useState(() => new Ring());
   useEffect(() => {
     const memory = new Memory(SPAN_MS);
+    const weights = weightsOf(devices);
     let turn = 0;
     const look = () => {
-      if (document.hidden && turn) return;
-      if (turn % NOTE_EVERY === 0) memory.note(Date.now(), devices, powerOf);
+      const regions = regionsOf(devices, siteRegions, weights, powerOf);
+      const now = Date.now();
+      if (regions.some((one) => one.reporting)) course.push(now / 1_000, regions.reduce((sum, one) => sum + one.powerW, 0));
+      if (turn % NOTE_EVERY === 0) memory.note(now, devices, powerOf);
       turn += 1;
-      setShown({ regions: regionsOf(devices, siteRegions, powerOf), movers: memory.movers(devices, powerOf, MOVERS) });
+      if (!document.hidden || turn === 1) setShown({ regions, movers: memory.movers(devices, powerOf, MOVERS) });
     };
     look();
     const timer = setInterval(look, EVERY_MS);
     return () => clearInterval(timer);
-  }, [devices, siteRegions]);
-  return shown;
+  }, [devices, siteRegions, course]);
+  return { ...shown, course };
 }
