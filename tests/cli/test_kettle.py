@@ -95,7 +95,9 @@ async def test_a_kettle_left_on_standby_is_told_of_and_switched_off(house: Insta
         slug = await move_in(http, post)
         wanted = {"id": "kettle", "name": "Kettle", "type": "appliance", "idle_threshold_w": 5.0}
         assert (await http.post("/devices", json=wanted)).status_code == 201
-        token = (await http.post("/devices/kettle/token")).json()["token"]
+        made = (await http.post("/devices/kettle/token")).json()
+        token = made["token"]
+        assert made["mqtt_port"] == house.run_file()["mqtt_port"]
         assert (await http.post("/devices/kettle/state", json={"state": "standby"})).status_code == 200
 
         async def alerts(**query: str) -> list[dict[str, Any]]:

@@ -8,7 +8,9 @@ import pytest
 from kilowatch.accounts.store.audit import list_audit_log
 from kilowatch.ids import DEVICE_TOKEN_PREFIX, hash_secret, new_id
 from kilowatch.postgres.engine import Database
-from tests.server.conftest import House, Member
+from kilowatch.server.app import Parts
+from kilowatch.stream.client import Client
+from tests.server.conftest import House, Member, open_house
 
 PATH = "/api/v1/devices/D1/token"
 
@@ -17,8 +19,15 @@ async def made(http: httpx.AsyncClient, member: Member) -> str:
     """A new token of D1."""
     answer = await http.post(PATH, headers=member.bearer("admin"))
     assert answer.status_code == 201
-    assert list(answer.json()) == ["token"]
+    assert list(answer.json()) == ["token", "mqtt_port"]
     return str(answer.json()["token"])
+
+
+async def test_a_token_says_where_the_mqtt_door_is(parts: Parts, stream: Client, member: Member) -> None:
+    parts.mqtt_port = 21883
+    async with open_house(parts, stream) as house, httpx.AsyncClient(base_url=house.url) as http:
+        answer = await http.post(PATH, headers=member.bearer("admin"))
+    assert answer.json()["mqtt_port"] == 21883
 
 
 async def test_a_token_is_shown_once_and_told_of(

@@ -189,6 +189,7 @@ async def _application(
         tokens=tokens,
         mail=choose_mail(settings),
         session_days=settings.session_days,
+        mqtt_port=settings.mqtt_port or None,
         price_per_kwh=settings.price_per_kwh,
         private_hosts=settings.notify_private_hosts,
         rates=limits.Rates(

@@ -113,7 +113,7 @@ class Supervisor:
         addresses = Addresses(*self._postgres_urls(postgres), *nats_urls)
         migration = self._start_migration(addresses)
         try:
-            server = self._start_own(port)
+            server = self._start_own(port, mqtt_port)
             if postgres is not None:
                 self._add_postgres(postgres)
             self._await(self._children, "the engines")
@@ -151,12 +151,14 @@ class Supervisor:
         app = self._plan.postgres_app_url or as_role(owner, APP)
         return owner, app, as_role(owner, WORKER), as_role(owner, LAKE)
 
-    def _start_own(self, port: int) -> Child:
+    def _start_own(self, port: int, mqtt_port: int | None) -> Child:
         """Starts worker and server; returns the server."""
         plan = self._plan
         every = f"0-{plan.partitions - 1}/{plan.partitions}"
         self._add_own("worker", ["worker", "--jobs", "--partitions", every], {}, stop_within_s=30.0)
         environment = {"KILOWATCH_HOST": plan.host, "KILOWATCH_PORT": str(port)}
+        if mqtt_port is not None:
+            environment["KILOWATCH_MQTT_PORT"] = str(mqtt_port)
         if plan.demo:
             environment["KILOWATCH_DEMO"] = "1"
         return self._add_own("server", ["serve"], environment)

@@ -126,6 +126,8 @@ class Parts:
     """How often somebody may ask."""
     login_tries: int = 10
     """Wrong passwords and codes for an account from one address before it has to wait."""
+    mqtt_port: int | None = None
+    """Where devices reach the MQTT door; None: not known."""
     cors_origins: Sequence[str] = ()
     """Other sites whose pages may ask, with credentials of their own."""
 
@@ -227,7 +229,7 @@ def create_app(parts: Parts) -> Application:
     hub.streams_of = stages.latest
     api.include_router(stage.make_routes(stages, parts.simulator_key))
     api.include_router(worlds.make_routes(access, stages))
-    api.include_router(make_device_token_routes(access))
+    api.include_router(make_device_token_routes(access, parts.mqtt_port))
     api.include_router(make_telemetry_routes(access, parts.lake, parts.clock))
     api.include_router(make_site_history_routes(access, parts.lake, parts.clock, parts.price_per_kwh))
     api.include_router(make_letter_routes(access))

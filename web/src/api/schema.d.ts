@@ -3434,6 +3434,12 @@ export interface components {
          */
         DeviceToken: {
             /**
+             * Mqtt Port
+             * @description Port of this instance's MQTT door; null where it does not know.
+             * @example 1883
+             */
+            mqtt_port: number | null;
+            /**
              * Token
              * @example kwd_...
              */

@@ -12,7 +12,15 @@ export interface Session {
   readonly me: Schemas["Me"] | null;
 }
 
+const SIGNED_IN = "kilowatch_person";
+
+/** Whether this browser was told that somebody is signed in here: without it there is nobody to ask for. */
+export function isAnybodyHere(): boolean {
+  return document.cookie.split("; ").some((one) => one.startsWith(`${SIGNED_IN}=`));
+}
+
 async function findSession(): Promise<Session | null> {
+  if (!isAnybodyHere()) return null;
   try {
     const who = await ask(api.GET("/api/v1/whoami"));
     const me = who.role ? await ask(api.GET("/api/v1/me")) : null;
@@ -25,7 +33,10 @@ async function findSession(): Promise<Session | null> {
     };
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
-    if (error.status === 401) return null;
+    if (error.status === 401) {
+      document.cookie = `${SIGNED_IN}=; path=/; max-age=0; samesite=strict`;
+      return null;
+    }
     // A place that is no longer ours: the server's own choice is better than none.
     if ((error.status === 403 || error.status === 404) && chosenOrganisation()) {
       chooseOrganisation(null);

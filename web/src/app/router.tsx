@@ -5,7 +5,7 @@ import {
   createRootRouteWithContext, createRoute, createRouter, lazyRouteComponent, Outlet, redirect, type AnyRoute, type AsyncRouteComponent,
 } from "@tanstack/react-router";
 import { sitesQuery } from "~/api/place";
-import { sessionQuery } from "~/api/session";
+import { isAnybodyHere, sessionQuery } from "~/api/session";
 import { loadWords } from "~/language/language";
 import { Failure } from "~/ui/states";
 import { NotFound } from "./not-found";
@@ -27,7 +27,7 @@ const inside = createRoute({
   component: lazyRouteComponent(async () => ({ default: (await import("./frame")).Frame })),
   beforeLoad: async ({ context, location }) => {
     // Nearly every page needs them: asked for beside the session, not after it.
-    void context.queries.prefetchQuery(sitesQuery);
+    if (isAnybodyHere()) void context.queries.prefetchQuery(sitesQuery);
     const session = await context.queries.ensureQueryData(sessionQuery);
     if (!session) throw redirect({ to: "/sign-in", search: { to: location.href } as never });
   },

@@ -1,4 +1,4 @@
-"""What a browser keeps of somebody who has signed in: cookies that no script can read.
+"""What a browser keeps of somebody who has signed in: cookies that no script can read, and one that says so.
 
 Keeps true that a browser's cookies work only for pages of this very instance: both are SameSite=Strict, and
 whatever changes something must come from an origin that is the host asked. The refresh token's goes to
@@ -18,7 +18,8 @@ COOKIE = "kilowatch_session"
 REFRESH_COOKIE = "kilowatch_refresh"
 REFRESH_PATH = "/api/v1/auth"
 PERSON_COOKIE = "kilowatch_person"
-"""Says, for as long as a session can be renewed, that somebody is signed in; it opens nothing."""
+"""Says, for as long as a session can be renewed, that somebody is signed in; it opens nothing. Pages
+read it, so that nobody asks who is there where nobody is."""
 DAY_S = 86_400
 
 
@@ -53,18 +54,16 @@ def hand_over(request: Request, response: Response, tokens: Tokens, days: int) -
     the body."""
     if not is_own_page(request):
         return False
-    set_session(request, response, tokens.access_token, LIFE_S)
-    kept = ((REFRESH_COOKIE, tokens.refresh_token, REFRESH_PATH), (PERSON_COOKIE, "1", "/"))
-    for name, value, path in kept:
-        response.set_cookie(
-            name,
-            value,
-            max_age=days * DAY_S,
-            path=path,
-            httponly=True,
-            samesite="strict",
-            secure=is_secure(request),
-        )
+    set_session(request, response, tokens.access_token, LIFE_S, known_s=days * DAY_S)
+    response.set_cookie(
+        REFRESH_COOKIE,
+        tokens.refresh_token,
+        max_age=days * DAY_S,
+        path=REFRESH_PATH,
+        httponly=True,
+        samesite="strict",
+        secure=is_secure(request),
+    )
     return True
 
 
@@ -83,11 +82,18 @@ def shown_refresh_token(request: Request, given: str | None) -> str:
     return kept
 
 
-def set_session(request: HTTPConnection, response: Response, secret: str, life_s: int) -> None:
-    """Puts the session cookie into a response: an API key or an access token."""
-    response.set_cookie(
-        COOKIE, secret, max_age=life_s, httponly=True, samesite="strict", secure=is_secure(request)
-    )
+def set_session(
+    request: HTTPConnection, response: Response, secret: str, life_s: int, *, known_s: int | None = None
+) -> None:
+    """Puts the session cookie into a response: an API key or an access token.
+
+    known_s: how long somebody counts as signed in, where that is longer.
+    """
+    kept = ((COOKIE, secret, life_s, True), (PERSON_COOKIE, "1", known_s or life_s, False))
+    for name, value, max_age, httponly in kept:
+        response.set_cookie(
+            name, value, max_age=max_age, httponly=httponly, samesite="strict", secure=is_secure(request)
+        )
 
 
 def forget_session(request: HTTPConnection, response: Response) -> None:

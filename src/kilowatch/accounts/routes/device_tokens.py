@@ -18,9 +18,12 @@ class DeviceToken(BaseModel):
     """A device's new token, which is shown this once."""
 
     token: str = Field(examples=["kwd_..."])
+    mqtt_port: int | None = Field(
+        description="Port of this instance's MQTT door; null where it does not know.", examples=[1883]
+    )
 
 
-def make_routes(access: Access) -> APIRouter:
+def make_routes(access: Access, mqtt_port: int | None) -> APIRouter:
     """The routes of device tokens."""
     routes = APIRouter()
 
@@ -34,7 +37,7 @@ def make_routes(access: Access) -> APIRouter:
             token, _ = await make_device_token(connection, device_id)
             await audit.record_by(connection, caller, "device_token.created", device_id)
         await access.announce(caller.organisation_id, "devices")
-        return DeviceToken(token=token)
+        return DeviceToken(token=token, mqtt_port=mqtt_port)
 
     @routes.delete("/devices/{device_id}/token", status_code=204, tags=["devices"])
     async def delete_device_token(

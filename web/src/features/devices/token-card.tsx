@@ -49,21 +49,21 @@ export function TokenCard({ device, organisation, zone, mayMake, mayEnd }: Token
         </Stack>
       </Modal>
       <Modal opened={make.data !== undefined} onClose={() => make.reset()} title={t("token.new")} size="lg" closeButtonProps={{ "aria-label": t("common:action.close") }}>
-        {make.data && <New token={make.data.token} device={device.id} organisation={organisation} />}
+        {make.data && <New token={make.data.token} port={make.data.mqtt_port} device={device.id} organisation={organisation} />}
       </Modal>
     </Card>
   );
 }
 
-function New({ token, device, organisation }: { token: string; device: string; organisation: string }) {
+function New({ token, port, device, organisation }: { token: string; port: number | null; device: string; organisation: string }) {
   const { t } = useWords("devices");
   return (
     <Stack gap="md">
       <Alert color="yellow" variant="outline" title={t("token.once")} styles={{ title: { color: "var(--kw-text)" } }}><Text size="sm" c="var(--kw-text)">{t("token.once-hint")}</Text></Alert>
       <Line label={t("token.token")} text={token} />
       <Line label={t("token.http")} text={curlLine(location.origin, device, token)} />
-      <Line label={t("token.mqtt")} text={mosquittoLine(location.hostname, organisation, device, token)} />
-      <Text size="sm" c="dimmed">{t("token.port")}</Text>
+      <Line label={t("token.mqtt")} text={mosquittoLine(location.hostname, port, organisation, device, token)} />
+      {port === null && <Text size="sm" c="dimmed">{t("token.port")}</Text>}
     </Stack>
   );
 }
