@@ -19,6 +19,7 @@ const ICONS = new Map<string, Icon>(Object.entries({
   factory: IconBuildingFactory2, router: IconRouter, sensor: IconTemperature, thermostat: IconTemperature, appliance: IconPlug,
 }));
 
-export function DeviceIcon({ type, size = 20 }: { type: string; size?: number }) {
-  return createElement(ICONS.get(type) ?? IconBolt, { size, stroke: 1.6, "aria-hidden": true });
+/** icon: the one that was chosen for the device, where that is known here; else what its type says. */
+export function DeviceIcon({ icon, type, size = 20 }: { icon?: string | null; type: string; size?: number }) {
+  return createElement(ICONS.get(icon ?? "") ?? ICONS.get(type) ?? IconBolt, { size, stroke: 1.6, "aria-hidden": true });
 }

@@ -6,9 +6,9 @@ import { useMemo, useState } from "react";
 import { storedQuery } from "~/api/stored";
 import { useZone } from "~/api/zone";
 import { LimitPlot } from "~/charts/limit-plot";
+import { metricName } from "~/language/metric-name";
 import { useWords } from "~/language/use-words";
 import { showTime } from "~/lib/time";
-import { showMetric } from "~/lib/units";
 import { Shown } from "~/ui/states";
 import type { Alert } from "./queries";
 import { drawnOf, spanAround } from "./state";
@@ -39,7 +39,7 @@ export function Around({ alert, device }: { alert: Alert; device: string }) {
             bands={bands}
             zone={zone}
             label={t("chart", {
-              metric: showMetric(metric), thing: alert.device_name ?? device,
+              metric: metricName(metric, t), thing: alert.device_name ?? device,
               start: showTime(startMs, zone, locale), end: showTime(endMs, zone, locale),
             })}
           />

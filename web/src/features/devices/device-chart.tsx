@@ -3,8 +3,9 @@
 import { Group, Select, SegmentedControl, Text } from "@mantine/core";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
+import { metricName } from "~/language/metric-name";
 import { useWords } from "~/language/use-words";
-import { show, showMetric } from "~/lib/units";
+import { show } from "~/lib/units";
 import { useNewest, useTopic } from "~/live/hooks";
 import { LiveChart } from "~/live/live-chart";
 import { Ring } from "~/live/ring";
@@ -43,7 +44,7 @@ export function DeviceChart({ device, zone }: { device: string; zone: string }) 
             aria-label={t("chart.metric")}
             size="xs"
             w={160}
-            data={found.map(({ metric }) => ({ value: metric, label: showMetric(metric) }))}
+            data={found.map(({ metric }) => ({ value: metric, label: metricName(metric, t) }))}
             value={shown?.metric ?? null}
             onChange={choose}
             allowDeselect={false}
@@ -92,7 +93,7 @@ function Sliding({ device, metric, unit, span, zone }: { device: string; metric:
   const newest = useNewest(device, metric);
   const { ring, error } = useCourse(device, metric, seconds);
 
-  const name = showMetric(metric);
+  const name = metricName(metric, t);
   const series = useMemo(() => [{ label: name, ring, color: "--kw-accent", filled: true }], [name, ring]);
   const now = typeof newest === "number" ? newest : null;
   return (

@@ -107,7 +107,7 @@ const Row = memo(function Row({ device, at, top, site, now, onGo }: RowProps) {
       style={{ height: ROW_PX, transform: `translateY(${top}px)` }}
     >
       <div role="cell" className={classes.name}>
-        <DeviceIcon type={device.type} />
+        <DeviceIcon icon={device.icon} type={device.type} />
         <div style={{ minWidth: 0 }}>
           <a href={`/devices/${encodeURIComponent(device.id)}`} onClick={go}>{device.name}</a>
           <div className={classes.small}>{[device.room, device.type, device.name === device.id ? null : device.id].filter(Boolean).join(" · ")}</div>

@@ -1,14 +1,8 @@
 // How buckets and moments of a chart are called. Pure.
 
 import { showClock, showDay, showDays, showMonth, showTime } from "~/lib/time";
-import { showMetric } from "~/lib/units";
 import type { EnergyStep } from "~/period/granularity";
 import type { Span } from "~/period/period";
-
-/** A metric's name in the reader's language where it is one of the catalogue's. */
-export function metricName(metric: string, t: (key: string, options: { defaultValue: string }) => string): string {
-  return t(`metric.${metric}`, { defaultValue: showMetric(metric) });
-}
 
 const DAY_MS = 86_400_000;
 

@@ -2,9 +2,9 @@
 
 import { Group, MultiSelect } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
+import { metricName } from "~/language/metric-name";
 import { useWords } from "~/language/use-words";
 import { MOST_DEVICES, type View } from "~/period/search";
-import { metricName } from "./labels";
 import { metricsQuery, type Device } from "./queries";
 import type { Change } from "./use-view";
 

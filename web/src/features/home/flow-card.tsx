@@ -4,7 +4,7 @@ import { Text } from "@mantine/core";
 import { useMemo } from "react";
 import { Sankey } from "~/charts/sankey";
 import { useWords } from "~/language/use-words";
-import { chooseScale, show, showIn } from "~/lib/units";
+import { chooseScale, show, showIn, showShare } from "~/lib/units";
 import { Card } from "~/ui/card";
 import { Empty } from "~/ui/states";
 import type { Balance, Part } from "./balance";
@@ -14,7 +14,8 @@ const HEIGHT = 330;
 /** Differences below are rounding and times that do not quite meet. */
 const LEAST_IMBALANCE = 0.02;
 
-export function FlowCard({ balance, parts }: { balance: Balance; parts: readonly Part[] }) {
+/** selfSufficiency: the share of today's use that did not come from the grid; null where only the grid gives. */
+export function FlowCard({ balance, parts, selfSufficiency }: { balance: Balance; parts: readonly Part[]; selfSufficiency: number | null }) {
   const { t, locale } = useWords("home");
   const words = useMemo(
     () => ({
@@ -33,7 +34,10 @@ export function FlowCard({ balance, parts }: { balance: Balance; parts: readonly
   });
   const isOff = balance.imbalance > LEAST_IMBALANCE * balance.use;
   return (
-    <Card title={t("flow.title")}>
+    <Card
+      title={t("flow.title")}
+      aside={selfSufficiency !== null && <Text size="sm" fw={600} className="kw-number">{t("self-sufficient", { share: showShare(selfSufficiency, locale) })}</Text>}
+    >
       {links.length ? (
         <Sankey nodes={nodes} links={links} height={HEIGHT} label={label} show={(value) => showIn(value, scale, locale)} />
       ) : (

@@ -70,7 +70,7 @@ function Thing({ device, part }: { device: Device; part: Part | undefined }) {
         className={classes.thing}
         aria-label={value === null ? t("map.unknown", { name: device.name }) : `${device.name}, ${text}`}
       >
-        <span className={classes.lamp} style={style} data-unknown={value === null ? "" : undefined}><DeviceIcon type={device.type} size={22} /></span>
+        <span className={classes.lamp} style={style} data-unknown={value === null ? "" : undefined}><DeviceIcon icon={device.icon} type={device.type} size={22} /></span>
         <span className={classes.thingName}>{device.name}</span>
         <span className="kw-number">{text}</span>
       </Link>

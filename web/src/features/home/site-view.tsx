@@ -58,7 +58,7 @@ export function SiteView({ site }: { site: Site }) {
         alerts={open}
       />
       <div className={classes.wide}>
-        {devices.data ? <FlowCard balance={balance} parts={parts} /> : <Loading height={HEIGHT} />}
+        {devices.data ? <FlowCard balance={balance} parts={parts} selfSufficiency={day?.selfSufficiency ?? null} /> : <Loading height={HEIGHT} />}
         <Gauge now={balance.isKnown ? balance.use : null} usual={usual} isTooLarge={isTooLarge} />
       </div>
       <div className={classes.halves}>

@@ -7,9 +7,10 @@ import { otherFault } from "~/api/fields";
 import { storedQuery } from "~/api/stored";
 import { useZone } from "~/api/zone";
 import { LimitPlot, type Band } from "~/charts/limit-plot";
+import { metricName } from "~/language/metric-name";
 import { useWords } from "~/language/use-words";
 import { showDuration, showTime } from "~/lib/time";
-import { showMetric, showNumber } from "~/lib/units";
+import { showNumber } from "~/lib/units";
 import { Loading, Shown } from "~/ui/states";
 import { hasLimit, wantedOf, type Draft } from "./draft";
 import { tryRule, type Tried } from "./queries";
@@ -114,7 +115,7 @@ function Drawn({ draft, device, tried, startMs, endMs }: DrawnProps) {
             bands={bands}
             zone={zone}
             height={HEIGHT}
-            label={t("try.chart", { metric: showMetric(metric), device, start: showTime(startMs, zone, locale), end: showTime(endMs, zone, locale), count: bands.length })}
+            label={t("try.chart", { metric: metricName(metric, t), device, start: showTime(startMs, zone, locale), end: showTime(endMs, zone, locale), count: bands.length })}
           />
         ) : (
           <Text c="dimmed">{t("try.no-readings")}</Text>

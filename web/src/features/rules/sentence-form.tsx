@@ -4,8 +4,8 @@ import { Group, MultiSelect, NumberInput, Select, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useSite } from "~/api/place";
 import { metricsQuery, thingsQuery } from "~/api/things";
+import { metricName } from "~/language/metric-name";
 import { useWords } from "~/language/use-words";
-import { showMetric } from "~/lib/units";
 import { severityChoices } from "~/ui/severity-choices";
 import type { SeverityName } from "~/ui/severity";
 import { hasLimit, hasMetric, INPUTS, OPERATORS, SCOPES, unitOf, type Draft, type Input, type Operator, type Scope } from "./draft";
@@ -48,7 +48,7 @@ function What({ draft, faults, change }: PartProps) {
   const { t } = useWords("rules");
   const { data: metrics = [] } = useQuery(metricsQuery);
   const names = [...new Set([...metrics.map((one) => one.name), draft.metric])].filter((one) => one && one !== "energy_wh");
-  const data = names.map((value) => ({ value, label: showMetric(value) }));
+  const data = names.map((value) => ({ value, label: metricName(value, t) }));
   const isSilence = draft.input === "no_data";
   return (
     <>

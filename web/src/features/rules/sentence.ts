@@ -3,9 +3,9 @@
 import { useQuery } from "@tanstack/react-query";
 import { useSite } from "~/api/place";
 import { metricsQuery, thingsQuery } from "~/api/things";
+import { metricName } from "~/language/metric-name";
 import { useWords } from "~/language/use-words";
 import { showDuration } from "~/lib/time";
-import { showMetric } from "~/lib/units";
 import { showLimit, unitOf, type Rule } from "./draft";
 
 /** Gives the sentence of a rule. */
@@ -25,7 +25,7 @@ export function useSentence(): (rule: Rule) => string {
     if (rule.input === "no_data") return t("says.no_data", { subject, length });
     const unit = metrics?.find((one) => one.name === rule.metric)?.unit ?? "";
     return t(rule.for_s ? "says.for" : "says.at-once", {
-      what: t(`what.${rule.input}`, { metric: rule.metric ? showMetric(rule.metric) : "" }),
+      what: t(`what.${rule.input}`, { metric: rule.metric ? metricName(rule.metric, t) : "" }),
       subject,
       operator: t(`operator.${rule.operator}`),
       limit: showLimit(rule.threshold ?? 0, unitOf(rule.input, unit), locale),
