@@ -12,6 +12,10 @@ const SERVER = process.env.KILOWATCH_URL ?? "http://127.0.0.1:8000";
 const COMPRESSED = /\.(js|css|html|svg|webmanifest)$/;
 const COMPRESSED_FROM_BYTES = 1024;
 
+/** Begins the name of files that several pages share. */
+const SHARED = "shared";
+const MERGED_BELOW_BYTES = 6_000;
+
 /** Writes each text of the app compressed, too, so that the server need not do it for every visitor. */
 function compress(): Plugin {
   let folder = "";
@@ -41,6 +45,13 @@ export default defineConfig({
     emptyOutDir: true,
     target: "es2023",
     modulePreload: { polyfill: false },
+    // What the frame and several pages share comes in few files: each one is a way to the server.
+    rolldownOptions: {
+      output: {
+        codeSplitting: { groups: [{ name: SHARED, minShareCount: 2, entriesAware: true, entriesAwareMergeThreshold: MERGED_BELOW_BYTES }] },
+        chunkFileNames: ({ name }) => `assets/${name.startsWith(SHARED) ? SHARED : "[name]"}-[hash].js`,
+      },
+    },
   },
   server: { proxy: { "/api": { target: SERVER, ws: true, changeOrigin: false } } },
   test: {

@@ -31,6 +31,11 @@ export function chooseSite(id: string | null): void {
   watchers.forEach((tell) => tell());
 }
 
+/** The site that was looked at last; null: all, or the only one. */
+export function keptSite(): string | null {
+  return localStorage.getItem(KEPT);
+}
+
 function watch(onChange: () => void): () => void {
   watchers.add(onChange);
   return () => watchers.delete(onChange);
@@ -38,7 +43,7 @@ function watch(onChange: () => void): () => void {
 
 /** The chosen site, or the only one; null while all are looked at or none is known. */
 export function useSite(): { site: Site | null; sites: readonly Site[]; isPending: boolean; error: Error | null } {
-  const kept = useSyncExternalStore(watch, () => localStorage.getItem(KEPT));
+  const kept = useSyncExternalStore(watch, keptSite);
   const { data, isPending, error } = useQuery(sitesQuery);
   const sites = data ?? [];
   const site = sites.find((one) => one.id === kept) ?? (sites.length === 1 ? (sites[0] ?? null) : null);

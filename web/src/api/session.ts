@@ -14,16 +14,28 @@ export interface Session {
 
 const SIGNED_IN = "kilowatch_person";
 
+function whoIsHere(): "nobody" | "person" | "key" {
+  const kept = document.cookie.split("; ").find((one) => one.startsWith(`${SIGNED_IN}=`));
+  if (kept === undefined) return "nobody";
+  return kept.endsWith("=key") ? "key" : "person";
+}
+
 /** Whether this browser was told that somebody is signed in here: without it there is nobody to ask for. */
 export function isAnybodyHere(): boolean {
-  return document.cookie.split("; ").some((one) => one.startsWith(`${SIGNED_IN}=`));
+  return whoIsHere() !== "nobody";
+}
+
+/** Both at once where a person is here; a key is nobody's account. */
+async function askWho() {
+  const me = whoIsHere() === "person" ? ask(api.GET("/api/v1/me")) : null;
+  const [who, person] = await Promise.all([ask(api.GET("/api/v1/whoami")), me]);
+  return { who, me: who.role ? (person ?? (await ask(api.GET("/api/v1/me")))) : null };
 }
 
 async function findSession(): Promise<Session | null> {
   if (!isAnybodyHere()) return null;
   try {
-    const who = await ask(api.GET("/api/v1/whoami"));
-    const me = who.role ? await ask(api.GET("/api/v1/me")) : null;
+    const { who, me } = await askWho();
     return {
       organisation: who.organisation,
       organisationId: who.organisation_id,

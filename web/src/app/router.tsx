@@ -4,7 +4,8 @@ import type { QueryClient } from "@tanstack/react-query";
 import {
   createRootRouteWithContext, createRoute, createRouter, lazyRouteComponent, Outlet, redirect, type AnyRoute, type AsyncRouteComponent,
 } from "@tanstack/react-router";
-import { sitesQuery } from "~/api/place";
+import { latestQuery, siteDevicesQuery } from "~/api/devices";
+import { keptSite, sitesQuery, type Site } from "~/api/place";
 import { isAnybodyHere, sessionQuery } from "~/api/session";
 import { loadWords } from "~/language/language";
 import { Failure } from "~/ui/states";
@@ -20,14 +21,34 @@ const root = createRootRouteWithContext<Context>()({
   errorComponent: ({ error, reset }) => <Failure error={error} onRetry={reset} />,
 });
 
+const fetchFrame = () => import("./frame");
+/** How each page is begun: its code and its words. */
+const beginnings = new Map<RegExp, () => Promise<unknown>>();
+
+/** Fetches everything that a page will need beside the question of who is there, not after it. */
+function begin(pathname: string, queries: QueryClient): void {
+  const fetches = [...beginnings].filter(([pattern]) => pattern.test(pathname)).map(([, fetch]) => fetch());
+  // What fails here is asked for once more where it is needed, and told of there.
+  void Promise.allSettled([fetchFrame(), ...fetches]);
+  const sites = queries.fetchQuery(sitesQuery);
+  if (pathname === "/") void sites.then((found) => beginHome(found, queries), () => undefined);
+}
+
+/** The first answers of Home. */
+function beginHome(sites: readonly Site[], queries: QueryClient): void {
+  const kept = sites.find((one) => one.id === keptSite()) ?? (sites.length === 1 ? sites[0] : null);
+  const id = kept?.id ?? null;
+  void queries.prefetchQuery(siteDevicesQuery(id));
+  void queries.prefetchQuery(latestQuery(id));
+}
+
 /** Pages for whoever is signed in; others are sent to sign in and come back afterwards. */
 const inside = createRoute({
   getParentRoute: () => root,
   id: "inside",
-  component: lazyRouteComponent(async () => ({ default: (await import("./frame")).Frame })),
+  component: lazyRouteComponent(async () => ({ default: (await fetchFrame()).Frame })),
   beforeLoad: async ({ context, location }) => {
-    // Nearly every page needs them: asked for beside the session, not after it.
-    if (isAnybodyHere()) void context.queries.prefetchQuery(sitesQuery);
+    if (isAnybodyHere() && !context.queries.getQueryData(sessionQuery.queryKey)) begin(location.pathname, context.queries);
     const session = await context.queries.ensureQueryData(sessionQuery);
     if (!session) throw redirect({ to: "/sign-in", search: { to: location.href } as never });
   },
@@ -39,6 +60,7 @@ type Search = Record<string, unknown>;
 type Fetch = () => Promise<AsyncRouteComponent<any>>;
 
 function page(parent: AnyRoute, path: string, words: readonly string[], fetch: Fetch) {
+  beginnings.set(new RegExp(`^${path.replace(/\$\w+/g, "[^/]+")}$`), () => Promise.all([fetch(), loadWords(...words)]));
   return createRoute({
     getParentRoute: () => parent,
     path,

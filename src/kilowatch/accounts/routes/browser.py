@@ -18,8 +18,8 @@ COOKIE = "kilowatch_session"
 REFRESH_COOKIE = "kilowatch_refresh"
 REFRESH_PATH = "/api/v1/auth"
 PERSON_COOKIE = "kilowatch_person"
-"""Says, for as long as a session can be renewed, that somebody is signed in; it opens nothing. Pages
-read it, so that nobody asks who is there where nobody is."""
+"""Says, for as long as a session can be renewed, that a person (`1`) or a key is signed in; it opens nothing.
+Pages read it, so that nobody asks who is there where nobody is."""
 DAY_S = 86_400
 
 
@@ -87,9 +87,10 @@ def set_session(
 ) -> None:
     """Puts the session cookie into a response: an API key or an access token.
 
-    known_s: how long somebody counts as signed in, where that is longer.
+    known_s: how long a person counts as signed in; None for a key, which is no person.
     """
-    kept = ((COOKIE, secret, life_s, True), (PERSON_COOKIE, "1", known_s or life_s, False))
+    who = ("key", life_s) if known_s is None else ("1", known_s)
+    kept = ((COOKIE, secret, life_s, True), (PERSON_COOKIE, *who, False))
     for name, value, max_age, httponly in kept:
         response.set_cookie(
             name, value, max_age=max_age, httponly=httponly, samesite="strict", secure=is_secure(request)

@@ -12,19 +12,21 @@ import { openCountQuery } from "./queries";
 const OLD_MS = 15 * 60_000;
 const READ_MS = 1_000;
 
-/** Calls `read` now and, at most once a second, after anything new came; at least every ten seconds. */
+/** Calls `read` now, at once when the first values come, then at most once a second; at least every ten seconds. */
 function useReadNow<T>(read: () => T): T {
   const [value, setValue] = useState(read);
   useEffect(() => {
     let waiting: ReturnType<typeof setTimeout> | undefined;
+    let renewedMs = 0;
     const renew = () => {
       waiting = undefined;
+      renewedMs = Date.now();
       setValue(read());
     };
     const soon = () => {
-      waiting ??= setTimeout(renew, READ_MS);
+      waiting ??= setTimeout(renew, Math.max(0, renewedMs + READ_MS - Date.now()));
     };
-    const first = setTimeout(renew, 0);
+    const first = setTimeout(() => setValue(read()), 0);
     const stop = newest.watch("*", soon);
     const beat = setInterval(soon, 10 * READ_MS);
     return () => {
