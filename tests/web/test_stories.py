@@ -27,7 +27,10 @@ def assert_same(shown: str, value: float | None) -> None:
     found = SHOWN.fullmatch(shown)
     assert found is not None, shown
     whole, digits, times = found[1].replace(",", ""), found[2] or "", {None: 1, "k": 1e3, "M": 1e6}[found[3]]
-    assert abs(float(f"{whole}.{digits}0") * times - value) <= 0.5001 * times / 10 ** len(digits), (shown, value)
+    assert abs(float(f"{whole}.{digits}0") * times - value) <= 0.5001 * times / 10 ** len(digits), (
+        shown,
+        value,
+    )
 
 
 def assert_file_is_the_table(card: Locator, names: dict[str, str]) -> int:
@@ -88,7 +91,9 @@ def test_a_phantom_load_is_told_looked_after_and_ended(family_page: Page, family
     expect(page.get_by_text("active · ack")).to_be_visible()
     page.get_by_role("link", name="Television", exact=True).click()
     page.get_by_role("radiogroup", name="Set the device to").get_by_text("Off", exact=True).click()
-    expect(page.get_by_role("region", name="Alerts").get_by_text("Over, ").first).to_be_visible(timeout=SOON_MS)
+    expect(page.get_by_role("region", name="Alerts").get_by_text("Over, ").first).to_be_visible(
+        timeout=SOON_MS
+    )
     page.go_back()
     expect(page.get_by_text("cleared · ack")).to_be_visible()
     expect(page.get_by_text("Over by itself")).to_be_visible()
@@ -167,7 +172,9 @@ def viewer_page(window: Callable[..., BrowserContext], town: Town, family: Famil
     (invitation,) = context.request.get(f"{town.url}/api/v1/invitations").json()["items"]
     ask(context.request, town.url, f"invitations/{invitation['id']}/accept")
     chosen = {"organisation": who["organisation_id"], "site": family.site}
-    context.add_init_script("".join(f"localStorage.setItem('kilowatch.{k}', '{v}');" for k, v in chosen.items()))
+    context.add_init_script(
+        "".join(f"localStorage.setItem('kilowatch.{k}', '{v}');" for k, v in chosen.items())
+    )
     return context.new_page()
 
 
@@ -184,7 +191,9 @@ def test_a_viewer_looks_and_cannot_act(viewer_page: Page, family: Family) -> Non
 
     page.get_by_role("link", name="Television", exact=True).click()
     expect(page.get_by_text("Your role may look, and not switch.")).to_be_visible()
-    expect(page.get_by_role("radiogroup", name="Set the device to").get_by_role("radio", name="Off")).to_be_disabled()
+    expect(
+        page.get_by_role("radiogroup", name="Set the device to").get_by_role("radio", name="Off")
+    ).to_be_disabled()
     for name in ("Edit", "Delete", "Make a token"):
         expect(page.get_by_role("button", name=name)).to_have_count(0)
 
