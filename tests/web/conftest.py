@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 import kilowatch
 from tests.cli.conftest import Instance
 from tests.web.browser import Watch, open_browser, open_context
 from tests.web.town import Family, Town
+
+# What is expected comes at once on an idle machine, and within this on one that is not.
+expect.set_options(timeout=30_000)
 
 SHELL = Path(kilowatch.__file__).parent / "web" / "dist" / "index.html"
 

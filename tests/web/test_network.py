@@ -13,7 +13,6 @@ from tests.web.wire import Wire
 
 pytestmark = pytest.mark.xdist_group("web")
 
-BACK_WITHIN_MS = 30_000
 SINCE = re.compile(r"Offline, showing data from \d\d:\d\d")
 CELLS = "body => [...body.rows].map((row) => row.cells[0].textContent)"
 AWAY = timedelta(seconds=3)
@@ -59,14 +58,14 @@ def test_what_was_measured_while_the_network_was_away_is_there_afterwards(
     wire.cut()
     expect(state).to_have_text("Reconnecting")
     context.set_offline(True)
-    expect(state).to_have_text(SINCE, timeout=BACK_WITHIN_MS)
+    expect(state).to_have_text(SINCE)
     wait_until(
         lambda: any(ts > gone + AWAY for ts in find_measured(family, "demo-fridge", gone)), what="time"
     )
     context.set_offline(False)
     wire.mend()
     back = datetime.now(UTC)
-    expect(state).to_have_text("Live", timeout=BACK_WITHIN_MS)
+    expect(state).to_have_text("Live")
 
     measured = [ts for ts in find_measured(family, "demo-fridge", gone - AWAY) if ts <= back]
     assert [ts for ts in measured if gone < ts < back]
