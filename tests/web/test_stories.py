@@ -141,6 +141,7 @@ def test_a_crisis_is_begun_stopped_and_settles(home: Page) -> None:
     page.goto("/simulation")
     speed = page.get_by_role("radiogroup", name="Speed")
     speed.get_by_text("600×", exact=True).click()
+    expect(speed.get_by_role("radio", name="600×", exact=True)).to_be_checked()
     page.get_by_role("button", name="Begin Heat wave").click()
     page.get_by_role("dialog").get_by_role("button", name="Yes, do it").click()
     expect(page.get_by_text("Heat wave · under way")).to_be_visible()
