@@ -14,7 +14,7 @@ const STEP_S = 3_600;
 export function ClockCard({ state, zone, mayChange }: { state: State; zone: string; mayChange: boolean }) {
   const { t, locale } = useWords("simulation");
   const { data: worlds = [] } = useQuery(worldsQuery);
-  const change = useChange();
+  const change = useChange(state);
   const problems = worlds.flatMap((one) => one.problems);
   const speeds = SPEEDS.includes(state.speed) ? SPEEDS : [...SPEEDS, state.speed];
   return (
