@@ -184,7 +184,7 @@ def detectors_at(home: DemoHome, at_us: int) -> SampleDetectors:
     numbers = list(range(1, DEVICES + 1))
     rows = GroundRows(
         {
-            "device": numbers, "site": [SITE] * DEVICES, "type": list(ROLES),
+            "device": numbers, "site": [0] * DEVICES, "type": list(ROLES),
             "room": [FURNITURE[role]["room"] for role in ROLES],
             "idle_w": [FURNITURE[role]["idle_threshold_w"] for role in ROLES],
             "is_off": [False] * DEVICES, "is_watched": [True] * DEVICES, "gateway": [0] * DEVICES,

@@ -11,6 +11,7 @@ from kilowatch.errors import Problem
 from kilowatch.period import DAY_US, HOUR_US
 from kilowatch.server import world_shapes as shapes
 from kilowatch.simulator.stage.desk import Desk
+from kilowatch.simulator.stage.play import MOST_DEEDS, MOST_TURNS
 from kilowatch.simulator.world.loading import shipped
 from kilowatch.simulator.world.shelf import Shelf
 from tests.simulator.engine.markets import START_US
@@ -211,3 +212,34 @@ def test_plays_end_when_nobody_asks_but_not_in_a_scenario(desk: Desk, clock: Dri
     clock.advance(40 * 86_400)
     desk.end_idle()
     assert not desk.plays
+
+
+def test_what_is_kept_of_a_play_has_a_bound(desk: Desk, clock: DrivenClock) -> None:
+    def turn(times: int) -> None:
+        for _ in range(times):
+            clock.advance(0.01)
+            desk.plays[OWN].run_at(2.0)
+
+    ask(desk, "change", world="marketplace")
+    turn(MOST_TURNS + 5)
+    ask(desk, "scenario", scenario_id="payment-outage")
+    turn(MOST_TURNS - 1)
+    for given in ({"speed": 1.0}, {"step_s": 60}):
+        with pytest.raises(Problem) as refused:
+            ask(desk, "change", **given)
+        assert (refused.value.status, refused.value.code) == (409, "too_many_changes")
+    assert len(ask(desk, "state")["record"]["timeline"]) == MOST_TURNS
+    ask(desk, "reset")
+    assert ask(desk, "change", speed=3.0)["speed"] == 3.0
+
+
+def test_deeds_have_a_bound_and_a_reset_makes_room(desk: Desk) -> None:
+    for _ in range(MOST_DEEDS):
+        ask(desk, "inject", template="blog_viral")
+    with pytest.raises(Problem) as refused:
+        ask(desk, "inject", template="blog_viral")
+    assert (refused.value.status, refused.value.code) == (409, "too_many_changes")
+    with pytest.raises(Problem):
+        ask(desk, "scenario", scenario_id="payment-outage")
+    ask(desk, "reset")
+    ask(desk, "inject", template="blog_viral")

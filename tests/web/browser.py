@@ -93,9 +93,18 @@ def open_browser() -> Iterator[Browser]:
 
 
 def open_context(
-    browser: Browser, url: str, *, size: tuple[int, int] = DESKTOP, look: str = "light", language: str = "en"
+    browser: Browser,
+    url: str,
+    *,
+    size: tuple[int, int] = DESKTOP,
+    look: str = "light",
+    language: str = "en",
+    keeps: bool = True,
 ) -> BrowserContext:
-    """A window of somebody who chose a look and a language, in Berlin, with moving pictures off."""
+    """A window of somebody who chose a look and a language, in Berlin, with moving pictures off.
+
+    keeps: whether the app may keep itself there and answer in the server's place.
+    """
     width, height = size
     context = browser.new_context(
         base_url=url,
@@ -103,6 +112,7 @@ def open_context(
         locale={"en": "en-GB", "de": "de-DE"}[language],
         timezone_id="Europe/Berlin",
         reduced_motion="reduce",
+        service_workers="allow" if keeps else "block",
     )
     chosen = json.dumps(look)
     context.add_init_script(

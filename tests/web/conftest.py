@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 import kilowatch
 from tests.cli.conftest import Instance
 from tests.web.browser import Watch, open_browser, open_context
-from tests.web.town import Town
+from tests.web.town import Family, Town
+
+# What is expected comes at once on an idle machine, and within this on one that is not.
+expect.set_options(timeout=30_000)
 
 SHELL = Path(kilowatch.__file__).parent / "web" / "dist" / "index.html"
 
@@ -23,7 +26,10 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     """A running instance, without any people yet."""
     assert SHELL.is_file(), "the web app was not built: make web"
     instance = Instance(Path(os.path.realpath(tmp_path_factory.mktemp("web"))) / "data")
-    instance.start()
+    with pytest.MonkeyPatch.context() as patch:
+        # A story goes from page to page faster than people do, who may ask so much in a minute.
+        patch.setenv("KILOWATCH_USER_REQUESTS_PER_MINUTE", "0")
+        instance.start()
     yield Town(f"http://127.0.0.1:{instance.run_file()['port']}", instance.data)
     instance.stop()
 
@@ -63,6 +69,25 @@ def home(window: Callable[..., BrowserContext], town: Town) -> Iterator[Page]:
     """A window of somebody with an account; the test fails if the page complains."""
     context = window()
     town.sign_up(context)
+    opened = context.new_page()
+    watch = Watch(opened)
+    yield opened
+    watch.assert_quiet()
+
+
+@pytest.fixture(scope="module")
+def family(browser: Browser, town: Town) -> Iterator[Family]:
+    """Somebody with a demo home whose history is there, shared by a module's stories."""
+    context = open_context(browser, town.url)
+    yield town.settle(context)
+    context.close()
+
+
+@pytest.fixture
+def family_page(window: Callable[..., BrowserContext], family: Family) -> Iterator[Page]:
+    """A window of the family, looking at its demo home; the test fails if the page complains."""
+    context = window()
+    family.enter(context)
     opened = context.new_page()
     watch = Watch(opened)
     yield opened

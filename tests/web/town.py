@@ -9,9 +9,41 @@ from typing import Any
 from playwright.sync_api import APIRequestContext, BrowserContext
 
 from kilowatch.accounts.mail import read_letters
+from tests.conftest import wait_until
 
 PASSWORD = "correct horse battery staple"
 CODE = re.compile(r"\b(\d{6})\b")
+
+
+@dataclass(frozen=True)
+class Family:
+    """Somebody with a demo home, over the API and as a browser is let in."""
+
+    url: str
+    site: str
+    request: APIRequestContext
+    cookies: Any
+
+    def enter(self, context: BrowserContext) -> None:
+        """Lets a browser in, looking at the demo home."""
+        context.add_cookies(self.cookies)
+        context.add_init_script(f"localStorage.setItem('kilowatch.site', '{self.site}')")
+
+    def ask(self, path: str, **body: Any) -> dict[str, Any]:
+        """Posts as a page of the instance does."""
+        return ask(self.request, self.url, path, **body)
+
+    def get(self, path: str, **query: Any) -> dict[str, Any]:
+        """What the API says."""
+        answer = self.request.get(f"{self.url}/api/v1/{path}", params=query)
+        assert answer.ok, f"{path}: {answer.status} {answer.text()}"
+        content: dict[str, Any] = answer.json()
+        return content
+
+    def begin(self, scenario: str) -> None:
+        """Begins a scenario of the world of homes, whatever was before."""
+        self.ask("simulation/reset")
+        self.ask("simulation/scenario", world="home", scenario_id=scenario)
 
 
 @dataclass(frozen=True)
@@ -38,6 +70,15 @@ class Town:
     def make_home(self, context: BrowserContext) -> dict[str, Any]:
         """A demo home for whoever is signed in there: five devices, a month of history, live."""
         return ask(context.request, self.url, "sites/demo")
+
+    def settle(self, context: BrowserContext) -> Family:
+        """Makes an account with a demo home and waits for its history."""
+        self.sign_up(context)
+        site = str(self.make_home(context)["id"])
+        family = Family(self.url, site, context.request, context.storage_state()["cookies"])
+        total = f"sites/{site}/energy"
+        wait_until(lambda: family.get(total, resolution="1d")["total"]["coverage"] > 0.9, what="the history")
+        return family
 
 
 def ask(request: APIRequestContext, url: str, path: str, **body: Any) -> dict[str, Any]:

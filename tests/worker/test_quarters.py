@@ -40,7 +40,7 @@ def watching(types: dict[int, str], off: tuple[int, ...] = ()) -> QuarterDetecto
     count = len(types)
     rows = GroundRows(
         {
-            "device": list(types), "site": [SITE] * count, "type": list(types.values()), "room": [""] * count,
+            "device": list(types), "site": [0] * count, "type": list(types.values()), "room": [""] * count,
             "idle_w": [float("nan")] * count, "is_off": [number in off for number in types],
             "is_watched": [True] * count, "gateway": [0] * count, "energy_series": list(types),
         },

@@ -28,7 +28,7 @@ def house(kind: str = "home", off: tuple[int, ...] = (1, 2)) -> SampleDetectors:
     numbers = list(range(1, DEVICES + 1))
     rows = GroundRows(
         {
-            "device": numbers, "site": [SITE] * DEVICES, "type": ["meter"] * DEVICES,
+            "device": numbers, "site": [0] * DEVICES, "type": ["meter"] * DEVICES,
             "room": [f"room {number}" for number in numbers], "idle_w": [5.0] * DEVICES,
             "is_off": [number in off for number in numbers], "is_watched": [True] * DEVICES,
             "gateway": [0] * DEVICES, "energy_series": [0] * DEVICES,
@@ -149,7 +149,7 @@ def test_a_device_that_is_deleted_takes_its_watches_with_it_and_no_others() -> N
     findings, _ = look(detectors, [(3, 0, 40.0), (4, 0, 40.0)])
     assert len(findings) == 2
     fewer = house(off=()).ground
-    for name in ("known", "site", "types", "room", "idle_w", "is_off", "off_since_us", "is_watched"):
+    for name in ("known", "site", "type", "room", "idle_w", "is_off", "off_since_us", "is_watched"):
         setattr(fewer, name, getattr(fewer, name)[:DEVICES])
     fewer.gateway, fewer.energy_series = fewer.gateway[:DEVICES], fewer.energy_series[:DEVICES]
     fewer.is_watched[3], fewer._worked_out = False, {}

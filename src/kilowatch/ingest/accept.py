@@ -15,10 +15,6 @@ from kilowatch.ingest.directory import METRICS_MOST, Directory, Known
 from kilowatch.telemetry.metric import Metric
 from kilowatch.wire.frame import Door, Frame, OnConflict
 
-FRAME_MOST_BYTES = 1_000_000
-"""A frame's size, about: NATS servers take 1 MiB by default."""
-FIELD_BYTES, ROW_BYTES = 200, 16
-
 Terms = tuple[Door, OnConflict]
 """What all readings of a frame share."""
 Faults = dict[int, tuple[str, str]]
@@ -102,8 +98,7 @@ def pieces_of(frame: Frame, partitions: int) -> list[tuple[int, Frame, Rows]]:
     pieces: list[tuple[int, Frame, Rows]] = []
     if not len(frame):
         return pieces
-    width = ROW_BYTES + 8 * len(frame.metrics)
-    height = max(1, max(FRAME_MOST_BYTES - FIELD_BYTES * len(frame.metrics), FRAME_MOST_BYTES // 4) // width)
+    height = frame.most_rows
     of = frame.device % partitions
     for partition in np.unique(of).tolist():
         mine = np.flatnonzero(of == partition)

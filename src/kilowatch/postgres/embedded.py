@@ -54,6 +54,7 @@ SETTINGS = {
     "min_wal_size": "32MB",
     "max_wal_size": "512MB",
     "autovacuum_max_workers": "2",
+    "autovacuum_naptime": "15s",
     "TimeZone": "UTC",
     "log_timezone": "UTC",
     "password_encryption": "scram-sha-256",

@@ -147,6 +147,22 @@ class Database:
         await self._engine.dispose()
 
 
+BY_INDEX = text("SELECT set_config('enable_seqscan', 'off', true), set_config('work_mem', '64MB', true)")
+BY_HASH = text("SELECT set_config('enable_nestloop', 'off', true), set_config('work_mem', '64MB', true)")
+
+
+async def look_up_by_index(connection: Connection) -> None:
+    """Has this transaction find rows by index. Where rows were made a moment ago, PostgreSQL takes a table
+    for small, and goes through all of it for each row that it looks up."""
+    await connection.execute(BY_INDEX)
+
+
+async def join_by_hash(connection: Connection) -> None:
+    """Has this transaction join whole tables at once. Where rows were made a moment ago, PostgreSQL takes
+    them for few, and goes through them one by one."""
+    await connection.execute(BY_HASH)
+
+
 def _ask_when_in_doubt(engine: Engine) -> None:
     """Has a connection that was at rest asked whether it is alive, where that is not plain without a round
     trip: the end of a session makes its socket readable."""

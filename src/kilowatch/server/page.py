@@ -97,13 +97,13 @@ class Page(StaticFiles):
 
 
 def is_page(scope: Scope) -> bool:
-    """Whether a page of the app may be meant: no file, nothing of the API, and who asks can read pages."""
+    """Whether a page of the app may be meant: no file, nothing of the API, and who asks reads pages, as
+    browsers say of themselves and programs do not."""
     parts = PurePosixPath(scope["path"]).parts[1:]
     if not parts:
         return True
-    taken = HTTPConnection(scope).headers.get("accept", "*/*")
-    can_read = "text/html" in taken or "*/*" in taken
-    return can_read and parts[0] not in NO_PAGES and "." not in parts[-1]
+    reads_pages = "text/html" in HTTPConnection(scope).headers.get("accept", "")
+    return reads_pages and parts[0] not in NO_PAGES and "." not in parts[-1]
 
 
 def takes(header: str, encoding: str) -> bool:

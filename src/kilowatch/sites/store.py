@@ -21,7 +21,7 @@ from kilowatch.accounts.store.organisations import (
 )
 from kilowatch.errors import Fault, Problem
 from kilowatch.ids import DEVICE_ID, new_id
-from kilowatch.postgres.engine import Connection
+from kilowatch.postgres.engine import Connection, look_up_by_index
 from kilowatch.postgres.page import LIMIT_DEFAULT, Page, check_limit, make_page, read_cursor
 from kilowatch.sites.device import DEFAULT_TYPE, DEVICE_STATES, DemoDevice, Device, device_faults, toggled
 from kilowatch.sites.site import Site, region_faults, site_faults
@@ -300,6 +300,7 @@ async def register_devices(
     numbers.
     """
     proper = [name for name in ids if DEVICE_ID.fullmatch(name)]
+    await look_up_by_index(connection)
     await connection.execute(REGISTER, {"organisation_id": organisation_id, "ids": proper})
     return await find_devices(connection, organisation_id, proper)
 

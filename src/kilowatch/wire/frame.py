@@ -13,6 +13,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 VERSION = b"1"
+MOST_BYTES = 1_000_000
+"""A frame's size, about: NATS servers take 1 MiB by default."""
+FIELD_BYTES, ROW_BYTES = 200, 16
 
 Door = Literal["http", "influx", "mqtt", "replay"]
 OnConflict = Literal["reject", "replace"]
@@ -48,6 +51,12 @@ class Frame:
 
     def __len__(self) -> int:
         return len(self.device)
+
+    @property
+    def most_rows(self) -> int:
+        """How many readings with these metrics fit into one message."""
+        fields = FIELD_BYTES * len(self.metrics)
+        return max(1, max(MOST_BYTES - fields, MOST_BYTES // 4) // (ROW_BYTES + 8 * len(self.metrics)))
 
     def encode(self) -> bytes:
         """The frame as one Arrow IPC stream."""
@@ -139,3 +148,10 @@ class Frame:
             self.on_conflict,
             self.received_us,
         )
+
+    def pieces(self) -> "list[Frame]":
+        """The same readings in frames that fit into a message each."""
+        if len(self) <= self.most_rows:
+            return [self]
+        starts = range(self.most_rows, len(self), self.most_rows)
+        return [self.take(rows) for rows in np.split(np.arange(len(self)), starts)]

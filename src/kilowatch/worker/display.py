@@ -50,9 +50,11 @@ class Display:
             await asyncio.sleep(min(SLOWEST_BEAT_S, max(BEAT_S, REST_PER_WORK * worked_s)))
 
     def _thin(self) -> list[bytes]:
-        """The newest of what was added, one message for all readings with the same metrics."""
+        """The newest of what was added, one message for all readings with the same metrics as far as they fit
+        into it."""
         frames, self._frames = self._frames, []
         alike: dict[tuple[int, ...], list[Frame]] = {}
         for frame in frames:
             alike.setdefault(tuple(frame.metrics), []).append(frame)
-        return [newest_per_series(Frame.concat(some)).encode() for some in alike.values()]
+        newest = [newest_per_series(Frame.concat(some)) for some in alike.values()]
+        return [piece.encode() for frame in newest for piece in frame.pieces()]

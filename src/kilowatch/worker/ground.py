@@ -78,7 +78,8 @@ class Ground:
 
     known: Mask
     site: Ints
-    types: npt.NDArray[np.object_]
+    type: Ints
+    """Place in `types`."""
     room: Ints
     idle_w: Floats
     is_off: Mask
@@ -87,6 +88,7 @@ class Ground:
     gateway: Ints
     energy_series: Ints
     sites: list[SiteGround]
+    types: list[str]
     powers: dict[int, float]
     """Metric number -> watts per unit."""
     rests: dict[int, Ints] = field(default_factory=dict)
@@ -115,12 +117,20 @@ class Ground:
         return self._worked_out[kind, name]
 
     def _limit(self, kind: Kind, name: str) -> Floats:
-        by_site = np.array([site.detectors[kind].limits[name] for site in self.sites] or [0.0])
+        detectors = [site.detectors[kind] for site in self.sites]
+        by_site = np.array([detector.limits[name] for detector in detectors] or [0.0])
         limits: Floats = by_site[self.site]
-        for place, site in enumerate(self.sites):
-            for of_type, value in site.detectors[kind].by_type.items():
-                limits[(self.site == place) & (self.types == of_type)] = value
-        return limits
+        places = {of_type: place for place, of_type in enumerate(self.types)}
+        special = np.full((len(by_site), max(len(places), 1)), np.nan)
+        for row, detector in zip(special, detectors, strict=False):
+            for of_type in detector.by_type.keys() & places.keys():
+                row[places[of_type]] = detector.by_type[of_type]
+        found = special[self.site, self.type]
+        return np.where(np.isnan(found), limits, found)
+
+    def produces(self) -> Mask:
+        """For each device whether it is of a type that may well count backwards, or nothing."""
+        return np.isin(self.type, np.flatnonzero([of_type in PRODUCERS for of_type in self.types]))
 
     def severity(self, kind: Kind, device: int) -> Severity:
         """How grave it is when this detector finds something of a device."""
@@ -173,21 +183,23 @@ def make_ground(rows: GroundRows, settings: Iterable[Setting], now_us: int) -> G
         values[device] = np.array(rows.devices.get(name, []), dtype)
         return values
 
+    def named(name: str, names: Sequence[str]) -> Ints:
+        places = {one: place for place, one in enumerate(names)}
+        values = np.zeros(width, np.int64)
+        values[device] = [places[one] for one in rows.devices.get(name, [])]
+        return values
+
     sites = _sites(rows, settings)
-    places = {site.site_id: place for place, site in enumerate(sites)}
-    site = np.zeros(width, np.int64)
-    site[device] = [places[one] for one in rows.devices.get("site", [])]
-    rooms = {name: place for place, name in enumerate(sorted(set(rows.devices.get("room", []))))}
-    room = np.zeros(width, np.int64)
-    room[device] = [rooms[name] for name in rows.devices.get("room", [])]
+    types = sorted(set(rows.devices.get("type", [])))
+    rooms = sorted(set(rows.devices.get("room", [])))
     known = np.zeros(width, np.bool_)
     known[device] = True
     is_off: Mask = column("is_off", bool, False)
     return Ground(
         known=known,
-        site=site,
-        types=column("type", object, ""),
-        room=room,
+        site=column("site", np.int64, 0),
+        type=named("type", types),
+        room=named("room", rooms),
         idle_w=column("idle_w", float, np.nan),
         is_off=is_off,
         off_since_us=np.where(is_off, now_us, 0),
@@ -195,6 +207,7 @@ def make_ground(rows: GroundRows, settings: Iterable[Setting], now_us: int) -> G
         gateway=column("gateway", np.int64, 0),
         energy_series=column("energy_series", np.int64, 0),
         sites=sites,
+        types=types,
         powers={number: WATTS[unit] for number, unit in rows.powers.items() if unit in WATTS},
         rests={number: _resting(names) for number, names in rows.states.items()},
     )

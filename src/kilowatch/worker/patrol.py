@@ -26,7 +26,7 @@ from kilowatch.wire.frame import Frame
 from kilowatch.wire.live import EVENTS_SUBJECT, REGISTRY_SUBJECT, LiveEvent
 from kilowatch.worker.alarms import Alarms
 from kilowatch.worker.blocking import to_the_end
-from kilowatch.worker.ground import UNKNOWN, Floats, Ground, Mask, by_number, make_ground
+from kilowatch.worker.ground import UNKNOWN, Floats, Ground, Ints, Mask, by_number, make_ground
 from kilowatch.worker.quarters import Lake, QuarterDetectors, learn_profiles, profile_of
 from kilowatch.worker.samples import SampleDetectors
 from kilowatch.worker.silence import Silence
@@ -40,6 +40,9 @@ QUARTERS_S = 30.0
 RELOAD_S = 300.0
 GATHER_S = 0.5
 """Word of changes is gathered for so long before facts are read anew."""
+REST_PER_LOAD = 4.0
+"""The rest before facts are read anew is at least so many times what it took to read them last: while a
+million devices arrive, most of the time is left to their readings."""
 PAUSES_S = 300.0
 STALL_S = 5.0
 """A pause between two turns beyond which it was we who slept."""
@@ -159,17 +162,20 @@ class Patrol:
             await self.alarms.take([], clearings)
 
     async def _reload(self) -> None:
+        load_s = 0.0
         while True:
             try:
                 async with asyncio.timeout(RELOAD_S):
                     await self._changed.wait()
             except TimeoutError:
                 pass
-            await asyncio.sleep(GATHER_S)
+            await asyncio.sleep(max(GATHER_S, REST_PER_LOAD * load_s))
             self._changed.clear()
+            began_s = time.monotonic()
             if not await self._try(self.load):
                 self._changed.set()
                 await asyncio.sleep(AGAIN_S)
+            load_s = time.monotonic() - began_s
 
     async def _look(self) -> None:
         while True:
@@ -249,11 +255,13 @@ class Patrol:
             EngineUnavailable: if an engine is away.
         """
         due = np.flatnonzero(self._learn_at_s <= time.monotonic())
-        self._learn_at_s[due] = np.inf
         row = self.samples.profile.widened(len(self._learn_at_s)).row
         missing = due[row[due] == UNKNOWN]
-        if not 0 < len(missing) <= MOST_NEW:
-            return
+        if 0 < len(missing) <= MOST_NEW:
+            await self._learn_of(missing)
+        self._learn_at_s[due] = np.inf
+
+    async def _learn_of(self, missing: Ints) -> None:
         await self.load()
         now_us = self.clock.now_us()
         learning = learn_profiles(self.lake, self.samples.ground, now_us, missing)

@@ -5,6 +5,7 @@ first one's death. The lake's upkeep runs beside the work, in one process at a t
 """
 
 import asyncio
+import gc
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -70,6 +71,8 @@ class Worker:
                 reasons = [str(error) for error in leaves(group)]
                 log.warning("the shift ended; starting anew", reasons=reasons)
                 await wait_for(stop, RETRY_S)
+            # What a shift knew of a million devices is not left until the collector comes by.
+            gc.collect()
 
     async def _work_one_shift(self, stop: asyncio.Event) -> None:
         async with await Leases.connect(self.engines.postgres_url) as leases:

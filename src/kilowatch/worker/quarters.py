@@ -28,7 +28,7 @@ from kilowatch.rules.detectors.profile import HOURS, learn
 from kilowatch.rules.watch import Changes
 from kilowatch.telemetry.metric import ENERGY
 from kilowatch.units import MICRO_PER_KWH, MICRO_PER_WH
-from kilowatch.worker.ground import PRODUCERS, Ground, Profile
+from kilowatch.worker.ground import Ground, Profile
 from kilowatch.worker.samples import Found, Lookers, make_watches, over_of
 
 Ints = npt.NDArray[np.int64]
@@ -89,7 +89,7 @@ class QuarterDetectors:
         """Takes newer facts; what is watched no longer is over."""
         self.ground = ground
         counts = ground.energy_series > 0
-        consumes = counts & ~np.isin(ground.types.astype(str), sorted(PRODUCERS))
+        consumes = counts & ~ground.produces()
         clearings: list[Clearing] = []
         for kind, lookers in self._lookers.items():
             device = np.flatnonzero(ground.is_on(kind) & (counts if kind == "high_consumption" else consumes))

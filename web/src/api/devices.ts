@@ -5,8 +5,10 @@ import { api, ask, type Schemas } from "./client";
 
 export type Device = Schemas["Device"];
 export type LatestOfDevice = Schemas["LatestOfDevice"];
+export type Command = Schemas["Command"];
 
 const PAGE = 500;
+const MOST_COMMANDS = 20;
 
 /** All devices of a site, or of all sites. */
 export function siteDevicesQuery(siteId: string | null) {
@@ -38,3 +40,28 @@ export function latestQuery(siteId: string | null) {
     staleTime: 5_000,
   });
 }
+
+export function deviceQuery(id: string) {
+  return queryOptions({
+    queryKey: ["devices", "one", id],
+    queryFn: () => ask(api.GET("/api/v1/devices/{device_id}", { params: { path: { device_id: id } } })),
+  });
+}
+
+/** The newest commands to a device. */
+export function commandsQuery(id: string) {
+  return queryOptions({
+    queryKey: ["commands", id],
+    queryFn: () => ask(api.GET("/api/v1/devices/{device_id}/commands", { params: { path: { device_id: id }, query: { limit: MOST_COMMANDS } } })),
+  });
+}
+
+/** Whether a device is likely to hear commands: it can log in, hangs on a gateway, or has answered some before. */
+export function hearsCommands(device: Device, commands: readonly Command[]): boolean {
+  const hasAnswered = commands.some(({ status }) => status === "succeeded" || status === "failed");
+  return device.token_made_at !== null || "gateway" in device.metadata || hasAnswered;
+}
+
+/** Sets the state that is kept of a device, and sends it nothing. */
+export const putState = (id: string, state: Device["state"]) =>
+  ask(api.POST("/api/v1/devices/{device_id}/state", { params: { path: { device_id: id } }, body: { state } }));

@@ -1,8 +1,9 @@
-// A word on the screen for each alert that is raised, said politely to screen readers.
+// A word on the screen for each alert that is raised, said politely to screen readers. What pages that are not in sight
+// keep of alerts is old from then on: they missed what was told.
 
 import { Text } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
-import { useQuery } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { may, sessionQuery } from "~/api/session";
 import { useWords } from "~/language/use-words";
@@ -23,8 +24,10 @@ interface AlertTold {
 export function useAlertToasts(): void {
   const { t } = useWords();
   const go = useNavigate();
+  const queries = useQueryClient();
   const { data: session } = useQuery(sessionQuery);
   useTopic(may(session, "alerts:read") ? "alerts" : null, ({ data, type }) => {
+    void queries.invalidateQueries({ queryKey: ["alerts"], refetchType: "none" });
     const alert = data as unknown as AlertTold;
     if (type !== "alert" || alert.status !== "open") return;
     notifications.show({

@@ -11,14 +11,20 @@ interface TwinProps {
   readonly columns: readonly string[];
   readonly rows: number;
   readonly cells: (row: number) => readonly string[];
+  /** Told when the table is opened or closed. */
+  readonly onOpen?: (isOpen: boolean) => void;
 }
 
 const PORTION = 100;
 
-export function Twin({ caption, columns, rows, cells }: TwinProps) {
+export function Twin({ caption, columns, rows, cells, onOpen }: TwinProps) {
   const { t } = useWords();
   const [isOpen, setOpen] = useState(false);
   const [most, setMost] = useState(PORTION);
+  const toggle = () => {
+    setOpen(!isOpen);
+    onOpen?.(!isOpen);
+  };
   return (
     <div>
       <Button
@@ -28,7 +34,7 @@ export function Twin({ caption, columns, rows, cells }: TwinProps) {
         c="var(--kw-text)"
         leftSection={<IconTable size={16} />}
         aria-expanded={isOpen}
-        onClick={() => setOpen(!isOpen)}
+        onClick={toggle}
       >
         {t("table.show")}
       </Button>

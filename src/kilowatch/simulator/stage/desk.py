@@ -95,12 +95,17 @@ class Desk:
         return told
 
     def surroundings(self) -> dict[str, Circumstances]:
-        """What surrounds the homes to try of organisations in whose world of homes somebody did anything."""
-        return {
-            organisation: play.surroundings()
-            for organisation, play in self.plays.items()
-            if play.deeds and play.world.fleet is not None and play.world.fleet.kind == "home"
-        }
+        """What surrounds the homes to try of organisations in whose world of homes somebody did anything. A
+        play of which that cannot be told ends, and the others do not."""
+        found = {}
+        for organisation, play in list(self.plays.items()):
+            if play.deeds and play.world.fleet is not None and play.world.fleet.kind == "home":
+                try:
+                    found[organisation] = play.surroundings()
+                except Exception:
+                    log.exception("a play ends by a fault", world=play.world.name)
+                    self._end(organisation)
+        return found
 
     def latest(self, organisation: str) -> list[StreamTold]:
         """What each stream of the organisation's play told last, if there is one; may be asked meanwhile."""
@@ -256,7 +261,7 @@ class Desk:
         if "speed" in given:
             play.run_at(given["speed"])
         if "step_s" in given:
-            play.watch.step(round(given["step_s"] * SECOND_US))
+            play.step(round(given["step_s"] * SECOND_US))
         return shown.state_shown(play)
 
     # Plays

@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from kilowatch.clock import Clock
+from kilowatch.errors import Problem
 from kilowatch.period import DAY_US, SECOND_US
 from kilowatch.simulator.engine.chance import Floats
 from kilowatch.simulator.engine.correlation import Correlation, correlate
@@ -39,6 +40,9 @@ HISTORY_US = 30 * DAY_US
 ANOMALIES = 20
 LEAP_PARTS = 20
 """So often each stream tells at most of one leap."""
+MOST_DEEDS, MOST_TURNS = 1_000, 1_000
+"""What people did in a play, and how its clock was moved meanwhile, is kept until the play is reset: so much
+of it at most."""
 LEAST_PAUSE_S = 0.2
 """A stream tells no more often than this in real time, however fast the clock is."""
 
@@ -116,8 +120,24 @@ class Play:
         return told
 
     def run_at(self, speed: float) -> None:
-        """Lets the clock run faster or slower."""
+        """Lets the clock run faster or slower.
+
+        Raises:
+            Problem: 409 where it was changed too often.
+        """
+        self._look()
+        _refuse_more(len(self.watch.timeline.knots), MOST_TURNS, "The clock was changed")
         self.watch.run_at(speed)
+
+    def step(self, by_us: int) -> None:
+        """Moves the clock on by so much at once.
+
+        Raises:
+            Problem: 409 where it was changed too often.
+        """
+        self._look()
+        _refuse_more(len(self.watch.timeline.knots), MOST_TURNS, "The clock was changed")
+        self.watch.step(by_us)
 
     # What is done
 
@@ -140,8 +160,9 @@ class Play:
         """Begins a scenario.
 
         Raises:
-            Problem: 404, or 409 while another one is active.
+            Problem: 404, or 409 while another one is active, or where too much was done.
         """
+        self._refuse_more_deeds()
         real_us, now_us = self._look()
         others = event_modifiers(self.injected, self.names)
         made = begin(self.run, scenario, now_us, self.begun, others)
@@ -163,7 +184,12 @@ class Play:
         return made.activation
 
     def inject(self, event: Event) -> None:
-        """Has an event happen."""
+        """Has an event happen.
+
+        Raises:
+            Problem: 409 where too much was done.
+        """
+        self._refuse_more_deeds()
         self.injected.append(event)
         self._note(self._look()[0], event)
 
@@ -188,6 +214,9 @@ class Play:
         if not self.deeds:
             self.watch.forget()
         return self.watch.look()
+
+    def _refuse_more_deeds(self) -> None:
+        _refuse_more(len(self.deeds), MOST_DEEDS, "Scenarios were begun and events injected")
 
     def _note(self, real_us: int, what: Activation | Event) -> None:
         self.deeds.append(Deed(real_us, what))
@@ -221,3 +250,8 @@ class Play:
             found = correlate(self.names, moments, self.values(moments), self.world.time_zone, expected)
             self._correlated = (key, found)
         return [one for one in events if start_us <= one.at_us < end_us], self._correlated[1]
+
+
+def _refuse_more(count: int, most: int, what: str) -> None:
+    if count >= most:
+        raise Problem(409, "too_many_changes", f"{what} {most:,} times; reset the simulation first.")

@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import insert
 from kilowatch.accounts.store.organisations import is_there
 from kilowatch.errors import Problem
 from kilowatch.ids import METRIC_NAME
-from kilowatch.postgres.engine import Connection
+from kilowatch.postgres.engine import Connection, look_up_by_index
 from kilowatch.telemetry.metric import ENERGY_METRIC, RESERVED, Metric, StoredMetric, describe, metric_faults
 from kilowatch.telemetry.source import DeviceSource, Series
 from kilowatch.telemetry.tables import idempotency_keys, metrics, series
@@ -133,15 +133,15 @@ ADD_SERIES = text("""
             WHERE s.device_no = pair.device_no AND s.metric_no = pair.metric_no
         )
     ), there AS MATERIALIZED (
-        SELECT d.organisation_id, d.device_no FROM kilowatch.devices d
-        WHERE d.device_no IN (SELECT device_no FROM missing) ORDER BY d.device_no FOR KEY SHARE
+        SELECT d.organisation_id, d.device_no, missing.metric_no
+        FROM missing JOIN kilowatch.devices d ON d.device_no = missing.device_no
+        ORDER BY d.device_no FOR KEY SHARE OF d
     )
     INSERT INTO kilowatch.series (organisation_id, device_no, metric_no)
-    SELECT d.organisation_id, d.device_no, m.metric_no
-    FROM missing
-    JOIN there d ON d.device_no = missing.device_no
-    JOIN kilowatch.metrics m ON m.metric_no = missing.metric_no AND m.organisation_id = d.organisation_id
-    ORDER BY m.metric_no, d.device_no
+    SELECT there.organisation_id, there.device_no, m.metric_no
+    FROM there
+    JOIN kilowatch.metrics m ON m.metric_no = there.metric_no AND m.organisation_id = there.organisation_id
+    ORDER BY m.metric_no, there.device_no
     ON CONFLICT (device_no, metric_no) DO NOTHING
 """)
 NUMBER_SERIES = text("""
@@ -160,6 +160,7 @@ async def ensure_series(
     whose device or metric is gone or not of one organisation. The organisation follows from the device, so
     one call may carry pairs of many."""
     pairs = {"devices": _integers(device_nos), "metrics": _integers(metric_nos)}
+    await look_up_by_index(connection)
     await connection.execute(ADD_SERIES, pairs)
     numbers = (await connection.execute(NUMBER_SERIES, pairs)).scalars().all()
     return np.array(numbers, dtype=np.int32)
@@ -243,6 +244,7 @@ async def device_sources(connection: Connection, device_nos: Numbers) -> list[De
     their series first), and makes their energy series. A choice once made stays.
     """
     given = {"devices": _integers(device_nos), "energy": ENERGY_METRIC.name}
+    await look_up_by_index(connection)
     await connection.execute(CHOOSE_SOURCES, given)
     meaning = {"unit": ENERGY_METRIC.unit, "kind": ENERGY_METRIC.kind}
     await connection.execute(ADD_ENERGY_METRICS, {**given, **meaning})

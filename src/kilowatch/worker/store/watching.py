@@ -1,17 +1,18 @@
 """What rules and detectors need to know of PostgreSQL, in columns."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import numpy as np
+import numpy.typing as npt
 import structlog
 from sqlalchemy import RowMapping, text
 
 from kilowatch.alerts.voices import SEVERITIES
-from kilowatch.postgres.engine import Connection, Database
+from kilowatch.postgres.engine import Connection, Database, join_by_hash, look_up_by_index
 from kilowatch.rules.derive import KINDS as METER_KINDS
 from kilowatch.rules.rule import INPUTS
 from kilowatch.rules.watch import OPERATORS
@@ -86,10 +87,6 @@ WATCHES_AT_ONCE = 50_000
 WATCHES_MOST = 4_000_000
 """Beyond so many, rules on many devices each are too many for a worker's memory; the rest is left out, and
 the log says so."""
-FOR_MANY = text("SELECT set_config('enable_nestloop', 'off', true), set_config('work_mem', '64MB', true)")
-"""Where rules were made a moment ago, PostgreSQL may take them for few, and go through devices one by one."""
-FOR_SOME = text("SELECT set_config('enable_seqscan', 'off', true), set_config('work_mem', '64MB', true)")
-"""Where devices were made a moment ago, it may take them for few, and go through all of them for each."""
 WATCH_COLUMNS: dict[str, str] = {
     **dict.fromkeys(("series", "device", "metric", "input", "operator", "for_s", "cooldown_s"), ">i4"),
     **dict.fromkeys(("severity", "kind", "unit"), ">i4"),
@@ -126,7 +123,7 @@ async def load_watches(
         "units": list(UNITS),
     }
     async with database.unscoped() as connection:
-        await connection.execute(FOR_MANY if rule_ids is None else FOR_SOME)
+        await (join_by_hash if rule_ids is None else look_up_by_index)(connection)
         found = await connection.stream(WATCHES, given)
         parts = [_as_watches(row) async for row in found.mappings()]
     rows = np.concatenate(parts) if parts else np.empty(0, WATCH)
@@ -174,22 +171,43 @@ async def list_recent_rules(database: Database, recent_s: float, most: int) -> d
         return {row.id: row.updated_at for row in found}
 
 
-# Columns as arrays, so that no object is made for each device.
+# Columns come as bytes, many rows at once, so that no object is made for each device; a site as its place
+# among those asked for. A device of a site that is newer than those is left to the next look.
 GROUND = text("""
-    SELECT array_agg(d.device_no) AS device, array_agg(d.site_id) AS site, array_agg(d.type) AS type,
-        array_agg(coalesce(d.room, '')) AS room, array_agg(coalesce(d.idle_threshold_w, 'NaN')) AS idle_w,
-        array_agg(d.state <> 'on') AS is_off, array_agg(d.status IN ('active', 'error')) AS is_watched,
-        array_agg(coalesce(g.device_no, 0)) AS gateway, array_agg(coalesce(e.series_no, 0)) AS energy_series,
-        array_agg(coalesce(CAST(extract(epoch FROM seen.last_seen) * 1000000 AS bigint), 0)) AS last_seen_us,
-        array_agg(coalesce(p.pause_us, 0)) AS pause_us
-    FROM kilowatch.devices d
-    LEFT JOIN kilowatch.devices g ON g.organisation_id = d.organisation_id AND g.id = d.metadata ->> 'gateway'
-    LEFT JOIN kilowatch.metrics m ON m.organisation_id = d.organisation_id AND m.name = :energy
-    LEFT JOIN kilowatch.series e ON e.device_no = d.device_no AND e.metric_no = m.metric_no
-    LEFT JOIN kilowatch.device_sightings seen ON seen.device_no = d.device_no
-    LEFT JOIN kilowatch.device_profiles p ON p.device_no = d.device_no
-    WHERE d.device_no % :partitions = ANY(CAST(:numbers AS integer[]))
+    SELECT string_agg(int4send(device_no), ''::bytea) AS device,
+        string_agg(int4send(site), ''::bytea) AS site,
+        array_agg(type) AS type, array_agg(room) AS room,
+        string_agg(float8send(idle_w), ''::bytea) AS idle_w,
+        string_agg(int4send(is_off::integer), ''::bytea) AS is_off,
+        string_agg(int4send(is_watched::integer), ''::bytea) AS is_watched,
+        string_agg(int4send(gateway), ''::bytea) AS gateway,
+        string_agg(int4send(energy_series), ''::bytea) AS energy_series,
+        string_agg(int8send(last_seen_us), ''::bytea) AS last_seen_us,
+        string_agg(int8send(pause_us), ''::bytea) AS pause_us
+    FROM (
+        SELECT d.device_no, CAST(place.number AS integer) - 1 AS site, d.type, coalesce(d.room, '') AS room,
+            coalesce(d.idle_threshold_w, 'NaN') AS idle_w, d.state <> 'on' AS is_off,
+            d.status IN ('active', 'error') AS is_watched, coalesce(g.device_no, 0) AS gateway,
+            coalesce(e.series_no, 0) AS energy_series,
+            coalesce(CAST(extract(epoch FROM seen.last_seen) * 1000000 AS bigint), 0) AS last_seen_us,
+            coalesce(p.pause_us, 0) AS pause_us, (row_number() OVER () - 1) / :at_once AS part
+        FROM kilowatch.devices d
+        JOIN unnest(CAST(:sites AS uuid[])) WITH ORDINALITY AS place (id, number) ON place.id = d.site_id
+        LEFT JOIN kilowatch.devices g
+            ON g.organisation_id = d.organisation_id AND g.id = d.metadata ->> 'gateway'
+        LEFT JOIN kilowatch.metrics m ON m.organisation_id = d.organisation_id AND m.name = :energy
+        LEFT JOIN kilowatch.series e ON e.device_no = d.device_no AND e.metric_no = m.metric_no
+        LEFT JOIN kilowatch.device_sightings seen ON seen.device_no = d.device_no
+        LEFT JOIN kilowatch.device_profiles p ON p.device_no = d.device_no
+        WHERE d.device_no % :partitions = ANY(CAST(:numbers AS integer[]))
+    ) grounds GROUP BY part
 """)
+GROUND_AT_ONCE = 50_000
+GROUND_COLUMNS: dict[str, str] = {
+    **dict.fromkeys(("device", "site", "is_off", "is_watched", "gateway", "energy_series"), ">i4"),
+    "idle_w": ">f8",
+    **dict.fromkeys(("last_seen_us", "pause_us"), ">i8"),
+}
 SITES = text("SELECT organisation_id, id, time_zone, kind FROM kilowatch.sites ORDER BY id")
 POWERS = text("SELECT metric_no, unit FROM kilowatch.metrics WHERE name = 'power' AND kind = 'gauge'")
 STATES = text("SELECT metric_no, states FROM kilowatch.metrics WHERE name = 'state' AND kind = 'state'")
@@ -197,11 +215,11 @@ STATES = text("SELECT metric_no, states FROM kilowatch.metrics WHERE name = 'sta
 
 @dataclass(frozen=True, slots=True)
 class GroundRows:
-    """What detectors need to know of devices and sites. devices: columns by name; sites: (organisation, site,
-    zone, kind); powers: metric number -> unit; states: metric number -> names of the states that devices
-    tell."""
+    """What detectors need to know of devices and sites. devices: columns by name, `site` being a place in
+    sites; sites: (organisation, site, zone, kind); powers: metric number -> unit; states: metric number ->
+    names of the states that devices tell."""
 
-    devices: dict[str, list[Any]]
+    devices: Mapping[str, Sequence[Any] | npt.NDArray[Any]]
     sites: list[tuple[UUID, UUID, str, str]]
     powers: dict[int, str]
     states: dict[int, list[str]] = field(default_factory=dict)
@@ -209,9 +227,23 @@ class GroundRows:
 
 async def read_ground(connection: Connection, partitions: int, numbers: Sequence[int]) -> GroundRows:
     """The devices of these partitions, and all sites and metrics of power."""
-    asked = {"energy": ENERGY, "partitions": partitions, "numbers": list(numbers)}
-    columns = (await connection.execute(GROUND, asked)).mappings().one()
     sites = [tuple(row) for row in await connection.execute(SITES)]
     powers = {row.metric_no: row.unit for row in await connection.execute(POWERS)}
     states = {row.metric_no: list(row.states) for row in await connection.execute(STATES)}
-    return GroundRows({name: column or [] for name, column in columns.items()}, sites, powers, states)
+    given = {
+        "energy": ENERGY,
+        "at_once": GROUND_AT_ONCE,
+        "sites": [site_id for _, site_id, _, _ in sites],
+        "partitions": partitions,
+        "numbers": list(numbers),
+    }
+    await join_by_hash(connection)
+    names: dict[str, str] = {}
+    parts: list[dict[str, npt.NDArray[Any]]] = []
+    async for row in (await connection.stream(GROUND, given)).mappings():
+        part = {name: np.frombuffer(row[name], form) for name, form in GROUND_COLUMNS.items()}
+        for name in ("type", "room"):
+            part[name] = np.array([names.setdefault(one, one) for one in row[name]], np.object_)
+        parts.append(part)
+    devices = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}
+    return GroundRows(devices, sites, powers, states)

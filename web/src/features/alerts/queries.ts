@@ -82,12 +82,6 @@ export function doTo({ id, act, comment, until }: Doing): Promise<Alert> {
 export const comment = (id: string, text: string) =>
   ask(api.POST("/api/v1/alerts/{alert_id}/comment", { params: { path: { alert_id: id } }, body: { comment: text } }));
 
-export const deviceQuery = (device: string) =>
-  queryOptions({
-    queryKey: ["alerts", "device", device],
-    queryFn: () => ask(api.GET("/api/v1/devices/{device_id}", { params: { path: { device_id: device } } })),
-  });
-
 export const commandQuery = (id: string) =>
   queryOptions({
     queryKey: ["alerts", "command", id],
@@ -95,7 +89,7 @@ export const commandQuery = (id: string) =>
   });
 
 /** key: the same for each try of one wish. */
-export const setState = (device: string, state: "on" | "off", key: string) =>
+export const sendState = (device: string, state: "on" | "off", key: string) =>
   ask(
     api.POST("/api/v1/devices/{device_id}/commands", {
       params: { path: { device_id: device }, header: { "Idempotency-Key": key } },

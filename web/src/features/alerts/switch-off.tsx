@@ -3,35 +3,53 @@
 import { Button, Group, Stack, Text } from "@mantine/core";
 import { IconPower } from "@tabler/icons-react";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { commandsQuery, deviceQuery, hearsCommands, putState, type Device } from "~/api/devices";
 import { may, sessionQuery } from "~/api/session";
 import { useWords } from "~/language/use-words";
 import { useTopic } from "~/live/hooks";
 import { tellFailure } from "~/ui/tell";
-import { commandQuery, deviceQuery, setState } from "./queries";
+import { commandQuery, sendState } from "./queries";
 
 const ENDED = ["succeeded", "failed", "expired", "cancelled"];
 const ASK_AGAIN_MS = 2_000;
 
-export function SwitchOff({ device }: { device: string }) {
-  const { t } = useWords("alerts");
+type Wanted = "on" | "off";
+
+/** How the device is switched: by a command where it hears any, else only here. */
+function useSwitch(device: Device) {
   const queries = useQueryClient();
+  const { data: commands, isPending } = useQuery(commandsQuery(device.id));
+  const key = deviceQuery(device.id).queryKey;
+  const sending = useMutation({ mutationFn: (state: Wanted) => sendState(device.id, state, crypto.randomUUID()), onError: tellFailure });
+  const putting = useMutation({
+    mutationFn: (state: Wanted) => putState(device.id, state),
+    onError: tellFailure,
+    onSuccess: (changed) => queries.setQueryData(key, changed),
+  });
+  const by = hearsCommands(device, commands?.items ?? []) ? sending : putting;
+  return { by, sent: sending.data, isBusy: isPending || by.isPending, renew: () => void queries.invalidateQueries({ queryKey: key }) };
+}
+
+export function SwitchOff({ device }: { device: string }) {
   const { data: session } = useQuery(sessionQuery);
   const { data: thing } = useQuery(deviceQuery(device));
-  const sending = useMutation({
-    mutationFn: (state: "on" | "off") => setState(device, state, crypto.randomUUID()),
-    onError: tellFailure,
-  });
-  if (!may(session, "commands:create") || !thing) return null;
-  const next = thing.state === "off" ? "on" : "off";
+  return may(session, "commands:create") && thing ? <Switching device={thing} /> : null;
+}
+
+function Switching({ device }: { device: Device }) {
+  const { t } = useWords("alerts");
+  const { by, sent, isBusy, renew } = useSwitch(device);
+  useTopic(`devices.${device.id}`, ({ type }) => type === "device" && renew(), renew);
+  const next = device.state === "off" ? "on" : "off";
   return (
     <Stack gap="xs">
       <Group gap="sm">
-        <Button variant="default" leftSection={<IconPower size={16} />} loading={sending.isPending} onClick={() => sending.mutate(next)}>
-          {t(`switch.${next}`, { name: thing.name })}
+        <Button variant="default" leftSection={<IconPower size={16} />} loading={isBusy} onClick={() => by.mutate(next)}>
+          {t(`switch.${next}`, { name: device.name })}
         </Button>
-        <Text size="sm" c="dimmed">{t("switch.state", { state: t(`switch.is-${thing.state}`) })}</Text>
+        <Text size="sm" c="dimmed">{t("switch.state", { state: t(`switch.is-${device.state}`) })}</Text>
       </Group>
-      {sending.data && <Progress key={sending.data.id} id={sending.data.id} onEnd={() => void queries.invalidateQueries({ queryKey: deviceQuery(device).queryKey })} />}
+      {sent && <Progress key={sent.id} id={sent.id} onEnd={renew} />}
     </Stack>
   );
 }

@@ -3,21 +3,16 @@
 import { Button, Group, SegmentedControl, Slider, Stack, Switch, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
-import type { Device } from "~/api/devices";
+import { commandsQuery, hearsCommands, type Device } from "~/api/devices";
 import { useWords } from "~/language/use-words";
 import { show } from "~/lib/units";
 import { Card } from "~/ui/card";
 import { Failure } from "~/ui/states";
 import { Timeline } from "./timeline";
-import { commandsQuery, useSendCommand, useSetState } from "./queries";
+import { useSendCommand, useSetState } from "./queries";
 
 const STATES: readonly Device["state"][] = ["on", "standby", "off"];
 const FULL_W = 3_000;
-
-/** Whether a device is likely to hear commands: it can log in, hangs on a gateway, or was sent some before. */
-function hearsCommands(device: Device, sent: number): boolean {
-  return device.token_made_at !== null || "gateway" in device.metadata || sent > 0;
-}
 
 interface ControlsProps {
   readonly device: Device;
@@ -31,7 +26,7 @@ interface ControlsProps {
 function useSwitching({ device, maySend }: ControlsProps) {
   const commands = useQuery(commandsQuery(device.id));
   const [chosen, choose] = useState<boolean | null>(null);
-  const asCommand = maySend && (chosen ?? hearsCommands(device, commands.data?.items.length ?? 0));
+  const asCommand = maySend && (chosen ?? hearsCommands(device, commands.data?.items ?? []));
   const setState = useSetState(device.id);
   const send = useSendCommand(device.id);
   const put = (state: string) => {

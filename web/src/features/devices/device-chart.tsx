@@ -8,6 +8,7 @@ import { useWords } from "~/language/use-words";
 import { show } from "~/lib/units";
 import { useNewest, useTopic } from "~/live/hooks";
 import { LiveChart } from "~/live/live-chart";
+import { LiveTwin } from "~/live/live-twin";
 import { Ring } from "~/live/ring";
 import { Card } from "~/ui/card";
 import { Empty, Failure, Loading } from "~/ui/states";
@@ -53,7 +54,7 @@ export function DeviceChart({ device, zone }: { device: string; zone: string }) 
         </Group>
       }
     >
-      <div style={{ minHeight: HEIGHT + 28 }}>
+      <div style={{ minHeight: HEIGHT + 56 }}>
         {metrics.error && !metrics.data && <Failure error={metrics.error} onRetry={() => void metrics.refetch()} />}
         {metrics.isPending && <Loading height={HEIGHT} />}
         {metrics.data && !shown && <Empty title={t("chart.none")}>{t("chart.none-hint")}</Empty>}
@@ -96,12 +97,14 @@ function Sliding({ device, metric, unit, span, zone }: { device: string; metric:
   const name = metricName(metric, t);
   const series = useMemo(() => [{ label: name, ring, color: "--kw-accent", filled: true }], [name, ring]);
   const now = typeof newest === "number" ? newest : null;
+  const sentence = t("chart.label", { name, span: t(`chart.last.${span}`), value: show(now, unit, locale) });
   return (
     <>
-      <LiveChart series={series} seconds={seconds} height={HEIGHT} unit={unit} zone={zone} locale={locale} gap={gap} range={metric === "power" ? "zero" : "around"} label={t("chart.label", { name, span: t(`chart.last.${span}`), value: show(now, unit, locale) })} />
+      <LiveChart series={series} seconds={seconds} height={HEIGHT} unit={unit} zone={zone} locale={locale} gap={gap} range={metric === "power" ? "zero" : "around"} label={sentence} />
       <Text size="sm" c="dimmed" className="kw-number">
         {error ? t("chart.past-failed") : `${name} ${t("common:time.now")}: ${show(now, unit, locale)}`}
       </Text>
+      <LiveTwin name={name} ring={ring} seconds={seconds} caption={sentence} unit={unit} zone={zone} locale={locale} />
     </>
   );
 }

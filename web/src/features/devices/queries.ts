@@ -2,16 +2,14 @@
 
 import { infiniteQueryOptions, queryOptions, useMutation, useQueryClient } from "@tanstack/react-query";
 import { api, ask, type Schemas } from "~/api/client";
-import type { Device } from "~/api/devices";
+import { commandsQuery, deviceQuery, putState, type Device } from "~/api/devices";
 
 export type DeviceWanted = Schemas["DeviceWanted"];
 export type DeviceChanges = Schemas["DeviceChanges"];
-export type Command = Schemas["Command"];
 export type Health = Schemas["HealthShown"];
 export type HealthPart = Schemas["HealthPart"];
 
 const PAGE = 500;
-const MOST_COMMANDS = 20;
 export const MOST_POINTS = 100_000;
 
 const byId = (device: string) => ({ path: { device_id: device } });
@@ -31,25 +29,11 @@ export function devicePagesQuery(siteId: string | null) {
   });
 }
 
-export function deviceQuery(id: string) {
-  return queryOptions({
-    queryKey: ["devices", "one", id],
-    queryFn: () => ask(api.GET("/api/v1/devices/{device_id}", { params: byId(id) })),
-  });
-}
-
 export function healthQuery(id: string) {
   return queryOptions({
     queryKey: ["devices", "health", id],
     queryFn: () => ask(api.GET("/api/v1/devices/{device_id}/health", { params: byId(id) })),
     refetchInterval: 60_000,
-  });
-}
-
-export function commandsQuery(id: string) {
-  return queryOptions({
-    queryKey: ["commands", id],
-    queryFn: () => ask(api.GET("/api/v1/devices/{device_id}/commands", { params: { ...byId(id), query: { limit: MOST_COMMANDS } } })),
   });
 }
 
@@ -124,7 +108,7 @@ export function useDeleteDevice(id: string) {
 export function useSetState(id: string) {
   const queries = useQueryClient();
   return useMutation({
-    mutationFn: (state: Device["state"]) => ask(api.POST("/api/v1/devices/{device_id}/state", { params: byId(id), body: { state } })),
+    mutationFn: (state: Device["state"]) => putState(id, state),
     onSuccess: (device) => queries.setQueryData(deviceQuery(id).queryKey, device),
   });
 }
@@ -137,7 +121,7 @@ export function useSendCommand(id: string) {
       const header = { "Idempotency-Key": crypto.randomUUID() };
       return ask(api.POST("/api/v1/devices/{device_id}/commands", { params: { ...byId(id), header }, body: { ...wanted, expires_in_s: 300 } }));
     },
-    onSuccess: () => queries.invalidateQueries({ queryKey: ["commands", id] }),
+    onSuccess: () => queries.invalidateQueries({ queryKey: commandsQuery(id).queryKey }),
   });
 }
 
@@ -145,7 +129,7 @@ export function useCancelCommand(id: string) {
   const queries = useQueryClient();
   return useMutation({
     mutationFn: (command: string) => ask(api.POST("/api/v1/commands/{command_id}/cancel", { params: { path: { command_id: command } } })),
-    onSettled: () => queries.invalidateQueries({ queryKey: ["commands", id] }),
+    onSettled: () => queries.invalidateQueries({ queryKey: commandsQuery(id).queryKey }),
   });
 }
 

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import type { Command } from "./queries";
+import type { Command } from "~/api/devices";
 import { senderOf, stepsOf, withCommand } from "./steps";
 
 const command = (id: string, status: Command["status"]): Command => ({

@@ -1,6 +1,6 @@
 // The course of a command. Pure.
 
-import type { Command } from "./queries";
+import type { Command } from "~/api/devices";
 
 type Status = Command["status"];
 

@@ -2,6 +2,7 @@
 
 import { Button, Group, Stack, Text } from "@mantine/core";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { commandsQuery, type Command } from "~/api/devices";
 import { sessionQuery } from "~/api/session";
 import { useWords } from "~/language/use-words";
 import { showTime } from "~/lib/time";
@@ -9,7 +10,7 @@ import { show } from "~/lib/units";
 import { useTopic } from "~/live/hooks";
 import { Empty, Shown } from "~/ui/states";
 import classes from "./devices.module.css";
-import { commandsQuery, useCancelCommand, type Command } from "./queries";
+import { useCancelCommand } from "./queries";
 import { senderOf, stepsOf, withCommand } from "./steps";
 
 const HEIGHT = 120;

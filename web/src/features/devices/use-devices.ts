@@ -2,11 +2,11 @@
 
 import { useInfiniteQuery, useQuery, useQueryClient, type InfiniteData } from "@tanstack/react-query";
 import { useEffect, useMemo, useReducer, useState } from "react";
-import { latestQuery, type Device } from "~/api/devices";
+import { deviceQuery, latestQuery, type Device } from "~/api/devices";
 import type { Schemas } from "~/api/client";
 import { newest, useReadings, useTopic } from "~/live/hooks";
 import type { Message } from "~/live/feed";
-import { deviceQuery, devicePagesQuery } from "./queries";
+import { devicePagesQuery } from "./queries";
 
 /** What a device draws now, as far as it is known. */
 export function powerOf(device: string): number | null {

@@ -21,7 +21,7 @@ function useSimulatedNow({ now, speed }: State): number {
 export function ClockCard({ state, zone, mayChange }: { state: State; zone: string; mayChange: boolean }) {
   const { t, locale } = useWords("simulation");
   const { data: worlds = [] } = useQuery(worldsQuery);
-  const change = useChange();
+  const change = useChange(state);
   const nowMs = useSimulatedNow(state);
   const problems = worlds.flatMap((one) => one.problems);
   const speeds = SPEEDS.includes(state.speed) ? SPEEDS : [...SPEEDS, state.speed];

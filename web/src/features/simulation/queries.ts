@@ -14,6 +14,9 @@ const FAST_EVERY_MS = 2_000;
 /** So much of the past is drawn before live values come. */
 export const PAST_S = 86_400;
 
+/** What is shown while no world is played, and played as soon as somebody changes something. */
+export const FIRST_WORLD = "grid";
+
 export const stateQuery = queryOptions({
   queryKey: ["simulation", "state"],
   queryFn: () => ask(api.GET("/api/v1/simulation/state")),
@@ -88,8 +91,10 @@ export const useStop = () => useWish(() => ask(api.POST("/api/v1/simulation/stop
 
 export const useReset = () => useWish(() => ask(api.POST("/api/v1/simulation/reset")));
 
-export const useChange = () =>
-  useWish((body: Schemas["StateChanges"]) => ask(api.PATCH("/api/v1/simulation/state", { body })));
+export const useChange = ({ world }: State) =>
+  useWish((changes: Schemas["StateChanges"]) =>
+    ask(api.PATCH("/api/v1/simulation/state", { body: world ? changes : { world: FIRST_WORLD, ...changes } })),
+  );
 
 export const useInject = () =>
   useWish((body: Schemas["EventWanted"]) => ask(api.POST("/api/v1/simulation/events", { body })));

@@ -9,7 +9,7 @@ import { Causes } from "./causes";
 import { ClockCard } from "./clock-card";
 import { EventLine } from "./event-line";
 import { InjectForm } from "./inject-form";
-import { scenariosQuery, stateQuery, streamsQuery, type State } from "./queries";
+import { FIRST_WORLD, scenariosQuery, stateQuery, streamsQuery, type State } from "./queries";
 import { ScenarioCards } from "./scenario-cards";
 import { StreamWall } from "./stream-wall";
 
@@ -26,7 +26,7 @@ function Board({ state }: { state: State }) {
   const { site } = useSite();
   const zone = site?.time_zone ?? "UTC";
   const mayChange = may(session, "simulation:change");
-  const world = state.world ?? "grid";
+  const world = state.world ?? FIRST_WORLD;
   const streams = useQuery(streamsQuery(world));
   const scenarios = useQuery(scenariosQuery(world));
   const [about, setAbout] = useState<{ stream?: string; event?: string }>({});

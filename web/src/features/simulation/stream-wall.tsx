@@ -8,7 +8,7 @@ import { chooseScale, showIn } from "~/lib/units";
 import { useTopic } from "~/live/hooks";
 import { Card } from "~/ui/card";
 import { Pulse, type Flag } from "./pulse";
-import { PAST_S, pastQuery, type Stream } from "./queries";
+import { PAST_S, pastQuery, stateQuery, type Stream } from "./queries";
 import classes from "./stream-wall.module.css";
 import { drawTile, HEIGHT, WIDTH } from "./tile-drawing";
 
@@ -21,7 +21,8 @@ export function StreamWall({ world, streams, onChoose }: { world: string; stream
   const [pulse] = useState(() => new Pulse());
   useTopic("streams.*", (message) => pulse.take(message), () => pulse.clear());
   useEffect(() => () => pulse.clear(), [pulse, world]);
-  const { data: past } = useQuery(pastQuery(world));
+  const { data: state } = useQuery(stateQuery);
+  const { data: past } = useQuery({ ...pastQuery(world), enabled: state?.world === world });
   useEffect(() => {
     for (const [name, points] of Object.entries(past ?? {})) {
       pulse.precede(name, points.map(({ ts, normalised }) => [Date.parse(ts) / 1_000, normalised]));

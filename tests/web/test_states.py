@@ -1,0 +1,166 @@
+"""Each page while it loads, when that fails, when there is nothing yet, and with what it is for."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
+
+from tests.conftest import wait_until
+from tests.web.browser import Watch, open_context
+from tests.web.town import Family, Town
+
+pytestmark = pytest.mark.xdist_group("web")
+
+RULE = {"name": "Much", "metric": "power", "operator": ">", "threshold": 90_000, "severity": "low"}
+NOBODY = "00000000-0000-4000-8000-000000000000"
+# As a link does it, without asking for the app anew.
+GO = "path => history.pushState({}, '', path)"
+REFUSAL = {
+    "status": 500,
+    "code": "internal",
+    "title": "Internal error",
+    "detail": "The lake is out of reach.",
+}
+
+
+@dataclass(frozen=True)
+class Sight:
+    """A page, the question without whose answer it has nothing to show, and what it shows otherwise."""
+
+    path: str
+    question: str
+    full: str
+    empty: str | None = None
+    """None: there is always something, or the page is about one thing."""
+
+
+SIGHTS = {
+    "home": Sight("/", r"/devices\?", "Where it flows now", "No device is connected yet"),
+    "devices": Sight("/devices", r"/devices\?", "Heat pump", "No device is connected yet"),
+    "device": Sight("/devices/demo-fridge", r"/devices/demo-fridge$", "Health"),
+    "history": Sight("/history", r"/devices\?", "Where it went", "No device yet"),
+    "alerts": Sight("/alerts", r"/alerts\?", "Television uses power", "All is well"),
+    "alert": Sight("/alerts/$alert", r"/alerts/[0-9a-f-]{36}$", "What happened"),
+    "notifications": Sight("/notifications", r"/notifications\?", "Television uses power", "Nothing to tell"),
+    "rules": Sight("/rules", r"/rules\?", "is above 90 kW", "No rule yet"),
+    "rule": Sight("/rules/$rule", r"/rules/[0-9a-f-]{36}$", "What it would have done"),
+    "dead-letters": Sight(
+        "/dead-letters", r"/dead-letters\?", "there is no device nobody", "Nothing was refused"
+    ),
+    "control-room": Sight("/control-room", r"/devices\?", "Changed most", "No device reports yet"),
+    "simulation": Sight("/simulation", r"/simulation/state$", "Simulated clock"),
+    "members": Sight("/administration", r"/members\?", "Ada (you)"),
+    "keys": Sight("/administration?tab=keys", r"/api-keys\?", "Demo home", "There are no keys."),
+    "settings": Sight(
+        "/settings?tab=notifications", r"/notification-preferences$", "Daily digest", "No channel yet"
+    ),
+}
+
+
+def make_things(family: Family) -> dict[str, str]:
+    """Something for every page to show; what stands for it in addresses."""
+    family.begin("phantom_load")
+    key = family.ask("api-keys", name="Meter", scopes=["ingest"])["key"]
+    refused = family.request.post(
+        f"{family.url}/api/v1/readings",
+        data={"device": "nobody", "metrics": {"power": 1}},
+        headers={"Authorization": f"Bearer {key}"},
+    )
+    assert refused.status == 422, refused.text()
+    rule = family.ask("rules", **RULE)["id"]
+    wait_until(lambda: bool(family.get("notifications")["items"]), what="an alert that is told")
+    return {"$alert": family.get("alerts")["items"][0]["id"], "$rule": rule}
+
+
+@pytest.fixture(scope="module")
+def things(family: Family) -> dict[str, str]:
+    """What the family has, as addresses name it."""
+    return make_things(family)
+
+
+@pytest.fixture(scope="module")
+def inside(browser: Browser, town: Town, family: Family) -> Iterator[BrowserContext]:
+    """A window of the family in which nothing answers but the server."""
+    context = open_context(browser, town.url, keeps=False)
+    family.enter(context)
+    yield context
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def newcomer(browser: Browser, town: Town) -> Iterator[Page]:
+    """A page of somebody who has nothing but an account."""
+    context = open_context(browser, town.url, keeps=False)
+    town.sign_up(context)
+    page = context.new_page()
+    page.goto("/")
+    yield page
+    context.close()
+
+
+class Withheld:
+    """Keeps a page's question from the server: at first without an answer, then with a refusal."""
+
+    def __init__(self, page: Page, question: str) -> None:
+        self._waiting: list[Route] = []
+        self._refuses = False
+        self._page = page
+        self._question = re.compile(r"/api/v1[^?]*" + question)
+        page.route(self._question, self._take)
+
+    def refuse(self) -> None:
+        """Answers everything with a refusal from now on."""
+        self._refuses = True
+        for route in self._waiting:
+            self._take(route)
+
+    def end(self) -> None:
+        """From now on the server is asked."""
+        self._page.unroute(self._question)
+
+    def _take(self, route: Route) -> None:
+        if self._refuses:
+            route.fulfill(status=500, content_type="application/problem+json", body=json.dumps(REFUSAL))
+        else:
+            self._waiting.append(route)
+
+
+@pytest.mark.parametrize("name", SIGHTS)
+def test_a_page_loads_fails_and_is_there_when_asked_again(
+    inside: BrowserContext, things: dict[str, str], name: str
+) -> None:
+    sight = SIGHTS[name]
+    page = inside.new_page()
+    withheld = Withheld(page, sight.question)
+    path = "/".join(things.get(part, part) for part in sight.path.split("/"))
+    page.goto(path)
+    content = page.get_by_role("main")
+    expect(content.get_by_role("status", name="Loading ...").first).to_be_visible()
+    expect(content.get_by_text(sight.full)).to_have_count(0)
+    withheld.refuse()
+    alert = content.get_by_role("alert").filter(has_text="The lake is out of reach.").first
+    expect(alert).to_contain_text("This cannot be shown")
+    withheld.end()
+    alert.get_by_role("button", name="Try again").click()
+    expect(content.get_by_text(sight.full).first).to_be_visible()
+    expect(content.get_by_role("alert")).to_have_count(0)
+    page.close()
+
+
+@pytest.mark.parametrize("name", [name for name, sight in SIGHTS.items() if sight.empty])
+def test_a_page_with_nothing_on_it_says_so(newcomer: Page, name: str) -> None:
+    sight = SIGHTS[name]
+    watch = Watch(newcomer)
+    newcomer.evaluate(GO, sight.path)
+    expect(newcomer.get_by_role("main").get_by_text(str(sight.empty))).to_be_visible()
+    watch.assert_quiet()
+
+
+@pytest.mark.parametrize("path", ["/devices/nothing", f"/alerts/{NOBODY}", f"/rules/{NOBODY}"])
+def test_a_thing_that_is_not_there_is_not_shown(newcomer: Page, path: str) -> None:
+    newcomer.evaluate(GO, path)
+    alert = newcomer.get_by_role("main").get_by_role("alert").first
+    expect(alert).to_contain_text("there is no", ignore_case=True)
