@@ -38,6 +38,8 @@ FIRST_WORLD = "marketplace"
 SEED = 1
 DEFAULT_SPAN_US = 7 * DAY_US
 MOST_POINTS = 400_000
+MOST_DAYS, MOST_DAYS_CORRELATED = 400, 100
+"""The longest spans that are told; what moved what takes more than twice as long over twice the time."""
 MOST_PLAYS = 20
 NOT_PLAYED_US = 3600 * SECOND_US
 """A play that nobody asks about for so long is ended, unless a scenario goes on in it."""
@@ -188,8 +190,9 @@ class Desk:
 
     def _events(self, organisation: str, given: Given) -> Any:
         play = self._play(organisation)
-        start_us = given.get("start_us", play.watch.now_us() - DEFAULT_SPAN_US)
-        end_us = given.get("end_us", max(start_us, play.watch.now_us()) + DEFAULT_SPAN_US)
+        now_us = play.watch.now_us()
+        start_us = given.get("start_us", min(given.get("end_us", now_us), now_us) - DEFAULT_SPAN_US)
+        end_us = given.get("end_us", max(start_us, now_us) + DEFAULT_SPAN_US)
         _check_span(start_us, end_us)
         found = play.events(start_us, end_us)
         kind = given.get("type")
@@ -198,9 +201,10 @@ class Desk:
 
     def _correlations(self, organisation: str, given: Given) -> Any:
         play = self._play(organisation)
-        start_us = given.get("start_us", play.watch.now_us() - HISTORY_US)
-        end_us = given.get("end_us", play.watch.now_us() + 1)
-        _check_span(start_us, end_us)
+        now_us = play.watch.now_us()
+        end_us = given.get("end_us", now_us + 1)
+        start_us = given.get("start_us", min(end_us, now_us) - HISTORY_US)
+        _check_span(start_us, end_us, MOST_DAYS_CORRELATED)
         stream = given.get("stream")
         if stream is not None and stream not in play.names:
             detail = f"The world {play.world.name} has no stream {stream!r}."
@@ -347,12 +351,12 @@ def _span(play: Play, given: Given) -> tuple[int, int]:
     return start_us, end_us
 
 
-def _check_span(start_us: int, end_us: int) -> None:
+def _check_span(start_us: int, end_us: int, most_days: int = MOST_DAYS) -> None:
     if start_us >= end_us:
         fault = Fault("empty_span", "start must lie before end, and before now.", pointer="/query/start")
         raise Problem(422, "bad_span", fault.detail, [fault])
-    if end_us - start_us > 400 * DAY_US:
-        fault = Fault("too_long", "A span has at most 400 days.", pointer="/query/start")
+    if end_us - start_us > most_days * DAY_US:
+        fault = Fault("too_long", f"A span has at most {most_days} days.", pointer="/query/start")
         raise Problem(422, "bad_span", fault.detail, [fault])
 
 
