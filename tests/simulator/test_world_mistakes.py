@@ -232,7 +232,8 @@ def test_a_stream_may_bear_on_what_comes_of_it(tmp_path: Path) -> None:
         ("streams: &x\n  a: *x\n", 1, "write it out"),
         ("streams:\n  a: !!python/name:os.system x\n", 2, "the tag tag:yaml.org,2002:python/name:os.system"),
         ("streams:\n  ? [a]\n  : 1\n", 2, "where a name belongs"),
-        ("streams: " + "[" * 2000, None, "is broken YAML"),
+        ("streams: " + "[" * 200_000, 1, "more than 50 deep"),
+        ("streams:\n  a: " + "- " * 60 + "\n", None, "is broken YAML"),
     ],
 )
 def test_a_broken_file_is_told_and_the_others_are_checked(
@@ -256,6 +257,15 @@ def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
     (folder / "scenarios.yaml").mkdir()
     (told,) = mistakes_in(folder)
     assert (told.file, "cannot be read" in told.says) == ("scenarios.yaml", True)
+    (folder / "scenarios.yaml").rmdir()
+    (folder / "scenarios.yaml").symlink_to("/dev/null")
+    (told,) = mistakes_in(folder)
+    assert (told.file, "it is no file" in told.says) == ("scenarios.yaml", True)
+
+
+def test_json_within_json_is_told_however_deep(tmp_path: Path) -> None:
+    (told,) = mistakes_in(write_world(tmp_path, {"events.yaml": None, "events.json": '{"a":' * 200_000}))
+    assert (told.file, "more than 50 deep" in told.says) == ("events.json", True)
 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:

@@ -154,9 +154,7 @@ def _refuse_both(wanted: shapes.EventWanted) -> None:
     """
     own = sorted(wanted.model_dump(exclude_defaults=True).keys() - {"template", "ts", "preview"})
     if wanted.template is not None and own:
-        detail = (
-            "An event of a template is as the template says; describe one of your own without a template."
-        )
+        detail = "An event of a template is as the template says; describe your own without one."
         faults = [Fault("not_with_template", detail, pointer=f"/body/{name}") for name in own]
         raise Problem(422, "invalid_event", detail, faults)
 

@@ -1,7 +1,7 @@
 """Numbers of a world that have the right form and are too great, or too small, to be played.
 
-Keeps true: in a world without doubts no time lies beyond the calendar, no history is longer than memory has room
-for, and no level is beyond what numbers can tell apart. Pure.
+Keeps true: in a world without doubts no time lies beyond the calendar, no history is longer than memory has
+room for, and no level is beyond what numbers can tell apart. Pure.
 """
 
 from collections.abc import Iterator
