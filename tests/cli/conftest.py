@@ -15,16 +15,17 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.cli.forked import Kw
 from tests.conftest import wait_until
 
 START_WITHIN_S = 120.0
 MARK = "KILOWATCH_INSTANCE"
+KW = Kw()
 
 
 def run_kw(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs `kw` to its end."""
-    command = [sys.executable, "-m", "kilowatch.cli.main", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=START_WITHIN_S)
+    """Runs `kw` to its end, without a terminal."""
+    return KW.run(list(arguments), START_WITHIN_S)
 
 
 class Instance:

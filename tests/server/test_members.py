@@ -140,7 +140,7 @@ async def assert_stands(http: httpx.AsyncClient, people: list[Person], place: st
 
 
 @settings(
-    max_examples=100,
+    max_examples=40,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -130,9 +130,10 @@ class Registry:
         """Slot -> name of the metric."""
         return {slot: name for name, slot in self.slots.items()}
 
-    def forget(self) -> None:
-        """Has every device learnt anew on its next reading; numbers keep their meaning meanwhile."""
-        self.known[:] = False
+    def forget(self, turn: int = 0, turns: int = 1) -> None:
+        """Has every device (of so many turns: each one in one of them) learnt anew on its next reading;
+        numbers keep their meaning meanwhile."""
+        self.known[turn::turns] = False
 
     def _drop(self, device_nos: Sequence[int]) -> None:
         """Takes series, energy and name from these devices; what exists still is learnt again."""

@@ -56,6 +56,9 @@ TRIES = 5
 RENEW_COMMITS = 500
 """Commits after which the lake is opened anew: each leaves some 60 kB in the connection."""
 RELEARN_S = 300.0
+RELEARN_AT_ONCE = 50_000
+"""Of more devices than this only some are learnt anew at once: readings do not wait for all of them."""
+LEARN_AT_ONCE = 20_000
 """After so long every device is learnt anew, in case that word of a change was lost."""
 WARY_OPENS, KILLING_OPENS = 3, 8
 """After so many workers that died at the same oldest message: go on one by one; take that message for the
@@ -131,6 +134,7 @@ class Shift:
     _wary: set[int] = field(default_factory=set)
     _commits: int = 0
     _learnt_s: float = field(default_factory=time.monotonic)
+    _turn: int = 0
     _sightings: Sightings = field(init=False)
     _settlement: Settlement = field(init=False)
     _display: Display = field(init=False)
@@ -400,12 +404,15 @@ class Shift:
 
     async def _learn(self, batch: list[Arrival]) -> None:
         """Reads the facts of devices and series that are not known yet."""
-        if time.monotonic() - self._learnt_s > RELEARN_S:
+        turns = 1 + len(self.registry.known) // RELEARN_AT_ONCE
+        if time.monotonic() - self._learnt_s > RELEARN_S / turns:
             self._learnt_s = time.monotonic()
-            self.registry.forget()
+            self._turn = (self._turn + 1) % turns
+            self.registry.forget(self._turn, turns)
         unknown = unknown_devices((one.frame for one in batch), self.registry)
-        if unknown:
-            devices, series = await learn_devices(self.places.database, unknown)
-            self.registry.learn(devices, series, unknown)
+        for start in range(0, len(unknown), LEARN_AT_ONCE):
+            some = unknown[start : start + LEARN_AT_ONCE]
+            devices, series = await learn_devices(self.places.database, some)
+            self.registry.learn(devices, series, some)
             self.lookout.note_learnt({one.organisation_id for one in devices})
             self.patrol.note_new(one.device_no for one in devices)

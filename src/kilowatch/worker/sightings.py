@@ -19,6 +19,8 @@ from kilowatch.worker.store.registry import note_sightings
 log = structlog.get_logger()
 
 EVERY_S = 5.0
+AT_ONCE = 20_000
+"""Devices of which it is written down in one transaction."""
 
 
 @dataclass(slots=True)
@@ -46,14 +48,14 @@ class Sightings:
 
     async def write(self) -> None:
         """Writes down what was noted since the last time. While PostgreSQL is away it stays for the next."""
-        device = np.flatnonzero(self._at_us != NEVER).astype(np.int32)
-        if not len(device):
-            return
-        at_us = self._at_us[device]
-        try:
-            await note_sightings(self.database, device, at_us)
-        except EngineUnavailable as error:
-            log.warning("sightings wait for the next turn", reason=str(error))
-            return
-        written = self._at_us[device] == at_us
-        self._at_us[device[written]] = NEVER
+        noted = np.flatnonzero(self._at_us != NEVER).astype(np.int32)
+        for start in range(0, len(noted), AT_ONCE):
+            device = noted[start : start + AT_ONCE]
+            at_us = self._at_us[device]
+            try:
+                await note_sightings(self.database, device, at_us)
+            except EngineUnavailable as error:
+                log.warning("sightings wait for the next turn", reason=str(error))
+                return
+            written = self._at_us[device] == at_us
+            self._at_us[device[written]] = NEVER

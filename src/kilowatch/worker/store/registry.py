@@ -8,12 +8,11 @@ import numpy.typing as npt
 from sqlalchemy import TextClause, text
 
 from kilowatch.clock import MICROSECONDS, to_datetime
-from kilowatch.postgres.engine import Connection, Database
+from kilowatch.postgres.engine import Connection, Database, look_up_by_index
 from kilowatch.telemetry.metric import ENERGY
 from kilowatch.telemetry.store import device_sources
 from kilowatch.worker.registry import DeviceFact, SeriesFacts
 
-DEVICES_AT_ONCE = 20_000
 DAY_US = 24 * 3600 * MICROSECONDS
 
 RETENTION = text(
@@ -94,10 +93,13 @@ async def list_owned_series(
         return [OwnedSeries(**row) for row in (await connection.execute(OWNED, given)).mappings()]
 
 
-SERIES = text(
-    "SELECT series_no, device_no, metric_no FROM kilowatch.series"
-    " WHERE device_no = ANY(CAST(:devices AS integer[]))"
-)
+# Columns come as bytes: rows as objects would hold up everything else while a million devices are learnt.
+SERIES = text("""
+    SELECT coalesce(string_agg(int4send(series_no), ''::bytea), ''::bytea) AS series,
+        coalesce(string_agg(int4send(device_no), ''::bytea), ''::bytea) AS device,
+        coalesce(string_agg(int4send(metric_no), ''::bytea), ''::bytea) AS metric
+    FROM kilowatch.series WHERE device_no = ANY(CAST(:devices AS integer[]))
+""")
 METRIC_NAMES = text(
     "SELECT metric_no, name FROM kilowatch.metrics WHERE metric_no = ANY(CAST(:metrics AS integer[]))"
 )
@@ -106,34 +108,29 @@ METRIC_NAMES = text(
 async def learn_devices(
     database: Database, device_nos: Sequence[int]
 ) -> tuple[list[DeviceFact], SeriesFacts]:
-    """The facts of the given devices; a device that is gone has none.
+    """The facts of the given devices, at most some ten thousand at once; a device that is gone has none.
 
     Raises:
         EngineUnavailable: if PostgreSQL is away.
     """
-    devices: list[DeviceFact] = []
-    rows: list[Sequence[int]] = []
     async with database.unscoped() as connection:
-        for start in range(0, len(device_nos), DEVICES_AT_ONCE):
-            some = list(device_nos[start : start + DEVICES_AT_ONCE])
-            devices += await _learn(connection, some)
-            found = await connection.execute(SERIES, {"devices": some})
-            rows += [tuple(row) for row in found]
-        columns = np.array(rows, np.int32).reshape(-1, 3)
-        metrics = np.unique(columns[:, 2]).tolist()
-        named = await connection.execute(METRIC_NAMES, {"metrics": metrics})
+        devices = await _learn(connection, device_nos)
+        found = (await connection.execute(SERIES, {"devices": list(device_nos)})).one()
+        series, of_device, metric = (np.frombuffer(column, ">i4").astype(np.int32) for column in found)
+        named = await connection.execute(METRIC_NAMES, {"metrics": np.unique(metric).tolist()})
         names = {row.metric_no: row.name for row in named}
-    return devices, SeriesFacts(columns[:, 0], columns[:, 1], columns[:, 2], names)
+    return devices, SeriesFacts(series, of_device, metric, names)
 
 
 async def _learn(connection: Connection, device_nos: Sequence[int]) -> list[DeviceFact]:
     sources = await device_sources(connection, device_nos)
     found = await connection.execute(RETENTION, {"devices": list(device_nos)})
     retention = {row.device_no: (row.retention_raw_days, row.retention_daily_days) for row in found}
+    organisations = {source.organisation_id: source.organisation_id for source in sources}
     return [
         DeviceFact(
             source.device_no,
-            source.organisation_id,
+            organisations[source.organisation_id],
             source.device,
             source.time_zone,
             retention.get(source.device_no, (0, 0))[0],
@@ -151,8 +148,8 @@ async def _learn(connection: Connection, device_nos: Sequence[int]) -> list[Devi
 # Whoever deletes a device waits for this lock, and with it for the row that refers to the device.
 SEE = text("""
     INSERT INTO kilowatch.device_sightings AS seen (device_no, organisation_id, last_seen)
-    SELECT d.device_no, d.organisation_id, told.at
-    FROM unnest(CAST(:devices AS integer[]), CAST(:times AS timestamptz[])) AS told (device_no, at)
+    SELECT d.device_no, d.organisation_id, to_timestamp(0) + told.at_us * interval '1 microsecond'
+    FROM unnest(CAST(:devices AS integer[]), CAST(:times AS bigint[])) AS told (device_no, at_us)
     JOIN kilowatch.devices d ON d.device_no = told.device_no
     ORDER BY d.device_no FOR KEY SHARE OF d
     ON CONFLICT (device_no) DO UPDATE SET last_seen = excluded.last_seen
@@ -168,9 +165,9 @@ async def note_sightings(
     Raises:
         EngineUnavailable: if PostgreSQL is away.
     """
-    times = [to_datetime(moment) for moment in at_us.tolist()]
     async with database.unscoped() as connection:
-        await connection.execute(SEE, {"devices": device_nos.tolist(), "times": times})
+        await look_up_by_index(connection)
+        await connection.execute(SEE, {"devices": device_nos.tolist(), "times": at_us.tolist()})
 
 
 VANISHED = text(
