@@ -235,7 +235,7 @@ def _refuse_depth(text: str) -> None:
         if isinstance(event, CollectionStartEvent):
             depth += 1
             if depth > MOST_DEPTH:
-                raise _Unreadable(event.start_mark.line + 1, TOO_DEEP)
+                raise _Unreadable(event.start_mark.line + 1 if event.start_mark else 0, TOO_DEEP)
         elif isinstance(event, CollectionEndEvent):
             depth -= 1
 
