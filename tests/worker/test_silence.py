@@ -10,7 +10,7 @@ import pytest
 from kilowatch.alerts.finding import Key
 from kilowatch.alerts.store.raising import LivingAlert
 from kilowatch.clock import MICROSECONDS
-from kilowatch.worker.silence import Roll, Silence
+from kilowatch.worker.silence import MOST_SINGLE, Roll, Silence
 
 START_US = 1_780_000_000 * MICROSECONDS
 HOME, SITE = uuid.uuid4(), uuid.uuid4()
@@ -229,6 +229,16 @@ def test_single_devices_of_a_large_site_are_not_the_site() -> None:
     for _ in range(30):
         house.chatter(10, 1, *range(4, 21))
     assert set(house.living) == {Key(HOME, "offline", device) for device in (1, 2, 3)}
+
+
+def test_a_thousand_silent_devices_are_the_site_however_many_it_has() -> None:
+    devices = 5 * MOST_SINGLE
+    for quiet, told in ((MOST_SINGLE - 1, MOST_SINGLE - 1), (MOST_SINGLE, 1)):
+        house = House(devices)
+        house.chatter(10, 5, *range(1, devices + 1))
+        house.chatter(10, 30, *range(quiet + 1, devices + 1))
+        assert len(house.living) == told
+    assert set(house.living) == {Key(HOME, "offline", site_id=SITE)}
 
 
 def test_a_device_that_is_taken_from_the_roll_is_cleared() -> None:

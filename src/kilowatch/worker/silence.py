@@ -5,7 +5,7 @@ longer one counts at once, shorter ones draw it down by a thirty-second each.
 
 A device that is silent and others of its gateway (or of its site) that have waited for half their patience
 are one finding about the gateway or site, with a count, from `GROUP_LEAST` devices on; of a site only when it
-is at least half of the devices that it has. Else each device is a finding of its own.
+is at least half of the devices that it has, or `MOST_SINGLE`. Else each device is a finding of its own.
 
 Keeps true: who reports again is cleared by the next turn, whatever was told before; what was told before a
 restart is not told again. Takes `now` and does no I/O.
@@ -34,6 +34,9 @@ from kilowatch.rules.detectors.offline import (
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
+MOST_SINGLE = 1_000
+"""So many silent devices of a site are told of as the site, however many it has: nobody reads a thousand
+alerts."""
 DRAWN_DOWN = 32
 NOTED_US = 10 * MICROSECONDS
 BURST_US = MICROSECONDS
@@ -153,7 +156,7 @@ class Silence:
             return [], []
         since = np.maximum(seen, self.started_us)
         waits = known & (silent | (now_us - since > patience // 2))
-        group = self._groups(known, waits)
+        group = self._groups(known, waits, silent)
         concerned = np.isin(group, group[silent & (group != NO_GATEWAY)])
         members = silent | (waits & concerned)
         before = self._silent[:width], self._members[:width]
@@ -175,12 +178,13 @@ class Silence:
         least[: len(self.roll)] = self.roll.least_us
         return patience_us(self.pause_us, least)
 
-    def _groups(self, known: Mask, waits: Mask) -> Ints:
+    def _groups(self, known: Mask, waits: Mask, silent: Mask) -> Ints:
         """For each device what it would be silent with: its gateway, or as a negative number its site."""
         sites = len(self.roll.sites)
         all_of = np.bincount(self.roll.site[known], minlength=sites)
         waiting = np.bincount(self.roll.site[waits], minlength=sites)
         is_whole = (2 * waiting >= all_of) & (waiting >= GROUP_LEAST)
+        is_whole |= np.bincount(self.roll.site[silent], minlength=sites) >= MOST_SINGLE
         of_site = np.where(is_whole[self.roll.site], -1 - self.roll.site, NO_GATEWAY) if sites else 0
         return np.where(self.roll.gateway != NO_GATEWAY, self.roll.gateway, of_site)
 

@@ -18,13 +18,15 @@ from sqlalchemy import text
 from kilowatch.alerts.finding import Clearing, Finding, Key
 from kilowatch.alerts.voices import SEVERITIES
 from kilowatch.clock import MICROSECONDS, to_datetime, to_us
-from kilowatch.postgres.engine import Connection
+from kilowatch.postgres.engine import Connection, join_by_hash
 
 SETTLING_US = 120 * MICROSECONDS
 """So long after its parent is over a suppressed alert waits: what the parent explained is over soon, too."""
 DISMISSED_US = 30 * 86_400 * MICROSECONDS
 """So long what somebody resolved by hand is known to last after a restart of the worker."""
 
+SOME = 1_000
+"""Of more findings than this whole tables are joined, rather than each looked up among all others."""
 GIVEN = """
     WITH given AS (
         SELECT DISTINCT ON (key) * FROM unnest(
@@ -273,6 +275,8 @@ async def raise_alerts(
     sites that have none of their own."""
     if not findings:
         return Raised([], [], [], [])
+    if len(findings) > SOME:
+        await join_by_hash(connection)
     columns = _columns(findings) | {"now": to_datetime(now_us), "price": price_per_kwh}
     opened = list((await connection.execute(RAISE, columns)).scalars())
     renewed = (await connection.execute(RENEW, columns | {"opened": opened})).all()
