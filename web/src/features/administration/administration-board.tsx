@@ -51,7 +51,9 @@ export function AdministrationBoard({ tab, onTab }: { tab: string; onTab: (tab: 
 function TabList({ tabs, open }: { tabs: readonly string[]; open: string }) {
   const { t } = useWords("administration");
   const list = useRef<HTMLDivElement>(null);
-  useEffect(() => list.current?.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest", inline: "center" }), [open]);
+  useEffect(() => {
+    void list.current?.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest", inline: "center" });
+  }, [open]);
   return (
     <Tabs.List mb="md" ref={list} className={classes.tabs}>
       {tabs.map((name) => <Tabs.Tab key={name} value={name}>{t(`tab.${name}`)}</Tabs.Tab>)}
