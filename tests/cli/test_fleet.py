@@ -158,6 +158,8 @@ def test_nothing_is_lost_while_the_instance_is_away(instance: Instance, tmp_path
         (["--world", "grid", "--interval", "soon"], 1, "a span is a number of seconds"),
         (["--world", "grid", "--start", "2100-01-01"], 1, "future"),
         (["--world", "grid", "--start", "yesterday"], 2, "no time"),
+        (["--world", "plant", "--start", "0001-01-01T00:00+14:00"], 1, "before 2020"),
+        (["--world", "grid", "--regions", "north,atlantis"], 1, "no region 'atlantis'; there are north"),
         (["--replay", "nothing.arrow"], 1, "no capture"),
         (["--world", "grid"], 1, "No instance runs"),
     ],

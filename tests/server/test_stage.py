@@ -164,6 +164,8 @@ async def test_a_refusal_is_told_and_nonsense_is_refused_before_it_is_asked(
             ("PATCH", "state", {"speed": 4000}),
             ("PATCH", "state", {"seed": -1}),
             ("POST", "events", {"template": "x", "lasts_s": 0}),
+            ("POST", "events", {"template": "x", "title": "My own"}),
+            ("POST", "events", {"type": "energy", "title": "a\0b", "lasts_s": 60}),
             ("GET", "history?start=yesterday", None),
             ("GET", "history?start=2026-07-02T00:00:00Z&end=2026-07-01T00:00:00Z", None),
             ("GET", "history?mode=other", None),

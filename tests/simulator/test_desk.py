@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kilowatch.clock import DrivenClock
+from kilowatch.clock import DrivenClock, rfc3339
 from kilowatch.errors import Problem
 from kilowatch.period import DAY_US, HOUR_US
 from kilowatch.server import world_shapes as shapes
@@ -144,11 +144,14 @@ def test_tickets_follow_a_payment_outage_hours_later_and_it_is_found_as_the_caus
         ("history", {"start_us": 5, "end_us": 4}, "bad_span"),
         ("history", {"start_us": 0}, "bad_span"),
         ("events", {"start_us": START_US, "end_us": START_US + 401 * DAY_US}, "bad_span"),
+        ("correlations", {"start_us": START_US - 101 * DAY_US}, "bad_span"),
         ("correlations", {"event": "none"}, "unknown_event"),
         ("correlations", {"stream": "none"}, "unknown_stream"),
         ("inject", {"template": "none"}, "unknown_template"),
         ("inject", {"title": "No type"}, "invalid_event"),
         ("inject", {"template": "blog_viral", "ts": "soon"}, "bad_timestamp"),
+        ("inject", {"template": "blog_viral", "ts": "9999-12-31T23:59:59Z"}, "bad_timestamp"),
+        ("inject", {"template": "blog_viral", "ts": "0001-01-01T00:00:00+14:00"}, "bad_timestamp"),
         ("juggle", {}, "unknown_question"),
     ],
 )
@@ -159,6 +162,40 @@ def test_what_cannot_be_is_refused_with_a_code(
         ask(desk, question, **given)
     assert refused.value.code == code
     assert refused.value.status in (404, 409, 422)
+
+
+def test_a_span_needs_no_start_and_no_whole_interval(desk: Desk, clock: DrivenClock) -> None:
+    ask(desk, "change", world="home")
+    long_ago_us = START_US - 60 * DAY_US
+    assert ask(desk, "events", end_us=long_ago_us)["items"]
+    assert ask(desk, "correlations", end_us=long_ago_us)["items"]
+    told = ask(desk, "history", start_us=long_ago_us + 1, end_us=long_ago_us + 2)
+    assert not any(told["streams"].values())
+    later = ask(desk, "history", end_us=clock.now_us() + 30 * DAY_US)
+    assert later["time_range"]["end"] == rfc3339(clock.now_us())
+
+
+def test_a_reset_brings_the_clock_back_to_now(desk: Desk, clock: DrivenClock) -> None:
+    ask(desk, "change", world="home", seed=3)
+    ask(desk, "change", speed=600, step_s=86_400)
+    clock.advance(60)
+    ask(desk, "scenario", scenario_id="spike")
+    ask(desk, "reset")
+    state = ask(desk, "state")
+    assert (state["now"], state["speed"], state["seed"]) == (rfc3339(clock.now_us()), 1.0, 3)
+    assert (state["world"], state["status"], state["record"]) == ("home", "baseline", None)
+    clock.advance(60)
+    assert all(START_US < told.ts_us <= clock.now_us() for told in desk.advance())
+
+
+def test_what_is_wrong_with_an_event_of_ones_own_is_told_where_it_was_written(desk: Desk) -> None:
+    effects = [{"streams": ["customer.login"], "value": -1.0}]
+    with pytest.raises(Problem) as refused:
+        ask(desk, "inject", type="energy", title="Rain", description="", effects=effects)
+    assert [fault.pointer for fault in refused.value.errors] == ["/body/lasts_s"]
+    with pytest.raises(Problem) as refused:
+        ask(desk, "inject", type="energy", title="Rain", description="", effects=effects, lasts_s=60.0)
+    assert [fault.pointer for fault in refused.value.errors] == ["/body/effects/0/value"]
 
 
 def test_changed_files_are_played_from_what_begins_next(clock: DrivenClock, tmp_path: Path) -> None:

@@ -376,7 +376,28 @@ def test_a_capture_that_was_cut_off_is_good_up_to_there(tmp_path: Path) -> None:
     _, written = write_capture(tmp_path / "a.arrow")
     whole = (tmp_path / "a.arrow").read_bytes()
     (tmp_path / "b.arrow").write_bytes(whole[: len(whole) * 2 // 3])
-    assert 0 < CaptureSource(tmp_path / "b.arrow").readings < written
+    cut = CaptureSource(tmp_path / "b.arrow")
+    assert 0 < cut.readings < written
+    assert cut.broken
+    assert not CaptureSource(tmp_path / "a.arrow").broken
+
+
+@pytest.mark.parametrize("column", ["sent", "device", "ts", "power"])
+def test_a_capture_with_other_types_or_without_names_and_times_is_refused(
+    tmp_path: Path, column: str
+) -> None:
+    write_capture(tmp_path / "a.arrow")
+    whole = pa.ipc.open_stream(tmp_path / "a.arrow").read_all()
+    place, count = whole.schema.get_field_index(column), whole.num_rows
+    changed = [pa.array(["x"] * count)]
+    if column != "power":
+        changed.append(pa.nulls(count, whole.schema.field(column).type))
+    for values in changed:
+        other = whole.set_column(place, column, values)
+        with pa.ipc.new_stream(tmp_path / "b.arrow", other.schema) as writer:
+            writer.write_table(other)
+        with pytest.raises(BadCapture):
+            CaptureSource(tmp_path / "b.arrow")
 
 
 def test_what_is_no_capture_is_refused(tmp_path: Path) -> None:

@@ -65,6 +65,17 @@ SPOILED = [
     ("scenarios.yaml", "value: 0.3", "value: -0.3", "-0.3", "a factor must not be negative"),
     ("scenarios.yaml", "value: 0.3", "value: 3000", "3000", "a factor is at most 1000, not 3000"),
     ("scenarios.yaml", "value: 0.3", "how: add\n        value: 2e10", "2e10", "write at most 1e+09"),
+    ("scenarios.yaml", "lasts: 3h", "lasts: 99999999w", "99999999w", "longer than 90 days"),
+    ("scenarios.yaml", "at: -1h", "at: -99999999w", "-99999999w", "longer than 90 days"),
+    ("scenarios.yaml", "value: 1.1", "value: 1.1, precedence: 20000000", "value: 1.1", "a precedence lies"),
+    ("scenarios.yaml", "kind: outage", "kind: late, value: -60", "kind: late", "between 0 and 1e+06"),
+    ("scenarios.yaml", "kind: outage", "kind: repeated, value: 2e6", "kind: repeated", "between 0 and 100"),
+    ("events.yaml", "lasts: 6h", "lasts: 1e300", "lasts: 1e300", "longer than 90 days"),
+    ("relationships.yaml", "to: 1d", "to: 32d", "to: 32d", "longer than 31 days"),
+    ("relationships.yaml", "elasticity: 0.5", "elasticity: 0.5\n    delay: 1e12", "1e12", "than 31 days"),
+    ("streams.yaml", "mean: 230", "mean: 1e300", "mean: 1e300", "write at most 1e+09"),
+    ("world.yaml", "kind: plant", "kind: plant\n  interval: 2d", "interval: 2d", "0.1 s at least and 1 day"),
+    ("world.yaml", "time_zone: Europe/Berlin", "time_zone: UTC\ninterval: 0.000001s", "interval", "is 60 s"),
     ("scenarios.yaml", "value: -0.4", "value: -4", "-4", "shifted by -1 to 1, not by -4"),
     ("scenarios.yaml", "[shop.sale]", "[shop.visit]", "[shop.visit]", "is the outcome of no chain"),
     (
@@ -221,7 +232,8 @@ def test_a_stream_may_bear_on_what_comes_of_it(tmp_path: Path) -> None:
         ("streams: &x\n  a: *x\n", 1, "write it out"),
         ("streams:\n  a: !!python/name:os.system x\n", 2, "the tag tag:yaml.org,2002:python/name:os.system"),
         ("streams:\n  ? [a]\n  : 1\n", 2, "where a name belongs"),
-        ("streams: " + "[" * 2000, None, "is broken YAML"),
+        ("streams: " + "[" * 200_000, 1, "more than 50 deep"),
+        ("streams:\n  a: " + "- " * 60 + "\n", None, "is broken YAML"),
     ],
 )
 def test_a_broken_file_is_told_and_the_others_are_checked(
@@ -245,6 +257,15 @@ def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
     (folder / "scenarios.yaml").mkdir()
     (told,) = mistakes_in(folder)
     assert (told.file, "cannot be read" in told.says) == ("scenarios.yaml", True)
+    (folder / "scenarios.yaml").rmdir()
+    (folder / "scenarios.yaml").symlink_to("/dev/null")
+    (told,) = mistakes_in(folder)
+    assert (told.file, "it is no file" in told.says) == ("scenarios.yaml", True)
+
+
+def test_json_within_json_is_told_however_deep(tmp_path: Path) -> None:
+    (told,) = mistakes_in(write_world(tmp_path, {"events.yaml": None, "events.json": '{"a":' * 200_000}))
+    assert (told.file, "more than 50 deep" in told.says) == ("events.json", True)
 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:

@@ -104,3 +104,16 @@ def test_of_two_worlds_of_one_name_the_one_in_the_later_folder_counts(tmp_path: 
     assert list(found) == ["bakery"]
     assert load_world(found["bakery"]).title == "Theirs"
     assert find_worlds([theirs, ours])["bakery"].parent == ours
+
+
+def test_a_linked_folder_is_called_as_the_link_is(tmp_path: Path) -> None:
+    ours, versions = tmp_path / "ours", tmp_path / "versions"
+    ours.mkdir()
+    versions.mkdir()
+    folder = write_world(versions).rename(versions / "bakery-2")
+    (ours / "bakery").symlink_to(folder)
+    (ours / "butchery").symlink_to(folder)
+    shelf = Shelf([ours])
+    assert list(shelf.worlds) == ["bakery"]
+    (told,) = shelf.mistakes["butchery"]
+    assert "the folder is called `butchery`" in told.says

@@ -26,6 +26,7 @@ from kilowatch.period import SECOND_US
 from kilowatch.postgres.embedded import write_secrets
 from kilowatch.settings import Settings
 from kilowatch.simulator.fleet.fleets import make_fleet
+from kilowatch.simulator.fleet.grid_curves import ANCHOR_US
 from kilowatch.simulator.fleet.rows import Fleet
 from kilowatch.simulator.sending.capture import BadCapture, CaptureSource, CaptureWriter
 from kilowatch.simulator.sending.door import Away, Find, Place, Sender, TurnedAway
@@ -126,6 +127,8 @@ async def _play(
     if world is not None and wish.scenario is None and not wish.alone:
         follower = Follower(world, find, screen.say)
     source, pace, lead = _make_run(wish, world, fleet, follower or Alone(), clock)
+    if isinstance(source, CaptureSource) and source.broken:
+        screen.say(f"The capture ends after {source.readings:,} readings ({source.broken}).")
     senders: list[Sender] = [
         HttpSender(find) if wish.mode == "http" else MqttSender(find) for _ in range(CONNECTIONS[wish.mode])
     ]
@@ -176,6 +179,10 @@ def _make_fleet(wish: Wish, world: World | None) -> tuple[Wish, Fleet | None]:
         return wish, None
     if world.fleet is None:
         raise StartRefused(f"The world {wish.world!r} has no devices.")
+    unknown = [name for name in wish.regions if name not in world.fleet.regions]
+    if unknown and world.fleet.regions:
+        there = ", ".join(world.fleet.regions)
+        raise StartRefused(f"The world {wish.world!r} has no region {unknown[0]!r}; there are {there}.")
     wanted = world.fleet.model_copy(
         update={
             "devices": wish.devices or world.fleet.devices,
@@ -200,6 +207,8 @@ def _make_run(
         first_us = to_us(wish.start)
         if first_us > now_us:
             raise StartRefused("--start lies in the future; readings from there are refused.")
+        if first_us < ANCHOR_US:
+            raise StartRefused("--start lies before 2020; worlds begin there.")
     first_us = first_us // 1000 * 1000
     rows = BODY_ROWS[wish.body]
     if wish.scenario is not None:

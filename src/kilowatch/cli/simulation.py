@@ -8,6 +8,7 @@ import threading
 from kilowatch.cli.demo import SLUG, read_demo_key
 from kilowatch.cli.instance import RunFile, find_running
 from kilowatch.errors import StartRefused
+from kilowatch.observe.logs import configure_logging
 from kilowatch.secret_file import keep_secret
 from kilowatch.settings import Settings
 from kilowatch.simulator.home.given import Given, command
@@ -48,6 +49,7 @@ def _play_both(settings: Settings, running: RunFile, given: Given) -> None:
     if running.mqtt_port is None:
         raise StartRefused(f"No instance with an MQTT door of its own runs in {settings.data}.")
     key = read_demo_key(settings)
+    configure_logging(settings.log_level)
     stop = threading.Event()
 
     def play_homes() -> None:

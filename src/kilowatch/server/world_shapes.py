@@ -16,6 +16,7 @@ Severity = Literal["info", "warning", "critical"]
 Status = Literal["active", "settling", "settled"]
 How = Literal["multiply", "add", "override", "shift"]
 FASTEST = 3600.0
+PRINTABLE = r"^[^\x00]*$"
 
 
 class FleetShown(BaseModel):
@@ -349,10 +350,10 @@ class EventWanted(Wanted):
     template: Word | None = None
     ts: datetime | None = Field(None, description="In the future it is planned; in the past history changes.")
     type: EventType | None = None
-    title: Annotated[str | None, Field(max_length=200)] = None
-    description: Annotated[str, Field(max_length=2000)] = ""
+    title: Annotated[str | None, Field(max_length=200, pattern=PRINTABLE)] = None
+    description: Annotated[str, Field(max_length=2000, pattern=PRINTABLE)] = ""
     severity: Severity = "info"
-    icon: Annotated[str, Field(max_length=40)] = ""
+    icon: Annotated[str, Field(max_length=40, pattern=PRINTABLE)] = ""
     lasts_s: Annotated[float | None, Field(gt=0, le=31 * 86_400)] = None
     delay_s: Annotated[float, Field(ge=0, le=31 * 86_400)] = 0.0
     effects: Annotated[list[EffectWanted], Field(max_length=100)] = Field(default_factory=list)

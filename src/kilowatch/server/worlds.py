@@ -117,7 +117,8 @@ def _add_wishes(routes: APIRouter, access: Access, stages: Stages, changer: Any)
 
     @routes.post("/simulation/reset")
     async def reset_simulation(caller: Annotated[Caller, changer]) -> shapes.SimulationReset:
-        """Takes scenarios and injected events back: history and live are the baseline again, at once."""
+        """Takes scenarios and injected events back: history and live are the baseline again, at once, and the
+        simulated time is now."""
         reset = await _ask(stages, caller, shapes.SimulationReset, "reset")
         await note(caller, "reset", "simulation")
         return reset
@@ -127,6 +128,7 @@ def _add_wishes(routes: APIRouter, access: Access, stages: Stages, changer: Any)
         wanted: shapes.EventWanted, caller: Annotated[Caller, changer]
     ) -> shapes.EventShown:
         """Has something happen: of a template, or of one's own. `preview` only shows it."""
+        _refuse_both(wanted)
         given = wanted.model_dump(mode="json", exclude_none=True)
         made = await _ask(stages, caller, shapes.EventShown, "inject", **given)
         if not wanted.preview:
@@ -142,6 +144,19 @@ def _add_wishes(routes: APIRouter, access: Access, stages: Stages, changer: Any)
         state = await _ask(stages, caller, shapes.SimulationState, "change", **given)
         await note(caller, "changed", state.world or "simulation", **given)
         return state
+
+
+def _refuse_both(wanted: shapes.EventWanted) -> None:
+    """A template says all of an event but its time.
+
+    Raises:
+        Problem: 422 with each member that would go unheard.
+    """
+    own = sorted(wanted.model_dump(exclude_defaults=True).keys() - {"template", "ts", "preview"})
+    if wanted.template is not None and own:
+        detail = "An event of a template is as the template says; describe your own without one."
+        faults = [Fault("not_with_template", detail, pointer=f"/body/{name}") for name in own]
+        raise Problem(422, "invalid_event", detail, faults)
 
 
 def _span(start: str | None, end: str | None) -> dict[str, Any]:

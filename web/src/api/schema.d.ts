@@ -1676,7 +1676,8 @@ export interface paths {
         put?: never;
         /**
          * Reset Simulation
-         * @description Takes scenarios and injected events back: history and live are the baseline again, at once.
+         * @description Takes scenarios and injected events back: history and live are the baseline again, at once, and the
+         *     simulated time is now.
          */
         post: operations["reset_simulation"];
         delete?: never;

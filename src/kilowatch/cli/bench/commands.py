@@ -26,7 +26,7 @@ Folder = Annotated[
 ]
 Devices = Annotated[int, typer.Option(min=1, max=999_999, help="How many devices send.")]
 Metrics = Annotated[int, typer.Option(min=1, max=100, help="Metrics in each reading.")]
-Seconds = Annotated[float, typer.Option(min=0.5, help="How long readings are sent.")]
+Seconds = Annotated[float, typer.Option(min=0.5, max=86_400, help="How long readings are sent.")]
 
 FORMS = ("json", "ndjson", "arrow", "influx", "single", "mqtt")
 
@@ -223,7 +223,7 @@ def control(
 
 @app.command()
 def load(
-    seconds: Annotated[float, typer.Option(min=0.5, help="How long each load lasts.")] = 300.0,
+    seconds: Annotated[float, typer.Option(min=0.5, max=86_400, help="How long each load lasts.")] = 300.0,
     beyond: Annotated[
         bool, typer.Option("--beyond", help="Then many times as much, until it is too much.")
     ] = False,

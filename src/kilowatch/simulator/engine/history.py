@@ -100,7 +100,8 @@ def history(run: Run, moments: Moments, background: Sequence[Modifier] = ()) -> 
 
 def happened(run: Run, moments: Moments, modifiers: Sequence[Modifier] = ()) -> Floats:
     """The values of all streams in each interval. Shape (streams, count)."""
-    return np.ascontiguousarray(realised(run, moments, modifiers)[1].value[:, -moments.count :])
+    value = realised(run, moments, modifiers)[1].value
+    return np.ascontiguousarray(value[:, value.shape[1] - moments.count :])
 
 
 def realised(run: Run, moments: Moments, modifiers: Sequence[Modifier] = ()) -> tuple[Levels, Realised]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kilowatch.clock import SystemClock
+from kilowatch.observe.logs import configure_logging
 from kilowatch.simulator.home.door import Away, Doors
 from kilowatch.simulator.home.given import Given
 from kilowatch.simulator.home.register import Register
@@ -96,6 +97,7 @@ def _play_worlds(given: Given, over: threading.Event, board: Board) -> None:
 
 def main() -> None:
     """Plays until SIGINT or SIGTERM."""
+    configure_logging()
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: stop.set())

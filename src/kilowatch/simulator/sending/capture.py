@@ -2,11 +2,10 @@
 
 An Arrow stream, compressed with zstd: `sent` (the simulated moment of the cycle), `device`, `ts`, and a
 column for each metric. Keeps true: what a capture replays is what was captured, reading for reading and in
-the same cycles; a file that was cut off in the middle is good up to there.
+the same cycles; a file that was cut off in the middle is good up to there, and that is said.
 """
 
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from itertools import groupby
 from pathlib import Path
 
@@ -63,7 +62,8 @@ class CaptureWriter:
 
 
 class CaptureSource:
-    """A capture to be sent again, `shift_us` later than it was.
+    """A capture to be sent again, `shift_us` later than it was. broken: why it is read up to some place only,
+    if it is.
 
     Raises:
         BadCapture: if the file is none, or has no reading.
@@ -71,10 +71,11 @@ class CaptureSource:
 
     def __init__(self, path: Path) -> None:
         self.shift_us = 0
+        self.broken = ""
         self._path = path
         first_us: int | None = None
         self.readings, last_us = 0, 0
-        for batch in _batches(path):
+        for batch in _batches(path, self._note_break):
             if self.readings == 0:
                 self.ids = batch.column(DEVICE).dictionary
                 self.metrics = tuple(batch.schema.names[3:])
@@ -86,9 +87,12 @@ class CaptureSource:
             raise BadCapture(f"{path} has no reading")
         self.first_us, self.last_us = first_us, last_us
 
+    def _note_break(self, reason: str) -> None:
+        self.broken = reason
+
     def cycles(self) -> Iterator[Cycle]:
         """See `Source`."""
-        batches = ((int(_moments(batch, SENT)[0]), batch) for batch in _batches(self._path))
+        batches = ((int(_moments(batch, SENT)[0]), batch) for batch in _batches(self._path, self._note_break))
         for sent_us, group in groupby(batches, key=lambda one: one[0]):
             yield Cycle(sent_us + self.shift_us, (self._read(batch) for _, batch in group))
 
@@ -98,16 +102,34 @@ class CaptureSource:
         return Readings(device, _moments(batch, TIME) + self.shift_us, columns)
 
 
-def _batches(path: Path) -> Iterator[pa.RecordBatch]:
-    """The batches of a capture that are not empty, up to where the file was cut off."""
+def _batches(path: Path, note_break: Callable[[str], None]) -> Iterator[pa.RecordBatch]:
+    """The batches of a capture that are not empty, up to where the file was cut off or is broken."""
     try:
         with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as reader:
-            if reader.schema.names[:3] != [SENT, DEVICE, TIME]:
+            if reader.schema.names[:3] != [SENT, DEVICE, TIME] or not _has_types(reader.schema):
                 raise BadCapture(f"{path} is no capture of `kw simulate`")
-            with suppress(OSError):
-                yield from (batch for batch in reader if batch.num_rows)
+            try:
+                for batch in reader:
+                    batch.validate(full=True)
+                    if any(batch.column(name).null_count for name in (SENT, DEVICE, TIME)):
+                        raise BadCapture(f"{path} has readings without device or time")
+                    if batch.num_rows:
+                        yield batch
+            except (pa.ArrowException, OSError) as error:
+                note_break(_first_line(error))
     except (pa.ArrowException, OSError) as error:
-        raise BadCapture(f"{path} is no capture: {str(error).partition(chr(10))[0]}") from error
+        raise BadCapture(f"{path} is no capture: {_first_line(error)}") from error
+
+
+def _has_types(schema: pa.Schema) -> bool:
+    """Whether columns have the types that are written."""
+    sent, device, moment, *metrics = schema.types
+    is_named = pa.types.is_dictionary(device) and pa.types.is_string(device.value_type)
+    return sent == moment == MOMENT and is_named and all(one == pa.float64() for one in metrics)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition(chr(10))[0]
 
 
 def _moments(batch: pa.RecordBatch, name: str) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":

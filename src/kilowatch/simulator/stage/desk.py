@@ -6,8 +6,8 @@ is answered with a problem.
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +38,16 @@ FIRST_WORLD = "marketplace"
 SEED = 1
 DEFAULT_SPAN_US = 7 * DAY_US
 MOST_POINTS = 400_000
+MOST_DAYS, MOST_DAYS_CORRELATED = 400, 100
+"""The longest spans that are told; what moved what takes more than twice as long over twice the time."""
 MOST_PLAYS = 20
 NOT_PLAYED_US = 3600 * SECOND_US
 """A play that nobody asks about for so long is ended, unless a scenario goes on in it."""
+
+LATEST_US = to_us(datetime(2200, 1, 1, tzinfo=UTC))
+"""Nothing is planned for later."""
+OWN_NAMES = {"/delay": "/delay_s", "/lasts": "/lasts_s"}
+"""What members of a template are called where an event of one's own is described."""
 
 Given = dict[str, Any]
 
@@ -183,8 +190,9 @@ class Desk:
 
     def _events(self, organisation: str, given: Given) -> Any:
         play = self._play(organisation)
-        start_us = given.get("start_us", play.watch.now_us() - DEFAULT_SPAN_US)
-        end_us = given.get("end_us", max(start_us, play.watch.now_us()) + DEFAULT_SPAN_US)
+        now_us = play.watch.now_us()
+        start_us = given.get("start_us", min(given.get("end_us", now_us), now_us) - DEFAULT_SPAN_US)
+        end_us = given.get("end_us", max(start_us, now_us) + DEFAULT_SPAN_US)
         _check_span(start_us, end_us)
         found = play.events(start_us, end_us)
         kind = given.get("type")
@@ -193,9 +201,10 @@ class Desk:
 
     def _correlations(self, organisation: str, given: Given) -> Any:
         play = self._play(organisation)
-        start_us = given.get("start_us", play.watch.now_us() - HISTORY_US)
-        end_us = given.get("end_us", play.watch.now_us() + 1)
-        _check_span(start_us, end_us)
+        now_us = play.watch.now_us()
+        end_us = given.get("end_us", now_us + 1)
+        start_us = given.get("start_us", min(end_us, now_us) - HISTORY_US)
+        _check_span(start_us, end_us, MOST_DAYS_CORRELATED)
         stream = given.get("stream")
         if stream is not None and stream not in play.names:
             detail = f"The world {play.world.name} has no stream {stream!r}."
@@ -234,7 +243,7 @@ class Desk:
     def _reset(self, organisation: str, given: Given) -> Any:
         del given
         play = self._play(organisation)
-        if (newest := self._newest(play)) != play.world:
+        if (newest := self._newest(play)) != play.world or play.watch.is_turned:
             self._start(organisation, newest, play.seed)
         else:
             play.reset()
@@ -336,28 +345,33 @@ def _refuse_while_active(play: Play | None) -> None:
 
 
 def _span(play: Play, given: Given) -> tuple[int, int]:
-    end_us = given.get("end_us", play.watch.now_us())
+    end_us = min(given.get("end_us", play.watch.now_us()), play.watch.now_us())
     start_us = given.get("start_us", end_us - DEFAULT_SPAN_US)
-    end_us = min(end_us, play.watch.now_us())
     _check_span(start_us, end_us)
     return start_us, end_us
 
 
-def _check_span(start_us: int, end_us: int) -> None:
+def _check_span(start_us: int, end_us: int, most_days: int = MOST_DAYS) -> None:
     if start_us >= end_us:
         fault = Fault("empty_span", "start must lie before end, and before now.", pointer="/query/start")
         raise Problem(422, "bad_span", fault.detail, [fault])
-    if end_us - start_us > 400 * DAY_US:
-        fault = Fault("too_long", "A span has at most 400 days.", pointer="/query/start")
+    if end_us - start_us > most_days * DAY_US:
+        fault = Fault("too_long", f"A span has at most {most_days} days.", pointer="/query/start")
         raise Problem(422, "bad_span", fault.detail, [fault])
 
 
 def _moment(text: str) -> int:
     try:
-        return to_us(datetime.fromisoformat(text))
+        moment_us = to_us(datetime.fromisoformat(text))
     except ValueError as error:
-        fault = Fault("bad_timestamp", "ts is a time with a zone.", pointer="/body/ts")
-        raise Problem(422, "bad_timestamp", fault.detail, [fault]) from error
+        raise _bad_moment("ts is a time with a zone.") from error
+    if not 0 <= moment_us <= LATEST_US:
+        raise _bad_moment("ts must lie between 1970 and 2200.")
+    return moment_us
+
+
+def _bad_moment(detail: str) -> Problem:
+    return Problem(422, "bad_timestamp", detail, [Fault("bad_timestamp", detail, pointer="/body/ts")])
 
 
 def _event_of(world: World, given: Given, at_us: int) -> Event:
@@ -370,4 +384,13 @@ def _event_of(world: World, given: Given, at_us: int) -> Event:
     described |= {"effects": given.get("effects", []), "delay": given.get("delay_s", 0.0)}
     if "lasts_s" in given:
         described["lasts"] = given["lasts_s"]
-    return injected_event(world, described, at_us, event_id=event_id)
+    try:
+        return injected_event(world, described, at_us, event_id=event_id)
+    except Problem as wrong:
+        faults = [replace(fault, pointer=_in_body(fault.pointer or "")) for fault in wrong.errors]
+        raise Problem(wrong.status, wrong.code, wrong.detail, faults) from None
+
+
+def _in_body(pointer: str) -> str:
+    """Where a part of a template stands in what was asked for."""
+    return f"/body{OWN_NAMES.get(pointer, pointer)}"

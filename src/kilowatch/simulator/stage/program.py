@@ -57,7 +57,7 @@ class Program:
     went on."""
 
     base_url: str
-    root: bytes
+    root: bytes = field(repr=False)
     make_desk: "Callable[[], Desk]"
     clock: Clock
     organisations: list[str] | None = None

@@ -98,6 +98,12 @@ class Watch:
         """What it has shown since it last forgot, and what it is going to show if nobody touches it."""
         return Timeline.of(self._knots)
 
+    @property
+    def is_turned(self) -> bool:
+        """Whether it shows, or goes on to show, another time than the real one."""
+        last = self._knots[-1]
+        return last.speed != 1.0 or last.shown_us != last.real_us
+
     def now_us(self) -> int:
         """The simulated time."""
         return self.look()[1]

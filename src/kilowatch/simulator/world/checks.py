@@ -11,6 +11,7 @@ from datetime import date
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from kilowatch.simulator.world.bounds import doubt_bounds
 from kilowatch.simulator.world.circle import find_circles
 from kilowatch.simulator.world.doubt import Doubt, doubt_name
 from kilowatch.simulator.world.format import Chain, Influence, Shape, Stream, World
@@ -27,6 +28,7 @@ CHAIN: Final = "chain "
 
 def find_doubts(world: World, known: Known) -> Iterator[Doubt]:
     """Everything that is wrong with the world."""
+    yield from doubt_bounds(world)
     yield from _doubt_zone(world)
     for name, seasons in world.seasons.items():
         for index, season in enumerate(seasons):

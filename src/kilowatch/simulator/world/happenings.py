@@ -7,6 +7,7 @@ from its scenario in the end. Pure.
 from collections.abc import Iterator
 from typing import Final
 
+from kilowatch.simulator.world.bounds import MOST_VALUE
 from kilowatch.simulator.world.circle import find_circles
 from kilowatch.simulator.world.doubt import Doubt, doubt_name
 from kilowatch.simulator.world.format import Cascade, Effect, Fault, Scenario, World
@@ -14,8 +15,6 @@ from kilowatch.simulator.world.known import Known, Names
 from kilowatch.simulator.world.mistake import Place, suggest
 
 MOST_FACTOR: Final = 1000.0
-MOST_VALUE: Final = 1e9
-"""What streams can be moved by: beyond it numbers are no levels of anything."""
 
 
 def matches(pattern: str, name: str) -> bool:

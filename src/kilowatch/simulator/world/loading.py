@@ -4,6 +4,7 @@ Keeps true: a world that is returned can be played; one that cannot be is refuse
 wrong with it at once, however much that is and in however many files.
 """
 
+import os
 from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
@@ -92,7 +93,7 @@ def _rest(pages: Pages, data: dict[str, Any]) -> list[Mistake]:
         for doubt in find_doubts(mended.world, known)
         if mended.tells(doubt)
     ]
-    folder = pages.folder.resolve().name
+    folder = Path(os.path.abspath(pages.folder)).name  # of a link its own name
     if isinstance(data.get("name"), str) and data["name"] != folder:
         told.append(pages.mistake(("name",), f"the folder is called `{folder}`; give both the same name"))
     return told

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
+from yaml.events import CollectionEndEvent, CollectionStartEvent
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from kilowatch.simulator.world.mistake import Mistake, Place
@@ -28,6 +29,8 @@ HOMES: Final = {
 STEMS: Final = ("world", *dict.fromkeys(HOMES.values()))
 ENDINGS: Final = (".yaml", ".yml", ".json")
 MOST_BYTES: Final = 16 * 1024 * 1024
+MOST_DEPTH: Final = 50
+TOO_DEEP: Final = f"has parts within parts more than {MOST_DEPTH} deep; a world needs ten"
 
 _Parent: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -205,8 +208,11 @@ def _compose(path: Path) -> MappingNode | None:
         except ValueError as error:
             line, says = getattr(error, "lineno", 0), getattr(error, "msg", str(error))
             raise _Unreadable(line, f"is broken JSON ({says}); correct it") from None
+        except RecursionError:
+            raise _Unreadable(0, TOO_DEEP) from None
         text = ESCAPE.sub(_unescape, text)
     try:
+        _refuse_depth(text)
         node = Reader(text).get_single_node()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -222,11 +228,26 @@ def _compose(path: Path) -> MappingNode | None:
     return node
 
 
+def _refuse_depth(text: str) -> None:
+    """What composes nodes goes down into each without looking how deep it is already, until it crashes."""
+    depth = 0
+    for event in yaml.parse(text, Loader=Reader):
+        if isinstance(event, CollectionStartEvent):
+            depth += 1
+            if depth > MOST_DEPTH:
+                raise _Unreadable(event.start_mark.line + 1 if event.start_mark else 0, TOO_DEEP)
+        elif isinstance(event, CollectionEndEvent):
+            depth -= 1
+
+
 def _read_text(path: Path) -> str:
     try:
-        if path.stat().st_size > MOST_BYTES:
+        if not path.is_file():
+            raise _Unreadable(0, "cannot be read (it is no file); write a file in its place")
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
             raise _Unreadable(0, f"is longer than {MOST_BYTES // 1024 // 1024} MiB; write a smaller world")
-        content = path.read_bytes()
     except OSError as error:
         raise _Unreadable(0, f"cannot be read ({error.strerror}); give it the right to be read") from None
     try:
