@@ -14,7 +14,7 @@ from kilowatch.stream.client import Client
 from tests.server.conftest import PAGE, Member, open_house
 
 CODE = b"export const answer = 42;\n"
-CODE_GZ = gzip.compress(CODE)
+CODE_GZ = gzip.compress(CODE, mtime=0)
 CODE_BR = b"\x0b\x0c\x80" + CODE + b"\x03"
 """Brotli's way of saying that nothing was compressed."""
 
