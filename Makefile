@@ -26,7 +26,7 @@ demo: install
 	@exec $(BIN)/kw up --demo
 
 test: lint
-	$(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint:
 	@scripts/install test
