@@ -31,7 +31,7 @@ demo: install
 
 test: lint
 	@scripts/web npm test
-	$(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint:
 	@scripts/install test

@@ -39,14 +39,6 @@ structlog.configure(
 httpx_default.create_ssl_context = functools.cache(create_ssl_context)  # type: ignore[attr-defined]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Has the tests of a file run in one process, where several share the work: what is made for a module is
-    made once. A group that tests name themselves wins."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.location[0]))
-
-
 def wait_until(
     condition: Callable[[], bool], within_s: float = READY_WITHIN_S, what: str = "the condition"
 ) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kilowatch.clock import rfc3339, to_us
@@ -275,6 +275,7 @@ def words_of(texts: list[bytes], count: int) -> tuple[np.ndarray, np.ndarray]:
 
 @settings(deadline=None, max_examples=300)
 @given(st.lists(st.one_of(DECIMALS, st.text("0123456789.-/+e", min_size=1, max_size=20)), min_size=1))
+@example([f"0.{'0' * first}.{'0' * last}" for first in range(1, 13) for last in range(1, 13 - first)])
 def test_good_decimals_are_the_nearest_doubles(texts: list[str]) -> None:
     for count in (1, 2):
         tokens = [text.encode() for text in texts if len(text) <= 8 * count]

@@ -11,8 +11,6 @@ from tests.web.browser import LOOKS, PHONE, WEB, Watch, find_barriers
 from tests.web.pages import PAGES
 from tests.web.town import Town
 
-pytestmark = pytest.mark.xdist_group("web")
-
 ROUTES = re.compile(r'page\((root|inside), "([^"]+)"')
 KEPT_SINCE = re.compile(r"Offline, showing data from \d\d:\d\d")
 OFFLINE = re.compile(r"^Offline|net::ERR_INTERNET_DISCONNECTED|WebSocket connection")

@@ -11,8 +11,6 @@ from tests.conftest import wait_until
 from tests.web.town import Family, Town
 from tests.web.wire import Wire
 
-pytestmark = pytest.mark.xdist_group("web")
-
 SINCE = re.compile(r"Offline, showing data from \d\d:\d\d")
 CELLS = "body => [...body.rows].map((row) => row.cells[0].textContent)"
 AWAY = timedelta(seconds=3)

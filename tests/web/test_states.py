@@ -12,8 +12,6 @@ from tests.conftest import wait_until
 from tests.web.browser import Watch, open_context
 from tests.web.town import Family, Town
 
-pytestmark = pytest.mark.xdist_group("web")
-
 RULE = {"name": "Much", "metric": "power", "operator": ">", "threshold": 90_000, "severity": "low"}
 NOBODY = "00000000-0000-4000-8000-000000000000"
 # As a link does it, without asking for the app anew.

@@ -11,8 +11,6 @@ from playwright.sync_api import BrowserContext, Locator, Page, expect
 from tests.web.browser import Watch
 from tests.web.town import PASSWORD, Family, Town, ask
 
-pytestmark = pytest.mark.xdist_group("web")
-
 FIGURE = re.compile(r"\d")
 SHOWN = re.compile(r"(-?[\d,]+)(?:\.(\d+))?\s(k|M)?Wh?")
 ROWS = "body => [...body.rows].map((row) => [...row.cells].map((cell) => cell.textContent))"

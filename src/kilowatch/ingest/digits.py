@@ -148,7 +148,7 @@ def _two_words(words: Words, shift: Words) -> tuple[Words, Words, Words]:
     low, dot_low, wrong_low = _split_dot(low)
     wrong |= wrong_low
     wrong |= dot_low >> _U56
-    wrong |= dot_low * dot_high
+    wrong |= (dot_low != 0) & (dot_high != 0)
     before_low = np.maximum(dot_low, _U1) - _U1
     before_high = np.maximum(dot_high, _U1) - _U1
     wrong |= (dot_low & before_low) | (dot_high & before_high)

@@ -42,7 +42,10 @@ MOST_DEVICES = 100
 """Whose readings one answer may have."""
 
 Ids = Annotated[
-    str | None, Query(description="Ids of devices, joined by commas; without it: all.", max_length=6500)
+    str | None,
+    Query(
+        description="Ids of devices, joined by commas; without it: all.", max_length=6500, pattern="^[ -~]*$"
+    ),
 ]
 
 
