@@ -8,6 +8,7 @@ and stopping the processes is the supervisor's work.
 """
 
 import os
+import secrets
 import shutil
 import site
 import socket
@@ -30,6 +31,10 @@ LOG_SYNC = "always"
 """The log's server syncs each message before it acknowledges it."""
 MQTT_SYNC = "10ms"
 """The MQTT server writes before it acknowledges and syncs this often."""
+
+FREE_PORTS, TRIES = range(20_000, 32_768), 50
+"""Ports to choose from; by default Linux gives out those from 32768 on, other systems those from 49152 on."""
+_CHANCE = secrets.SystemRandom()
 
 CONFIGURATION = """\
 # Written by kilowatch at every start; changes here are lost.
@@ -92,21 +97,31 @@ def find_server() -> Path:
 
 
 def choose_port(wanted: int, setting: str, host: str = HOST) -> int:
-    """`wanted` if it is free, or any free port for 0.
+    """`wanted` if it is free, or any free port for 0: none of those that systems give to connections going
+    out, as one of these could take it before who it was chosen for listens.
 
     Raises:
         StartRefused: if the port is taken or not allowed; names the port and the setting.
     """
+    for tried in [wanted] if wanted else _CHANCE.sample(FREE_PORTS, TRIES):
+        refused = _refusal(host, tried)
+        if refused is None:
+            return tried
+    raise StartRefused(
+        f"Port {tried} on {host} cannot be used ({refused}). "
+        f"Stop the program that has it, or set {setting} to another port (0 takes any free one)."
+    )
+
+
+def _refusal(host: str, port: int) -> str | None:
+    """Why nobody can listen there now, or None."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((host, wanted))
+            probe.bind((host, port))
         except OSError as error:
-            raise StartRefused(
-                f"Port {wanted} on {host} cannot be used ({error.strerror}). "
-                f"Stop the program that has it, or set {setting} to another port (0 takes any free one)."
-            ) from error
-        return int(probe.getsockname()[1])
+            return error.strerror or str(error)
+    return None
 
 
 @dataclass(frozen=True, slots=True)

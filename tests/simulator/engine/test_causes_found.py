@@ -33,6 +33,7 @@ from tests.simulator.engine.markets import START_US, hourly
 SEEDS = (1, 2, 3, 4, 5, 6)
 FOLDERS = find_worlds([shipped()])
 BEGIN_DAY, BEGIN_H = 22, 14
+DAYS_ASKED = 16
 LEAST_MOVED = 0.15
 """How far from usual a stream was in the mean, at its expected time, for it to have really been moved."""
 
@@ -108,8 +109,8 @@ class Crisis:
         return [one.event for one in self.found.movers_of(stream) if self.events[one.event].at_us >= since_us]
 
 
-def crisis(of: World, scenario: str, seed: int) -> Crisis:
-    run, month = Run.of(of, seed), hourly(30, START_US + seed * 7 * DAY_US)
+def crisis(of: World, scenario: str, seed: int, later_us: int = 0) -> Crisis:
+    run, month = Run.of(of, seed), hourly(30, START_US + seed * 7 * DAY_US + later_us)
     begun = begin(run, scenario, month.start_us + BEGIN_DAY * DAY_US + BEGIN_H * HOUR_US)
     planned = planned_events(of, begun.activation)
     own = scenario_event(of, begun.activation)
@@ -152,6 +153,15 @@ def test_whoever_asks_what_moved_a_stream_is_told_of_the_scenario(
     assert misled <= 0.1 * asked
 
 
+def test_all_year_round_tickets_are_put_down_to_the_outage_that_they_came_of() -> None:
+    """By chains, of payments that failed: whatever else happened in those days."""
+    right = 0
+    for number in range(DAYS_ASKED):
+        one = crisis(world("marketplace"), "payment-outage", 1, number * 23 * DAY_US)
+        right += bool(one.brought & set(one.answers("support.ticket.created")))
+    assert right >= 0.9 * DAYS_ASKED
+
+
 def test_a_scenario_that_was_stopped_is_expected_no_longer() -> None:
     of = world("marketplace")
     run, now_us = Run.of(of), START_US + 10 * HOUR_US
@@ -173,4 +183,11 @@ def test_what_comes_of_chains_is_expected_as_much_later() -> None:
     begins, ends = ((one - now_us) / HOUR_US for one in spans["customer.churn.new"])
     assert begins == pytest.approx(6.0), "the soonest of its chains"
     assert ends == pytest.approx(5 * 24 + 72), "1 to 5 days, 3 in the mean"
+    outage = expectation(
+        scenario_event(of, begin(run, "payment-outage", now_us).activation), run.causes.names, of.chains
+    )
+    failed, tickets = outage.spans["system.payment.failed"], outage.follows["support.ticket.created"]
+    assert tickets[0] == failed[0] + HOUR_US, "the soonest of its chains"
+    assert tickets[1] == failed[1] + 3.5 * HOUR_US, "1 to 6 hours, 3.5 in the mean"
+    assert not outage.follows.keys() & outage.spans.keys()
     assert spans["customer.students.new"][0] == now_us + (12 + 24 + 24) * HOUR_US

@@ -22,7 +22,7 @@ from kilowatch.simulator.engine.expected import Onlooker
 from kilowatch.simulator.engine.moments import Moments
 from kilowatch.simulator.engine.response import Response, Stray, echoes, onset, windows
 
-ROUNDS, ROUNDS_AGAIN = 4, 2
+ROUNDS, ROUNDS_OF_FOLLOWERS, ROUNDS_OF_ECHOES = 4, 3, 2
 LATER_H = (0, 2, 4, 8, 16, 24)
 """How much later than expected a stream may follow of which nothing was expected."""
 LONG_US, ENOUGH_US = 2 * DAY_US, 7 * DAY_US
@@ -141,14 +141,22 @@ class _Onlooking:
         return np.stack(rows) if rows else np.zeros((0, self.moments.count))
 
     def verdicts(self) -> dict[str, Verdict]:
-        """First from what was expected only; then what followed the causes is fitted along with it."""
+        """First from what was expected only; then what comes of it by chains is fitted along with it for the
+        causes, and then whatever else followed them."""
         self._fit(ROUNDS)
         scores = self._scores()
-        causes = [place for place, one in enumerate(self.events) if scores[one.event] >= 0.5]
-        for row in range(len(self.names)):
-            self._add_echoes(row, causes)
-        self._fit(ROUNDS_AGAIN)
-        scores = self._scores()
+        for candidates, least, rounds in (
+            (self._followers, CLEAR, ROUNDS_OF_FOLLOWERS),
+            (self._echoes, CLEAR_ECHO, ROUNDS_OF_ECHOES),
+        ):
+            causes = [place for place, one in enumerate(self.events) if scores[one.event] >= 0.5]
+            before = [list(entries) for entries in self.entries]
+            for row in range(len(self.names)):
+                self._drop_echoes(row, frozenset(causes))
+                self._add_echoes(row, candidates(row, self._kinds(row, causes)), least)
+            if self.entries != before:
+                self._fit(rounds)
+                scores = self._scores()
         moved: dict[str, list[Moved]] = {one.event: [] for one in self.events}
         for row, entries in enumerate(self.entries):
             for number, entry in enumerate(entries):
@@ -192,31 +200,62 @@ class _Onlooking:
                     signed[entry.place].append(deviations * direction if direction else abs(deviations))
         return {one.event: _judged(signed[place]) for place, one in enumerate(self.events)}
 
-    def _add_echoes(self, row: int, causes: Sequence[int]) -> None:
-        """Lets a stream follow causes from which it was not expected. All causes of one kind are looked at
-        together, so that what they have in common is told from what happened beside one of them."""
+    def _drop_echoes(self, row: int, causes: frozenset[int]) -> None:
+        """Lets a stream follow no longer what was no cause in the end."""
+        kept = [one.is_expected or one.place in causes for one in self.entries[row]]
+        if not all(kept):
+            self.entries[row] = [one for one, stays in zip(self.entries[row], kept, strict=True) if stays]
+            self.responses[row] = self.responses[row].only(np.array(kept))
+
+    def _kinds(self, row: int, causes: Sequence[int]) -> list[list[int]]:
+        """The causes from which a stream is not expected to move, those of one kind together: so what they
+        have in common is told from what happened beside one of them."""
         expected = {one.place for one in self.entries[row]}
         kinds: dict[str, list[int]] = {}
         for place in causes:
             if place not in expected:
                 kinds.setdefault(self.events[place].kind, []).append(place)
-        candidates = [(later, places) for places in kinds.values() for later in range(len(LATER_H))]
+        return list(kinds.values())
+
+    def _followers(self, row: int, kinds: Sequence[Sequence[int]]) -> list[list[_Entry]]:
+        """When a stream may have followed by chains from those that causes were expected to move."""
+        found = []
+        for places in kinds:
+            own = [place for place in places if self.names[row] in self.events[place].follows]
+            spans = [self.events[place].follows[self.names[row]] for place in own]
+            if own:
+                inside = windows(self.moments, spans)
+                ends = [last for _, last in spans]
+                found.append([_Entry(*one, False) for one in zip(own, inside, ends, strict=True)])
+        return found
+
+    def _echoes(self, _row: int, kinds: Sequence[Sequence[int]]) -> list[list[_Entry]]:
+        """When any stream may have followed causes, in whatever way."""
+        ends_us = [one.ends_us for one in self.events]
+        return [
+            [
+                _Entry(place, self.inside[later, place], ends_us[place] + hours * HOUR_US, False)
+                for place in places
+            ]
+            for places in kinds
+            for later, hours in enumerate(LATER_H)
+        ]
+
+    def _add_echoes(self, row: int, candidates: Sequence[list[_Entry]], least: float) -> None:
+        """Lets a stream follow causes from which it was not expected, where that explains what is left."""
         if not candidates:
             return
-        columns = np.stack([self.inside[later, places].sum(axis=0) for later, places in candidates])
+        columns = np.stack([np.sum([one.inside for one in entries], axis=0) for entries in candidates])
+        expected = {one.place for one in self.entries[row]}
         more: list[_Entry] = []
-        for column, change in echoes(self.strays[row], columns, CLEAR_ECHO):
-            later, places = candidates[column]
-            if abs(change) >= LEAST_ECHO and places[0] not in expected:
-                expected.update(places)
-                more += [self._echo(place, later) for place in places]
+        for column, change in echoes(self.strays[row], columns, least):
+            entries = candidates[column]
+            if abs(change) >= LEAST_ECHO and not expected & {one.place for one in entries}:
+                expected.update(one.place for one in entries)
+                more += entries
         if more:
             self.entries[row] = [*self.entries[row], *more]
             self.responses[row] = self.responses[row].with_more(self._windows(more))
-
-    def _echo(self, place: int, later: int) -> _Entry:
-        ends_us = self.events[place].ends_us + LATER_H[later] * HOUR_US
-        return _Entry(place, self.inside[later, place], ends_us, False)
 
     def _moved(self, row: int, number: int, entry: _Entry) -> Moved:
         event, response, stray = self.events[entry.place], self.responses[row], self.strays[row]

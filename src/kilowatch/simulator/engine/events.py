@@ -4,7 +4,7 @@ Keeps true: a red herring has no modifier; what is expected of it is the same as
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -59,7 +59,8 @@ class Event:
 @dataclass(frozen=True, slots=True)
 class Expectation:
     """What everybody expects of an event: for each stream whether it rises (1), falls (-1) or either (0), and
-    when, all within `[begins_us, ends_us)`; and about how much. kind: the template, or the event itself."""
+    when, all within `[begins_us, ends_us)`; and about how much. kind: the template, or the event itself.
+    follows: when streams of which nothing is expected may follow, as they come of those by chains."""
 
     event: str
     at_us: int
@@ -69,6 +70,7 @@ class Expectation:
     spans: dict[str, tuple[int, int]]
     magnitude: Magnitude
     kind: str
+    follows: dict[str, tuple[int, int]]
 
 
 def expectation(event: Event, names: Sequence[str], chains: Sequence[Chain] = ()) -> Expectation:
@@ -89,9 +91,23 @@ def expectation(event: Event, names: Sequence[str], chains: Sequence[Chain] = ()
     begins = min((first for first, _ in spans.values()), default=event.begins_us)
     ends = max((last for _, last in spans.values()), default=event.begins_us)
     kind = event.template or event.id
-    return Expectation(
-        event.id, event.at_us, begins, ends, directions, spans, _magnitude(event.effects), kind
-    )
+    size, follows = _magnitude(event.effects), _follows(spans, chains)
+    return Expectation(event.id, event.at_us, begins, ends, directions, spans, size, kind, follows)
+
+
+def _follows(spans: Mapping[str, tuple[int, int]], chains: Sequence[Chain]) -> dict[str, tuple[int, int]]:
+    """When what comes of streams by one chain comes, where it has no span itself."""
+    found: dict[str, tuple[int, int]] = {}
+    for chain in chains:
+        for outcome in chain.outcomes:
+            if chain.of in spans and outcome.to not in spans:
+                first, last = spans[chain.of]
+                first, last = (
+                    first + microseconds(outcome.delay.least),
+                    last + microseconds(mean_delay(outcome.delay)),
+                )
+                found[outcome.to] = _together(found.get(outcome.to, (first, last)), (first, last))
+    return found
 
 
 def _delays(chains: Sequence[Chain]) -> dict[str, tuple[int, int]]:

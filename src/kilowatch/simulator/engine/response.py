@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kilowatch.simulator.engine.chance import Floats
+from kilowatch.simulator.engine.chance import Floats, Mask
 from kilowatch.simulator.engine.expected import NORMAL
 from kilowatch.simulator.engine.moments import Moments
 
@@ -48,6 +48,12 @@ class Response:
         """The same with more windows, of which nothing is known yet."""
         found = Response(np.concatenate((self.inside, inside)))
         found.change[: len(self.change)] = self.change
+        return found
+
+    def only(self, kept: Mask) -> "Response":
+        """The same with these windows only."""
+        found = Response(self.inside[kept])
+        found.change[:] = self.change[kept]
         return found
 
     @property

@@ -124,8 +124,7 @@ async def load_watches(
     }
     async with database.unscoped() as connection:
         await (join_by_hash if rule_ids is None else look_up_by_index)(connection)
-        found = await connection.stream(WATCHES, given)
-        parts = [_as_watches(row) async for row in found.mappings()]
+        parts = [_as_watches(row) for row in (await connection.execute(WATCHES, given)).mappings()]
     rows = np.concatenate(parts) if parts else np.empty(0, WATCH)
     if len(rows) >= WATCHES_MOST:
         advice = "narrow rules that are on every device, or share the partitions among more workers"
@@ -240,7 +239,7 @@ async def read_ground(connection: Connection, partitions: int, numbers: Sequence
     await join_by_hash(connection)
     names: dict[str, str] = {}
     parts: list[dict[str, npt.NDArray[Any]]] = []
-    async for row in (await connection.stream(GROUND, given)).mappings():
+    for row in (await connection.execute(GROUND, given)).mappings():
         part = {name: np.frombuffer(row[name], form) for name, form in GROUND_COLUMNS.items()}
         for name in ("type", "room"):
             part[name] = np.array([names.setdefault(one, one) for one in row[name]], np.object_)
