@@ -44,6 +44,13 @@ def test_answers_have_the_shapes_of_the_api(desk: Desk, clock: DrivenClock) -> N
         "home", "grid", "plant", "microgrid", "marketplace",
     }  # fmt: skip
     assert len(shapes.Scenarios.model_validate(ask(desk, "scenarios")).items) >= 9 + 15
+    templates = shapes.Templates.model_validate(ask(desk, "templates", world="marketplace")).items
+    (limits,) = [one for one in templates if one.id == "stripe_rate_limiting"]
+    assert limits.streams == ["system.payment.succeeded", "system.payment.failed"]
+    assert {one.world for one in shapes.Templates.model_validate(ask(desk, "templates")).items} > {
+        "grid",
+        "home",
+    }
     assert shapes.SimulationState.model_validate(ask(desk, "state")).status == "stopped"
     begun = shapes.ScenarioBegun.model_validate(ask(desk, "scenario", scenario_id="payment-outage"))
     assert begun.scenario.status == "active"

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from tests.conftest import wait_until
-from tests.web.browser import Watch, open_context
+from tests.web.browser import DESKTOP, LOOKS, PHONE, Watch, find_barriers, open_context
 from tests.web.town import Family, Town
 
 RULE = {"name": "Much", "metric": "power", "operator": ">", "threshold": 90_000, "severity": "low"}
@@ -73,6 +73,11 @@ def make_things(family: Family) -> dict[str, str]:
     return {"$alert": family.get("alerts")["items"][0]["id"], "$rule": rule}
 
 
+def address_of(sight: Sight, things: dict[str, str]) -> str:
+    """Where a reader of these things finds the page."""
+    return "/".join(things.get(part, part) for part in sight.path.split("/"))
+
+
 @pytest.fixture(scope="module")
 def things(family: Family) -> dict[str, str]:
     """What the family has, as addresses name it."""
@@ -133,8 +138,7 @@ def test_a_page_loads_fails_and_is_there_when_asked_again(
     sight = SIGHTS[name]
     page = inside.new_page()
     withheld = Withheld(page, sight.question)
-    path = "/".join(things.get(part, part) for part in sight.path.split("/"))
-    page.goto(path)
+    page.goto(address_of(sight, things))
     content = page.get_by_role("main")
     expect(content.get_by_role("status", name="Loading ...").first).to_be_visible()
     expect(content.get_by_text(sight.full)).to_have_count(0)
@@ -146,6 +150,27 @@ def test_a_page_loads_fails_and_is_there_when_asked_again(
     expect(content.get_by_text(sight.full).first).to_be_visible()
     expect(content.get_by_role("alert")).to_have_count(0)
     page.close()
+
+
+@pytest.mark.parametrize(
+    ("look", "size"), [*((look, DESKTOP) for look in LOOKS), *((look, PHONE) for look in LOOKS)]
+)
+def test_no_page_keeps_people_out_or_is_wider_than_their_screen(
+    browser: Browser, town: Town, family: Family, things: dict[str, str], look: str, size: tuple[int, int]
+) -> None:
+    context = open_context(browser, town.url, size=size, look=look, keeps=False)
+    family.enter(context)
+    page = context.new_page()
+    page.goto("/settings")
+    found = {}
+    for name, sight in SIGHTS.items():
+        page.evaluate(GO, address_of(sight, things))
+        expect(page.get_by_role("main").get_by_text(sight.full).first).to_be_visible()
+        found[name] = find_barriers(page)
+        if page.evaluate("document.documentElement.scrollWidth") > size[0]:
+            found[name].append("wider than the screen")
+    context.close()
+    assert {name: barriers for name, barriers in found.items() if barriers} == {}
 
 
 @pytest.mark.parametrize("name", [name for name, sight in SIGHTS.items() if sight.empty])

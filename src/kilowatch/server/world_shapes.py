@@ -113,6 +113,26 @@ class Scenarios(BaseModel):
     items: list[ScenarioShown]
 
 
+class TemplateShown(BaseModel):
+    """What may happen outside: it may be injected by its id."""
+
+    id: str
+    world: str
+    type: EventType
+    title: str
+    description: str
+    severity: Severity
+    delay_s: float
+    lasts_s: float
+    streams: list[str]
+
+
+class Templates(BaseModel):
+    """Every template of an event."""
+
+    items: list[TemplateShown]
+
+
 class EventShown(BaseModel):
     """Something outside that may move streams. `planned`: as its maker expects it to."""
 

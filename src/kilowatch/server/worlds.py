@@ -49,6 +49,13 @@ def _add_library(routes: APIRouter, stages: Stages, reader: Any) -> None:
         """Every scenario, or those of one world."""
         return await _ask(stages, caller, shapes.Scenarios, "scenarios", world=world)
 
+    @routes.get("/simulation/templates")
+    async def list_event_templates(
+        caller: Annotated[Caller, reader], world: WorldWord = None
+    ) -> shapes.Templates:
+        """What may happen outside and can be injected, in every world or in one."""
+        return await _ask(stages, caller, shapes.Templates, "templates", world=world)
+
     @routes.get("/simulation/state")
     async def get_simulation(caller: Annotated[Caller, reader]) -> shapes.SimulationState:
         """What is played, how fast, and what goes on in it."""

@@ -68,6 +68,6 @@ interface Answer<T> {
 Throws a `Refusal` where it refused. */
 export async function ask<T>(answer: Promise<Answer<T>>): Promise<Exclude<T, string>> {
   const { data, error, response } = await answer;
-  if (!response.ok) throw refusalOf(response.status, error);
+  if (!response.ok) throw refusalOf(response.status, error, response.headers);
   return data as Exclude<T, string>;
 }

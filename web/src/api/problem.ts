@@ -14,6 +14,8 @@ export class Refusal extends Error {
     readonly code: string,
     readonly detail: string,
     readonly faults: readonly Fault[] = [],
+    /** After so many seconds the same may be asked again, if the server said so. */
+    readonly retryAfterS: number | null = null,
   ) {
     super(detail);
     this.name = "Refusal";
@@ -31,11 +33,13 @@ export class Refusal extends Error {
 }
 
 /** The refusal in an answer, whatever it holds. */
-export function refusalOf(status: number, body: unknown): Refusal {
+export function refusalOf(status: number, body: unknown, headers?: Headers): Refusal {
   const problem = typeof body === "object" && body !== null ? (body as Record<string, unknown>) : {};
   const text = (name: string, otherwise: string) => (typeof problem[name] === "string" ? (problem[name] as string) : otherwise);
   const faults = Array.isArray(problem.errors) ? (problem.errors as Fault[]) : [];
-  return new Refusal(status, text("code", `http_${status}`), text("detail", `The server answered ${status}.`), faults);
+  const retryAfterS = Number.parseInt(headers?.get("Retry-After") ?? "", 10);
+  const detail = text("detail", `The server answered ${status}.`);
+  return new Refusal(status, text("code", `http_${status}`), detail, faults, Number.isNaN(retryAfterS) ? null : retryAfterS);
 }
 
 /** A sentence for people about anything that went wrong. */

@@ -1790,6 +1790,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/simulation/templates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Event Templates
+         * @description What may happen outside and can be injected, in every world or in one.
+         */
+        get: operations["list_event_templates"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/simulation/worlds": {
         parameters: {
             query?: never;
@@ -5553,6 +5573,44 @@ export interface components {
             status: {
                 [key: string]: number;
             };
+        };
+        /**
+         * TemplateShown
+         * @description What may happen outside: it may be injected by its id.
+         */
+        TemplateShown: {
+            /** Delay S */
+            delay_s: number;
+            /** Description */
+            description: string;
+            /** Id */
+            id: string;
+            /** Lasts S */
+            lasts_s: number;
+            /**
+             * Severity
+             * @enum {string}
+             */
+            severity: "info" | "warning" | "critical";
+            /** Streams */
+            streams: string[];
+            /** Title */
+            title: string;
+            /**
+             * Type
+             * @enum {string}
+             */
+            type: "marketing" | "product" | "infrastructure" | "academic" | "competitive" | "operational" | "energy";
+            /** World */
+            world: string;
+        };
+        /**
+         * Templates
+         * @description Every template of an event.
+         */
+        Templates: {
+            /** Items */
+            items: components["schemas"]["TemplateShown"][];
         };
         /**
          * TimeRange
@@ -9441,6 +9499,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Streams"];
+                };
+            };
+            /** @description A refusal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_event_templates: {
+        parameters: {
+            query?: {
+                world?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Templates"];
                 };
             };
             /** @description A refusal. */

@@ -6,22 +6,20 @@ import "@mantine/notifications/styles.css";
 import { Notifications } from "@mantine/notifications";
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
-import { Refusal } from "~/api/problem";
+import { mayAskAgain, waitMs } from "~/api/again";
 import { useChosenLook } from "~/ui/look";
 import "~/ui/look.css";
 import { themeOf } from "~/ui/theme";
 import { makeRouter } from "./router";
 import { UpdatePrompt } from "./update-prompt";
 
-const TRIES = 3;
-
 const queries = new QueryClient({
   defaultOptions: {
     queries: {
       staleTime: 10_000,
       refetchOnWindowFocus: true,
-      // A refusal stays one; only what was not reached is asked for again.
-      retry: (failures, error) => failures < TRIES && error instanceof Refusal && (error.status === 0 || error.status >= 502),
+      retry: mayAskAgain,
+      retryDelay: waitMs,
     },
   },
 });

@@ -17,7 +17,9 @@ export function PaletteDialog({ pages, opened }: { pages: readonly PageEntry[]; 
   const go = useNavigate();
   const [, chooseLook] = useLook();
   const { sites } = useSite();
-  useEffect(() => spotlight.open(), [opened]);
+  useEffect(() => {
+    spotlight.open();
+  }, [opened]);
   const groups: SpotlightActionGroupData[] = [
     {
       group: t("palette.pages"),

@@ -73,6 +73,7 @@ class Desk:
             "worlds": self._worlds,
             "streams": self._streams,
             "scenarios": self._scenarios,
+            "templates": self._templates,
             "state": self._state,
             "history": self._history,
             "events": self._events,
@@ -151,9 +152,16 @@ class Desk:
 
     def _scenarios(self, organisation: str, given: Given) -> Any:
         del organisation
+        return {"items": [one for world in self._wanted(given) for one in shown.scenarios_shown(world)]}
+
+    def _templates(self, organisation: str, given: Given) -> Any:
+        del organisation
+        return {"items": [one for world in self._wanted(given) for one in shown.templates_shown(world)]}
+
+    def _wanted(self, given: Given) -> list[World]:
+        """The world that is asked about, or all, as their files are now."""
         self.shelf.refresh()
-        worlds = [self._world(given["world"])] if "world" in given else list(self.shelf.worlds.values())
-        return {"items": [one for world in worlds for one in shown.scenarios_shown(world)]}
+        return [self._world(given["world"])] if "world" in given else list(self.shelf.worlds.values())
 
     def _streams(self, organisation: str, given: Given) -> Any:
         play = self._play(organisation)

@@ -78,6 +78,28 @@ def scenarios_shown(world: World) -> list[dict[str, Any]]:
     return found
 
 
+def templates_shown(world: World) -> list[dict[str, Any]]:
+    """What may happen outside in a world, by itself or because somebody wants it to."""
+    names = list(world.streams)
+    found = []
+    for template_id, one in world.templates.items():
+        moved = {name for effect in one.effects for name in streams_of(effect.streams, names)}
+        found.append(
+            {
+                "id": template_id,
+                "world": world.name,
+                "type": one.type,
+                "title": one.title,
+                "description": one.description,
+                "severity": one.severity,
+                "delay_s": one.delay,
+                "lasts_s": one.lasts,
+                "streams": [name for name in names if name in moved],
+            }
+        )
+    return found
+
+
 def event_shown(event: Event, names: tuple[str, ...]) -> dict[str, Any]:
     """An event, with what everybody expects of it."""
     expected = expectation(event, names)

@@ -71,7 +71,7 @@ async function askHealth(): Promise<Health> {
   const answer = await fetch("/readyz");
   const body = (await answer.json().catch(() => null)) as { parts?: Health } | null;
   // A part that is not able makes it a 503; its answer still says which.
-  if (!body?.parts) throw refusalOf(answer.status, body);
+  if (!body?.parts) throw refusalOf(answer.status, body, answer.headers);
   return body.parts;
 }
 

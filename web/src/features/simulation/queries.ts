@@ -6,6 +6,7 @@ import { api, ask, type Schemas } from "~/api/client";
 export type State = Schemas["SimulationState"];
 export type Scenario = Schemas["ScenarioShown"];
 export type Stream = Schemas["StreamShown"];
+export type Template = Schemas["TemplateShown"];
 export type SimulationEvent = Schemas["EventShown"];
 
 const STATE_EVERY_MS = 5_000;
@@ -52,6 +53,14 @@ export const scenariosQuery = (world: string) =>
   queryOptions({
     queryKey: ["simulation", "scenarios", world],
     queryFn: async () => (await ask(api.GET("/api/v1/simulation/scenarios", { params: { query: { world } } }))).items,
+    staleTime: Infinity,
+  });
+
+/** What may happen outside in a world. */
+export const templatesQuery = (world: string) =>
+  queryOptions({
+    queryKey: ["simulation", "templates", world],
+    queryFn: async () => (await ask(api.GET("/api/v1/simulation/templates", { params: { query: { world } } }))).items,
     staleTime: Infinity,
   });
 
