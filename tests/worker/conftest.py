@@ -16,7 +16,18 @@ from kilowatch.wire.live import EVENTS_SUBJECT, LiveEvent
 from kilowatch.worker.upkeep import Upkeep
 from tests.conftest import TEMPLATE
 from tests.stream.conftest import Server as NatsServer
-from tests.worker.house import LOG_BYTES, House, PostgresProcess, copy_of, make_organisation, worker_url
+from tests.worker.house import (
+    LOG_BYTES,
+    House,
+    PostgresProcess,
+    copy_of,
+    make_organisation,
+    until,
+    worker_url,
+)
+
+STORE_NOT_MADE = 10049
+"""What a nats-server says that cannot make the files of a stream."""
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +49,17 @@ def own_nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
     server.kill()
 
 
+async def has_log(client: Client) -> bool:
+    """Whether there is a new log now: the files of the deleted one may still be on their way out."""
+    try:
+        await Log(client).ensure(max_bytes=LOG_BYTES)
+    except ApiError as error:
+        if error.code != STORE_NOT_MADE:
+            raise
+        return False
+    return True
+
+
 @pytest.fixture
 async def house(own_postgres: PostgresProcess, own_nats: NatsServer, tmp_path: Path) -> AsyncIterator[House]:
     """A new house with everything at work but the worker."""
@@ -53,7 +75,7 @@ async def house(own_postgres: PostgresProcess, own_nats: NatsServer, tmp_path: P
         except ApiError as error:
             if error.code not in NOT_FOUND_CODES:
                 raise
-    await Log(client).ensure(max_bytes=LOG_BYTES)
+    await until(lambda: has_log(client), "a log in the place of the one before")
     house = House(
         own_postgres,
         own_nats,

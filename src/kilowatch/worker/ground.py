@@ -113,10 +113,10 @@ class Ground:
     def limit(self, kind: Kind, name: str) -> Floats:
         """For each device this limit of a detector."""
         if (kind, name) not in self._worked_out:
-            self._worked_out[kind, name] = self._limit(kind, name)
+            self._worked_out[kind, name] = self._work_out_limit(kind, name)
         return self._worked_out[kind, name]
 
-    def _limit(self, kind: Kind, name: str) -> Floats:
+    def _work_out_limit(self, kind: Kind, name: str) -> Floats:
         detectors = [site.detectors[kind] for site in self.sites]
         by_site = np.array([detector.limits[name] for detector in detectors] or [0.0])
         limits: Floats = by_site[self.site]

@@ -25,8 +25,8 @@ SETTLING_US = 120 * MICROSECONDS
 DISMISSED_US = 30 * 86_400 * MICROSECONDS
 """So long what somebody resolved by hand is known to last after a restart of the worker."""
 
-SOME = 1_000
-"""Of more findings than this whole tables are joined, rather than each looked up among all others."""
+LOOKED_UP_SINGLY = 1_000
+"""Of more findings than these whole tables are joined, rather than each looked up among all others."""
 GIVEN = """
     WITH given AS (
         SELECT DISTINCT ON (key) * FROM unnest(
@@ -275,7 +275,7 @@ async def raise_alerts(
     sites that have none of their own."""
     if not findings:
         return Raised([], [], [], [])
-    if len(findings) > SOME:
+    if len(findings) > LOOKED_UP_SINGLY:
         await join_by_hash(connection)
     columns = _columns(findings) | {"now": to_datetime(now_us), "price": price_per_kwh}
     opened = list((await connection.execute(RAISE, columns)).scalars())

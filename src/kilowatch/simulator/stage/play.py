@@ -125,8 +125,7 @@ class Play:
         Raises:
             Problem: 409 where it was changed too often.
         """
-        self._look()
-        _refuse_more(len(self.watch.timeline.knots), MOST_TURNS, "The clock was changed")
+        self._look_before_turning()
         self.watch.run_at(speed)
 
     def step(self, by_us: int) -> None:
@@ -135,8 +134,7 @@ class Play:
         Raises:
             Problem: 409 where it was changed too often.
         """
-        self._look()
-        _refuse_more(len(self.watch.timeline.knots), MOST_TURNS, "The clock was changed")
+        self._look_before_turning()
         self.watch.step(by_us)
 
     # What is done
@@ -214,6 +212,10 @@ class Play:
         if not self.deeds:
             self.watch.forget()
         return self.watch.look()
+
+    def _look_before_turning(self) -> None:
+        self._look()
+        _refuse_more(len(self.watch.timeline.knots), MOST_TURNS, "The clock was changed")
 
     def _refuse_more_deeds(self) -> None:
         _refuse_more(len(self.deeds), MOST_DEEDS, "Scenarios were begun and events injected")
