@@ -9,6 +9,7 @@ import { useWords } from "~/language/use-words";
 import { showTime } from "~/lib/time";
 import { Card } from "~/ui/card";
 import { Shown } from "~/ui/states";
+import { WideTable } from "~/ui/wide-table";
 import { auditQuery, membersQuery } from "./queries";
 
 /** Kinds of what is done, by which the log is filtered. */
@@ -44,7 +45,7 @@ export function Audit({ session, zone }: { session: Session; zone: string }) {
           if (!items.length) return <Text size="sm" c="dimmed">{t("audit.none")}</Text>;
           return (
             <Stack gap="sm">
-              <Table.ScrollContainer minWidth={620}>
+              <WideTable minWidth={620} label={t("audit.title")}>
                 <Table>
                   <Table.Thead>
                     <Table.Tr>
@@ -67,7 +68,7 @@ export function Audit({ session, zone }: { session: Session; zone: string }) {
                     ))}
                   </Table.Tbody>
                 </Table>
-              </Table.ScrollContainer>
+              </WideTable>
               {lines.hasNextPage && (
                 <Button variant="default" size="xs" loading={lines.isFetchingNextPage} onClick={() => void lines.fetchNextPage()}>{t("common:table.more")}</Button>
               )}

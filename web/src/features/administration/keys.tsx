@@ -10,6 +10,7 @@ import { showDay } from "~/lib/time";
 import { Card } from "~/ui/card";
 import { Shown } from "~/ui/states";
 import { SureButton } from "~/ui/sure-button";
+import { WideTable } from "~/ui/wide-table";
 import { keysQuery, SCOPES, useMakeKey, useRevokeKey, type Scope } from "./queries";
 
 export function Keys({ session }: { session: Session }) {
@@ -26,7 +27,7 @@ export function Keys({ session }: { session: Session }) {
             items.length === 0 ? (
               <Text size="sm" c="dimmed">{t("keys.none")}</Text>
             ) : (
-              <Table.ScrollContainer minWidth={560}>
+              <WideTable minWidth={560} label={t("keys.title")}>
                 <Table>
                   <Table.Thead>
                     <Table.Tr>
@@ -63,7 +64,7 @@ export function Keys({ session }: { session: Session }) {
                     ))}
                   </Table.Tbody>
                 </Table>
-              </Table.ScrollContainer>
+              </WideTable>
             )
           }
         </Shown>

@@ -12,6 +12,7 @@ import { showDay } from "~/lib/time";
 import { Card } from "~/ui/card";
 import { Shown } from "~/ui/states";
 import { SureButton } from "~/ui/sure-button";
+import { WideTable } from "~/ui/wide-table";
 import { Assignments } from "./assignments";
 import {
   invitationsQuery, membersQuery, ROLES, useChangeMember, useInvite, useRemoveMember, useWithdraw, type Member, type Role,
@@ -26,7 +27,7 @@ export function Members({ session }: { session: Session }) {
       <Card title={t("members.title")}>
         <Shown of={members} height={200}>
           {(items) => (
-            <Table.ScrollContainer minWidth={560}>
+            <WideTable minWidth={560} label={t("members.title")}>
               <Table>
                 <Table.Thead>
                   <Table.Tr>
@@ -40,7 +41,7 @@ export function Members({ session }: { session: Session }) {
                   {items.map((one) => <Row key={one.user_id} member={one} session={session} onAssignments={() => setChosen(one)} />)}
                 </Table.Tbody>
               </Table>
-            </Table.ScrollContainer>
+            </WideTable>
           )}
         </Shown>
       </Card>

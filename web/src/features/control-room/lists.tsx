@@ -9,6 +9,7 @@ import { show } from "~/lib/units";
 import { Card } from "~/ui/card";
 import { Severity } from "~/ui/severity";
 import { Shown } from "~/ui/states";
+import { WideTable } from "~/ui/wide-table";
 import type { Mover } from "./fleet";
 import { alarmsQuery, commandsQuery } from "./queries";
 
@@ -75,7 +76,7 @@ export function CommandQueue({ zone }: { zone: string }) {
           items.length === 0 ? (
             <Text size="sm" c="dimmed">{t("commands.none")}</Text>
           ) : (
-            <Table.ScrollContainer minWidth={420}>
+            <WideTable minWidth={420} label={t("commands.title")}>
               <Table>
                 <Table.Thead>
                   <Table.Tr><Table.Th>{t("commands.at")}</Table.Th><Table.Th>{t("movers.device")}</Table.Th><Table.Th>{t("commands.name")}</Table.Th><Table.Th>{t("commands.status")}</Table.Th></Table.Tr>
@@ -91,7 +92,7 @@ export function CommandQueue({ zone }: { zone: string }) {
                   ))}
                 </Table.Tbody>
               </Table>
-            </Table.ScrollContainer>
+            </WideTable>
           )
         }
       </Shown>

@@ -7,6 +7,7 @@ import { useWords } from "~/language/use-words";
 import { showTime } from "~/lib/time";
 import { showNumber } from "~/lib/units";
 import { Empty, Shown } from "~/ui/states";
+import { WideTable } from "~/ui/wide-table";
 import type { Filter } from "./filter";
 import { summaryQuery } from "./queries";
 
@@ -20,7 +21,7 @@ export function Summary({ filter, onFilter }: { filter: Filter; onFilter: (filte
     <Shown of={asked} height={160}>
       {(summary) =>
         summary.items.length ? (
-          <Table.ScrollContainer minWidth={320} type="native" tabIndex={0} role="region" aria-label={t("summary")}>
+          <WideTable minWidth={320} label={t("summary")}>
             <Table>
               <Table.Thead>
                 <Table.Tr>
@@ -48,7 +49,7 @@ export function Summary({ filter, onFilter }: { filter: Filter; onFilter: (filte
                 ))}
               </Table.Tbody>
             </Table>
-          </Table.ScrollContainer>
+          </WideTable>
         ) : (
           <Empty title={t("empty.title")}>{t("empty.hint")}</Empty>
         )

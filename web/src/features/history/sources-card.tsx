@@ -5,6 +5,7 @@ import { useWords } from "~/language/use-words";
 import { chooseScale, showIn, showMoney, showShare } from "~/lib/units";
 import { Card } from "~/ui/card";
 import { Loading } from "~/ui/states";
+import { WideTable } from "~/ui/wide-table";
 import { costOf, total, type Source } from "./shape";
 import classes from "./history.module.css";
 import type { Energy } from "./use-energy";
@@ -57,7 +58,7 @@ function Sources({ energy }: { energy: Energy }) {
   };
   return (
     <Card title={t("sources.title")}>
-      <Table.ScrollContainer minWidth={before ? 720 : 520} scrollAreaProps={{ viewportProps: { tabIndex: 0, role: "region", "aria-label": t("sources.title") } }}>
+      <WideTable minWidth={before ? 720 : 520} label={t("sources.title")}>
         <Table className="kw-number">
           <Table.Thead>
             <Table.Tr>
@@ -72,7 +73,7 @@ function Sources({ energy }: { energy: Energy }) {
             {line(sum, "total")}
           </Table.Tbody>
         </Table>
-      </Table.ScrollContainer>
+      </WideTable>
       <Text size="sm" c="dimmed" mt="xs">{t("sources.price", { price: showMoney(price, currency, locale) })}</Text>
       {sources.length > MOST && <Text size="sm" c="dimmed">{t("sources.left", { count: sources.length - MOST })}</Text>}
     </Card>

@@ -9,6 +9,7 @@ import { useWords } from "~/language/use-words";
 import { show, showMoney } from "~/lib/units";
 import { Card } from "~/ui/card";
 import { Failure } from "~/ui/states";
+import { WideTable } from "~/ui/wide-table";
 import { AlertsCard } from "./alerts-card";
 import { AlertsTile } from "./alerts-tile";
 import { balanceOf, type Balance } from "./balance";
@@ -90,7 +91,7 @@ function SitesTable({ rows }: { rows: readonly Row[] }) {
   const { t, locale } = useWords("home");
   return (
     <Card title={t("sites.title")}>
-      <Table.ScrollContainer minWidth={420}>
+      <WideTable minWidth={420} label={t("sites.title")}>
         <Table verticalSpacing="xs" className="kw-number">
           <Table.Thead>
             <Table.Tr>
@@ -103,7 +104,7 @@ function SitesTable({ rows }: { rows: readonly Row[] }) {
           </Table.Thead>
           <Table.Tbody>{rows.map((row) => <SiteRow key={row.site.id} row={row} locale={locale} />)}</Table.Tbody>
         </Table>
-      </Table.ScrollContainer>
+      </WideTable>
     </Card>
   );
 }

@@ -6,6 +6,7 @@ import { useZone } from "~/api/zone";
 import { useWords } from "~/language/use-words";
 import { showTime } from "~/lib/time";
 import { Shown } from "~/ui/states";
+import { WideTable } from "~/ui/wide-table";
 import { deliveriesQuery, type Delivery } from "./queries";
 
 export function Deliveries({ channel }: { channel: string }) {
@@ -15,11 +16,11 @@ export function Deliveries({ channel }: { channel: string }) {
     <Shown of={asked} height={80}>
       {(deliveries) =>
         deliveries.length ? (
-          <Table.ScrollContainer minWidth={300} mah={320} mt="xs" type="native" tabIndex={0} role="region" aria-label={t("channel.log")}>
+          <WideTable minWidth={300} mah={320} mt="xs" label={t("channel.log")}>
             <Table>
               <Table.Tbody>{deliveries.map((one) => <One key={one.id} delivery={one} />)}</Table.Tbody>
             </Table>
-          </Table.ScrollContainer>
+          </WideTable>
         ) : (
           <Text size="sm" c="dimmed" mt="xs">{t("channel.log-empty")}</Text>
         )

@@ -6,6 +6,7 @@ import { useWords } from "~/language/use-words";
 import { showTime } from "~/lib/time";
 import { Card } from "~/ui/card";
 import { Shown } from "~/ui/states";
+import { WideTable } from "~/ui/wide-table";
 import { causesQuery, type Span, type Stream } from "./queries";
 
 interface Props {
@@ -40,7 +41,7 @@ export function Causes({ streams, about, onAbout, span, zone }: Props) {
               items.length === 0 ? (
                 <Text size="sm" role="status">{t("causes.nothing")}</Text>
               ) : (
-                <Table.ScrollContainer minWidth={520}>
+                <WideTable minWidth={520} label={t("causes.title")}>
                   <Table>
                     <Table.Thead>
                       <Table.Tr>
@@ -65,7 +66,7 @@ export function Causes({ streams, about, onAbout, span, zone }: Props) {
                       ))}
                     </Table.Tbody>
                   </Table>
-                </Table.ScrollContainer>
+                </WideTable>
               )
             }
           </Shown>

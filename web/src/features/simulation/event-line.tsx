@@ -7,6 +7,7 @@ import { useWords } from "~/language/use-words";
 import { showDay, showTime } from "~/lib/time";
 import { Card } from "~/ui/card";
 import { Shown } from "~/ui/states";
+import { WideTable } from "~/ui/wide-table";
 import { eventsQuery, type SimulationEvent, type Span } from "./queries";
 
 const COLORS = { info: "var(--kw-low)", warning: "var(--kw-medium)", critical: "var(--kw-critical)" };
@@ -43,7 +44,7 @@ export function EventLine({ span, zone, onChoose, onInject }: Props) {
               <Text size="xs" c="dimmed">{showDay(to, zone, locale)}</Text>
             </Group>
             <Collapse expanded={isListed}>
-              <Table.ScrollContainer minWidth={480}>
+              <WideTable minWidth={480} label={t("events.title")}>
                 <Table>
                   <Table.Thead>
                     <Table.Tr><Table.Th>{t("causes.when")}</Table.Th><Table.Th>{t("causes.event")}</Table.Th><Table.Th>{t("events.kind")}</Table.Th><Table.Th>{t("events.origin")}</Table.Th></Table.Tr>
@@ -59,7 +60,7 @@ export function EventLine({ span, zone, onChoose, onInject }: Props) {
                     ))}
                   </Table.Tbody>
                 </Table>
-              </Table.ScrollContainer>
+              </WideTable>
             </Collapse>
           </>
         )}
