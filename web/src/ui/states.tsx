@@ -19,7 +19,7 @@ export function Loading({ height = 160 }: { height?: number | string }) {
 export function Empty({ title, children, action }: { title: string; children?: ReactNode; action?: ReactNode }) {
   return (
     <Stack align="center" gap="xs" py="xl" ta="center">
-      <Title order={3} size="h4">{title}</Title>
+      <Title order={2} size="h4">{title}</Title>
       {children && <Text c="dimmed" maw="34rem" component="div">{children}</Text>}
       {action}
     </Stack>

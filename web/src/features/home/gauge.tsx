@@ -39,7 +39,7 @@ export function Gauge({ now, usual, isTooLarge }: { now: number | null; usual: U
           />
         )}
         <line x1={100} x2={100} y1={8} y2={32} stroke="var(--kw-text)" strokeWidth={2} />
-        <text x={100} y={92} textAnchor="middle" fill="var(--kw-text)" fontSize={26} fontWeight={650}>{show(now, "W", locale)}</text>
+        <text x={100} y={92} textAnchor="middle" fill="var(--kw-text)" fontSize={22} fontWeight={650}>{show(now, "W", locale)}</text>
       </svg>
       <Text ta="center" fw={600} mih="1.6rem">{sentence}</Text>
       <Text ta="center" size="sm" c="dimmed" mih="1.4rem">{usually}</Text>
