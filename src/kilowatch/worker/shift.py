@@ -29,6 +29,7 @@ from kilowatch.wire.live import RegistryChange
 from kilowatch.worker.blocking import to_the_end
 from kilowatch.worker.books import Books
 from kilowatch.worker.display import Display
+from kilowatch.worker.lateness import affordable
 from kilowatch.worker.ledger import Outcome, Span, ledger_table, values_per_row
 from kilowatch.worker.letters import Origin, buried_letters, unsettled_letters, write_letters
 from kilowatch.worker.lookout import Lookout
@@ -243,9 +244,7 @@ class Shift:
         if not arrivals:
             return
         self._arrived.extend(arrivals)
-        self._rows += sum(len(one.frame) for one in arrivals)
-        if self._rows >= HELD_ROWS_FACTOR * self.pace.commit_rows:
-            self._room.clear()
+        self._count_rows(sum(len(one.frame) for one in arrivals))
         self._wake.set()
         for one in arrivals:
             if len(one.frame):
@@ -299,8 +298,18 @@ class Shift:
             self._room.set()
         return batch
 
+    def _put_back(self, arrivals: list[Arrival]) -> None:
+        """Leaves the newest of a batch for the next one."""
+        self._arrived.extendleft(reversed(arrivals))
+        self._count_rows(sum(len(one.frame) for one in arrivals))
+
+    def _count_rows(self, more: int) -> None:
+        self._rows += more
+        if self._rows >= HELD_ROWS_FACTOR * self.pace.commit_rows:
+            self._room.clear()
+
     async def _commit(self, batch: list[Arrival]) -> None:
-        """Settles, commits and acknowledges a batch.
+        """Settles, commits and acknowledges a batch, or the oldest of it.
 
         Raises:
             Unsettled: if it cannot be; what was computed is then of no use any more, and the shift ends.
@@ -326,7 +335,12 @@ class Shift:
 
     async def _settle_and_write(self, batch: list[Arrival]) -> None:
         await self._learn(batch)
-        frame = Frame.concat([in_slots(arrival.frame, self.registry) for arrival in batch])
+        self._settlement.make_room()
+        frames = [in_slots(arrival.frame, self.registry) for arrival in batch]
+        count = affordable(frames, self.registry, self._settlement.newest_us)
+        self._put_back(batch[count:])
+        del batch[count:]
+        frame = Frame.concat(frames[:count])
         spans = self._spans(batch)
         origin = self._origin(batch)
         settled = await to_the_end(self._settlement.settle, frame, spans, origin.now_us)
