@@ -13,7 +13,7 @@ from tests.web.town import Town
 
 ROUTES = re.compile(r'page\((root|inside), "([^"]+)"')
 KEPT_SINCE = re.compile(r"Offline, showing data from \d\d:\d\d")
-OFFLINE = re.compile(r"^Offline|net::ERR_INTERNET_DISCONNECTED|WebSocket connection")
+OFFLINE = re.compile(r"^Offline|net::ERR_(INTERNET_DISCONNECTED|FAILED)|WebSocket connection")
 
 
 def wait_for_worker(page: Page) -> None:

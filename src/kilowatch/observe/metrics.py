@@ -39,6 +39,8 @@ def _histogram(name: str, sentence: str, *labels: str, registry: CollectorRegist
 DEAD_LETTERS_HANDLED = _counter(
     "dead_letters_handled", "Dead letters that people replayed or discarded.", "act"
 )
+for _act in ("discarded", "replayed"):
+    DEAD_LETTERS_HANDLED.labels(_act)
 READINGS_ACCEPTED = _counter("readings_accepted", "Readings acknowledged, in the log on disk.", "door")
 READINGS_REJECTED = _counter("readings_rejected", "Readings refused one by one, by code.", "door", "code")
 REQUESTS_REFUSED = _counter("requests_refused", "Requests refused as a whole, by code.", "code")
