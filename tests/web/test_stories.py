@@ -221,3 +221,16 @@ def test_a_viewer_looks_and_cannot_act(viewer_page: Page, family: Family) -> Non
         assert answer.status == 403, path
     assert family.get(f"alerts/{alert}")["status"] == "open"
     assert family.get("devices/demo-television")["state"] == "on"
+
+
+def test_what_the_world_knows_is_shown_before_it_happens(home: Page) -> None:
+    home.goto("/simulation")
+    home.get_by_role("button", name="Let something happen").click()
+    dialog = home.get_by_role("dialog")
+    dialog.get_by_role("combobox", name="What the world knows").select_option(label="A night of frost")
+    dialog.get_by_role("button", name="Show what would be").click()
+    expect(dialog.get_by_role("status")).to_contain_text("would go")
+    dialog.get_by_role("button", name="Let it happen").click()
+    expect(dialog).to_be_hidden()
+    events = home.evaluate("fetch('/api/v1/simulation/state').then((answer) => answer.json())")["events"]
+    assert ("A night of frost", "injected") in {(one["title"], one["origin"]) for one in events}

@@ -7,7 +7,7 @@ import { useState } from "react";
 import { Refusal, sentenceOf } from "~/api/problem";
 import { useWords } from "~/language/use-words";
 import { showDuration } from "~/lib/time";
-import { templatesQuery, useInject, type Stream, type Template } from "./queries";
+import { FIRST_WORLD, templatesQuery, useInject, type State, type Stream, type Template } from "./queries";
 
 const TYPES = ["energy", "operational", "infrastructure", "marketing", "product", "academic", "competitive"] as const;
 const HOURS_S = 3_600;
@@ -25,17 +25,17 @@ interface Draft {
 const FIRST: Draft = { template: "", title: "", type: "energy", streams: [], factor: 1.5, hours: 2 };
 
 interface InjectFormProps {
-  readonly world: string;
+  readonly state: State;
   readonly streams: readonly Stream[];
   readonly opened: boolean;
   readonly onClose: () => void;
 }
 
-export function InjectForm({ world, streams, opened, onClose }: InjectFormProps) {
+export function InjectForm({ state, streams, opened, onClose }: InjectFormProps) {
   const { t } = useWords("simulation");
   const [draft, setDraft] = useState<Draft>(FIRST);
-  const inject = useInject();
-  const { data: templates = [] } = useQuery({ ...templatesQuery(world), enabled: opened });
+  const inject = useInject(state);
+  const { data: templates = [] } = useQuery({ ...templatesQuery(state.world ?? FIRST_WORLD), enabled: opened });
   const template = templates.find((one) => one.id === draft.template);
   const preview = inject.variables?.preview ? inject.data : undefined;
   const fields = inject.error instanceof Refusal ? inject.error.fields : {};

@@ -105,5 +105,9 @@ export const useChange = ({ world }: State) =>
     ask(api.PATCH("/api/v1/simulation/state", { body: world ? changes : { world: FIRST_WORLD, ...changes } })),
   );
 
-export const useInject = () =>
-  useWish((body: Schemas["EventWanted"]) => ask(api.POST("/api/v1/simulation/events", { body })));
+/** Events are of the world that is played: while none is, the one that is shown is begun first. */
+export const useInject = ({ world }: State) =>
+  useWish(async (body: Schemas["EventWanted"]) => {
+    if (!world) await ask(api.PATCH("/api/v1/simulation/state", { body: { world: FIRST_WORLD } }));
+    return ask(api.POST("/api/v1/simulation/events", { body }));
+  });

@@ -49,7 +49,7 @@ function Board({ state }: { state: State }) {
             <StreamWall key={world} world={world} streams={items} onChoose={(stream) => ask({ stream })} />
             <EventLine span={span} zone={zone} onChoose={(event) => ask({ event })} onInject={mayChange ? () => setInjecting(true) : null} />
             <div ref={causes}><Causes streams={items} about={about} onAbout={setAbout} span={span} zone={zone} /></div>
-            <InjectForm key={world} world={world} streams={items} opened={isInjecting} onClose={() => setInjecting(false)} />
+            <InjectForm key={world} state={state} streams={items} opened={isInjecting} onClose={() => setInjecting(false)} />
           </>
         )}
       </Shown>
