@@ -33,9 +33,9 @@ def _quarters(frame: Frame, registry: Registry, newest_us: npt.NDArray[np.int64]
     """Quarters of an hour, over all devices, that late readings of a frame reach over: up to the newest one
     stored, or as long as no gap is bridged."""
     late_us = np.zeros(len(frame), np.int64)
-    for slot in frame.metrics:
+    for slot, column in frame.metrics.items():
         newest = newest_us[registry.series[slot][frame.device]]
-        is_late = newest > frame.ts_us
+        is_late = (newest > frame.ts_us) & ~np.isnan(column)
         late_us[is_late] = np.maximum(late_us[is_late], (newest - frame.ts_us)[is_late])
     rows = np.flatnonzero(late_us)
     if len(rows) == 0:

@@ -57,10 +57,11 @@ TRIES = 5
 RENEW_COMMITS = 500
 """Commits after which the lake is opened anew: each leaves some 60 kB in the connection."""
 RELEARN_S = 300.0
+"""After so long every device is learnt anew, in case that word of a change was lost."""
 RELEARN_AT_ONCE = 50_000
 """Of more devices than this only some are learnt anew at once: readings do not wait for all of them."""
 LEARN_AT_ONCE = 20_000
-"""After so long every device is learnt anew, in case that word of a change was lost."""
+"""So many devices are asked for in one question."""
 WARY_OPENS, KILLING_OPENS = 3, 8
 """After so many workers that died at the same oldest message: go on one by one; take that message for the
 killer."""

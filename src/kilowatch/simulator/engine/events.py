@@ -101,12 +101,10 @@ def _follows(spans: Mapping[str, tuple[int, int]], chains: Sequence[Chain]) -> d
     for chain in chains:
         for outcome in chain.outcomes:
             if chain.of in spans and outcome.to not in spans:
-                first, last = spans[chain.of]
-                first, last = (
-                    first + microseconds(outcome.delay.least),
-                    last + microseconds(mean_delay(outcome.delay)),
-                )
-                found[outcome.to] = _together(found.get(outcome.to, (first, last)), (first, last))
+                first_us, last_us = spans[chain.of]
+                least_us, mean_us = microseconds(outcome.delay.least), microseconds(mean_delay(outcome.delay))
+                span = (first_us + least_us, last_us + mean_us)
+                found[outcome.to] = _together(found.get(outcome.to, span), span)
     return found
 
 
