@@ -1,11 +1,11 @@
-"""A network that goes and comes back: the page says so, and its live chart lacks nothing afterwards."""
+"""A network that is slow, or goes and comes back: the page says so, and lacks nothing afterwards."""
 
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, WebSocketRoute, expect
 
 from tests.conftest import wait_until
 from tests.web.town import Family, Town
@@ -69,3 +69,27 @@ def test_what_was_measured_while_the_network_was_away_is_there_afterwards(
     assert [ts for ts in measured if gone < ts < back]
     wanted = {f"{ts.day} {ts:%b %Y, %H:%M:%S}" for ts in measured}
     wait_until(lambda: wanted <= find_shown(page), what=f"all of {sorted(wanted)}")
+
+
+def test_what_happens_before_the_page_listens_is_not_missed(family_page: Page, family: Family) -> None:
+    page, held, servers = family_page, list[str | bytes](), list[WebSocketRoute]()
+
+    def keep(said: str | bytes) -> None:
+        held.append(said)
+
+    def hold(route: WebSocketRoute) -> None:
+        servers.append(route.connect_to_server())
+        route.on_message(keep)
+
+    page.route_web_socket(re.compile("/api/v1/live"), hold)
+    page.goto("/alerts")
+    expect(page.get_by_text("All is well")).to_be_visible()
+    family.ask("devices/demo-television/state", state="on")
+    family.begin("phantom_load")
+    wait_until(lambda: family.get("alerts", status="open")["items"] and held, what="the alert")
+    expect(page.get_by_text("All is well")).to_be_visible()
+    expect(page.locator("[data-connection]")).not_to_have_text("Live")
+    for said in held:
+        servers[0].send(said)
+    expect(page.locator("[data-connection]")).to_have_text("Live")
+    expect(page.get_by_role("link", name="Television uses power")).to_be_visible()

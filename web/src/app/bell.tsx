@@ -8,7 +8,7 @@ import { may, sessionQuery } from "~/api/session";
 import { unreadQuery } from "~/api/unread";
 import { useWords } from "~/language/use-words";
 import { useBrowserNotices } from "~/live/browser-notices";
-import { useTopic } from "~/live/hooks";
+import { useEvents } from "~/live/hooks";
 
 export function Bell() {
   const { t } = useWords();
@@ -17,7 +17,7 @@ export function Bell() {
   const mayRead = may(session, "notifications:read") && session?.me !== null;
   const { data: unread = 0 } = useQuery({ ...unreadQuery, enabled: mayRead });
   const renew = () => void queries.invalidateQueries({ queryKey: ["notifications"] });
-  useTopic(mayRead ? "notifications" : null, renew, renew);
+  useEvents(mayRead ? "notifications" : null, renew, renew);
   useBrowserNotices(mayRead);
   if (!mayRead) return null;
   const label = unread ? t("bell.unread", { count: unread }) : t("bell.none");

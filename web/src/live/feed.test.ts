@@ -62,6 +62,8 @@ describe("Feed", () => {
   it("goes on from its cursor after the connection broke", async () => {
     feed.listen({ topic: "devices.*", onMessage: (message) => heard.push(message) });
     Wire.last.open();
+    expect(feed.connection).toBe("connecting");
+    Wire.last.tell({ type: "pong" });
     expect(feed.connection).toBe("live");
     Wire.last.tell(batch("e:7", "devices.D1"));
     Wire.last.tell(batch("e:8", "alerts"));
@@ -72,6 +74,49 @@ describe("Feed", () => {
     expect(Wire.all).toHaveLength(2);
     Wire.last.open();
     expect(Wire.last.said[0]).toEqual({ type: "subscribe", topics: ["devices.*"], cursor: "e:8" });
+  });
+
+  it("says when a topic is heard, as what happened since it was read may have been missed", async () => {
+    const [onJoin, onJoinToo] = [vi.fn(), vi.fn()];
+    feed.listen({ topic: "alerts", onMessage: () => undefined, onJoin });
+    Wire.last.open();
+    expect(Wire.last.said).toEqual([{ type: "subscribe", topics: ["alerts"] }, { type: "ping" }]);
+    Wire.last.tell({ type: "ping" });
+    feed.listen({ topic: "commands", onMessage: () => undefined, onJoin: onJoinToo });
+    Wire.last.tell({ type: "pong" });
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(onJoin).toHaveBeenCalledOnce();
+    Wire.last.tell({ type: "pong" });
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(onJoinToo).not.toHaveBeenCalled();
+    Wire.last.tell({ type: "pong" });
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(onJoin).toHaveBeenCalledOnce();
+    expect(onJoinToo).toHaveBeenCalledOnce();
+  });
+
+  it("says of a topic that it is heard also where the connection broke before", async () => {
+    const [onJoin, onJoinToo] = [vi.fn(), vi.fn()];
+    feed.listen({ topic: "alerts", onMessage: () => undefined, onJoin });
+    Wire.last.open();
+    Wire.last.tell({ type: "pong" });
+    Wire.last.tell(batch("e:7", "alerts"));
+    feed.listen({ topic: "commands", onMessage: () => undefined, onJoin: onJoinToo });
+    Wire.last.close();
+    await vi.advanceTimersByTimeAsync(2_000);
+    Wire.last.open();
+    Wire.last.tell({ type: "pong" });
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(onJoin).toHaveBeenCalledOnce();
+    expect(onJoinToo).toHaveBeenCalledOnce();
+  });
+
+  it("comes back where the server could not subscribe it", async () => {
+    feed.listen({ topic: "alerts", onMessage: () => undefined });
+    Wire.last.open();
+    Wire.last.tell({ type: "error", code: "unavailable", detail: "An engine does not answer now." });
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(Wire.all).toHaveLength(2);
   });
 
   it("says when something may have been missed", () => {
@@ -88,9 +133,10 @@ describe("Feed", () => {
     const stopToo = feed.listen({ topic: "alerts", onMessage: () => undefined });
     feed.listen({ topic: "commands", onMessage: () => undefined });
     stop();
-    expect(Wire.last.said.slice(1)).toEqual([{ type: "subscribe", topics: ["commands"] }]);
+    const said = () => Wire.last.said.filter(({ type }) => type !== "ping").slice(1);
+    expect(said()).toEqual([{ type: "subscribe", topics: ["commands"] }]);
     stopToo();
-    expect(Wire.last.said.slice(2)).toEqual([{ type: "unsubscribe", topics: ["alerts"] }]);
+    expect(said().slice(1)).toEqual([{ type: "unsubscribe", topics: ["alerts"] }]);
   });
 
   it("takes a silent connection for dead", async () => {

@@ -17,16 +17,21 @@ export interface Listener {
   readonly onMessage: (message: Message) => void;
   /** Something may have been missed: read anew what is shown. */
   readonly onGap?: () => void;
+  /** The topic is heard from now on; what happened between what was read before and now was not told. */
+  readonly onJoin?: () => void;
 }
 
 const QUIET_MS = 75_000;
 const OFFLINE_AFTER = 3;
 const LONGEST_MS = 15_000;
+/** What was being read while a topic was joined has come by then, and is not asked for twice at once. */
+const JOINED_AFTER_MS = 1_000;
 const REFUSED = new Set([4401, 4403]);
 
 interface Word {
   readonly type: string;
   readonly cursor?: string;
+  readonly code?: string;
   readonly detail?: string;
   readonly messages?: readonly { topic: string; ts: string; type: string; data: Record<string, unknown> }[];
 }
@@ -42,6 +47,8 @@ export class Feed {
   private socket: WebSocket | null = null;
   private cursor: string | undefined;
   private failures = 0;
+  /** What each answer that is awaited says to have been joined; the server answers in the order it was asked. */
+  private awaited: (readonly string[])[] = [];
   private quiet: ReturnType<typeof setTimeout> | undefined;
   private retry: ReturnType<typeof setTimeout> | undefined;
   private state: Connection = "connecting";
@@ -73,7 +80,7 @@ export class Feed {
     const isNew = !this.topics().has(listener.topic);
     this.listeners.add(listener);
     if (this.socket === null && this.retry === undefined) this.open();
-    else if (isNew) this.say({ type: "subscribe", topics: [listener.topic] });
+    else if (isNew) this.subscribe([listener.topic], [listener.topic]);
     return () => {
       this.listeners.delete(listener);
       if (!this.topics().has(listener.topic)) this.say({ type: "unsubscribe", topics: [listener.topic] });
@@ -105,9 +112,10 @@ export class Feed {
     const socket = new WebSocket(this.address());
     this.socket = socket;
     socket.onopen = () => {
-      this.failures = 0;
-      this.say({ type: "subscribe", topics: [...this.topics()], cursor: this.cursor });
-      this.become("live");
+      const unanswered = this.awaited.flat();
+      this.awaited = [];
+      const topics = [...this.topics()];
+      this.subscribe(topics, this.cursor === undefined ? topics : unanswered, this.cursor);
       this.expect(socket);
     };
     socket.onmessage = (event: MessageEvent<string>) => {
@@ -117,6 +125,27 @@ export class Feed {
     socket.onclose = (event) => {
       if (this.socket === socket) void this.again(event.code);
     };
+  }
+
+  private subscribe(topics: readonly string[], joins: readonly string[], cursor?: string): void {
+    this.say({ type: "subscribe", topics, cursor });
+    this.ping(joins);
+  }
+
+  /** Asks for a word, which says that all that was asked before was done: these topics are joined by then. */
+  private ping(topics: readonly string[]): void {
+    if (this.socket?.readyState !== WebSocket.OPEN) return;
+    this.awaited.push(topics);
+    this.say({ type: "ping" });
+  }
+
+  private join(topics: readonly string[]): void {
+    this.failures = 0;
+    this.become("live");
+    if (topics.length === 0) return;
+    setTimeout(() => {
+      for (const one of [...this.listeners]) if (topics.includes(one.topic)) one.onJoin?.();
+    }, JOINED_AFTER_MS);
   }
 
   private say(word: object): void {
@@ -131,13 +160,20 @@ export class Feed {
 
   private take(word: Word): void {
     if (word.cursor) this.cursor = word.cursor;
-    if (word.type === "ping") this.say({ type: "ping" });
-    if (word.type === "reset" || word.type === "lagged") this.tellOfGap();
+    this.obey(word);
     for (const { topic, ts, type, data } of word.messages ?? []) {
       this.heardMs = Date.now();
       const message = { topic, ms: Date.parse(ts), type, data };
       for (const one of [...this.listeners]) if (covers(one.topic, topic)) one.onMessage(message);
     }
+  }
+
+  /** What the server says of the connection itself. */
+  private obey(word: Word): void {
+    if (word.type === "ping") this.ping([]);
+    if (word.type === "pong") this.join(this.awaited.shift() ?? []);
+    if (word.type === "error" && word.code === "unavailable") this.socket?.close();
+    if (word.type === "reset" || word.type === "lagged") this.tellOfGap();
   }
 
   private tellOfGap(): void {

@@ -16,14 +16,20 @@ function address(): string {
 export const feed = new Feed(address, renewSession);
 export const newest = new Newest();
 
-/** Calls `onMessage` for each message of a topic; null: of none. */
-export function useTopic(topic: string | null, onMessage: (message: Message) => void, onGap?: () => void): void {
+/** Calls `onMessage` for each message of a topic; null: of none. For values, which are told as they stand on joining. */
+export function useTopic(topic: string | null, onMessage: (message: Message) => void, onGap?: () => void, onJoin?: () => void): void {
   const tell = useEffectEvent(onMessage);
   const tellOfGap = useEffectEvent(() => onGap?.());
+  const tellOfJoin = useEffectEvent(() => onJoin?.());
   useEffect(() => {
     if (topic === null) return;
-    return feed.listen({ topic, onMessage: (message) => tell(message), onGap: () => tellOfGap() });
+    return feed.listen({ topic, onMessage: (message) => tell(message), onGap: () => tellOfGap(), onJoin: () => tellOfJoin() });
   }, [topic]);
+}
+
+/** The same for what happens, which is told only from joining on; `renew` reads anew what may have changed untold. */
+export function useEvents(topic: string | null, onMessage: (message: Message) => void, renew: () => void): void {
+  useTopic(topic, onMessage, renew, renew);
 }
 
 /** Keeps the newest readings of a topic such as `devices.*` in `newest`. */

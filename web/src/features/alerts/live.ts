@@ -3,7 +3,7 @@
 
 import { useQueryClient, type InfiniteData } from "@tanstack/react-query";
 import { useEffect, useRef } from "react";
-import { useTopic } from "~/live/hooks";
+import { useEvents } from "~/live/hooks";
 import type { Alert } from "./queries";
 import { renewed } from "./state";
 
@@ -24,7 +24,7 @@ export function useAlertsLive(): void {
     }, PAUSE_MS);
   };
   useEffect(() => () => clearTimeout(waiting.current), []);
-  useTopic(
+  useEvents(
     "alerts",
     ({ data, type }) => {
       if (type !== "alert") return;

@@ -6,7 +6,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { commandsQuery, deviceQuery, hearsCommands, putState, type Device } from "~/api/devices";
 import { may, sessionQuery } from "~/api/session";
 import { useWords } from "~/language/use-words";
-import { useTopic } from "~/live/hooks";
+import { useEvents, useTopic } from "~/live/hooks";
 import { tellFailure } from "~/ui/tell";
 import { commandQuery, sendState } from "./queries";
 
@@ -39,7 +39,7 @@ export function SwitchOff({ device }: { device: string }) {
 function Switching({ device }: { device: Device }) {
   const { t } = useWords("alerts");
   const { by, sent, isBusy, renew } = useSwitch(device);
-  useTopic(`devices.${device.id}`, ({ type }) => type === "device" && renew(), renew);
+  useEvents(`devices.${device.id}`, ({ type }) => type === "device" && renew(), renew);
   const next = device.state === "off" ? "on" : "off";
   return (
     <Stack gap="xs">

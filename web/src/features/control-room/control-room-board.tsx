@@ -6,7 +6,7 @@ import { useMemo } from "react";
 import { useSite } from "~/api/place";
 import { may, sessionQuery } from "~/api/session";
 import { useWords } from "~/language/use-words";
-import { useReadings, useTopic } from "~/live/hooks";
+import { useEvents, useReadings } from "~/live/hooks";
 import { Empty, Shown } from "~/ui/states";
 import { FigureRow } from "./figure-row";
 import type { Placed } from "./fleet";
@@ -35,8 +35,8 @@ function Board({ devices }: { devices: readonly Placed[] }) {
   const mayCommand = may(session, "commands:read");
   const renew = (...names: readonly string[]) => names.forEach((name) => void queries.invalidateQueries({ queryKey: ["control-room", name] }));
   useReadings("devices.*", () => renew("fleet"));
-  useTopic(may(session, "alerts:read") ? "alerts" : null, () => renew("alarms", "alert-counts"), () => renew("alarms", "alert-counts"));
-  useTopic(mayCommand ? "commands" : null, () => renew("commands"), () => renew("commands"));
+  useEvents(may(session, "alerts:read") ? "alerts" : null, () => renew("alarms", "alert-counts"), () => renew("alarms", "alert-counts"));
+  useEvents(mayCommand ? "commands" : null, () => renew("commands"), () => renew("commands"));
   const { regions, movers, course } = useFleetPower(devices, siteRegions);
   return (
     <>

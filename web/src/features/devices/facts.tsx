@@ -7,7 +7,7 @@ import type { Device } from "~/api/devices";
 import { useWords } from "~/language/use-words";
 import { showTime } from "~/lib/time";
 import { show } from "~/lib/units";
-import { useTopic } from "~/live/hooks";
+import { useEvents } from "~/live/hooks";
 import { Card } from "~/ui/card";
 import { Severity } from "~/ui/severity";
 import { Empty, Shown } from "~/ui/states";
@@ -45,7 +45,7 @@ export function DeviceAlerts({ device, zone }: { device: string; zone: string })
   const queries = useQueryClient();
   const alerts = useQuery(deviceAlertsQuery(device));
   const renew = () => void queries.invalidateQueries({ queryKey: deviceAlertsQuery(device).queryKey });
-  useTopic("alerts", ({ data }) => data.device === device && renew(), renew);
+  useEvents("alerts", ({ data }) => data.device === device && renew(), renew);
   return (
     <Card title={t("alerts.title")}>
       <div style={{ minHeight: HEIGHT }}>

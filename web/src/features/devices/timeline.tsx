@@ -7,7 +7,7 @@ import { sessionQuery } from "~/api/session";
 import { useWords } from "~/language/use-words";
 import { showTime } from "~/lib/time";
 import { show } from "~/lib/units";
-import { useTopic } from "~/live/hooks";
+import { useEvents } from "~/live/hooks";
 import { Empty, Shown } from "~/ui/states";
 import classes from "./devices.module.css";
 import { useCancelCommand } from "./queries";
@@ -21,7 +21,7 @@ export function Timeline({ device, zone, mayCancel }: { device: string; zone: st
   const commands = useQuery(commandsQuery(device));
   const queries = useQueryClient();
   const key = commandsQuery(device).queryKey;
-  useTopic(
+  useEvents(
     "commands",
     ({ data }) => {
       const told = data as unknown as Command;

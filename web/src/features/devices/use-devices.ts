@@ -4,7 +4,7 @@ import { useInfiniteQuery, useQuery, useQueryClient, type InfiniteData } from "@
 import { useEffect, useMemo, useReducer, useState } from "react";
 import { deviceQuery, latestQuery, type Device } from "~/api/devices";
 import type { Schemas } from "~/api/client";
-import { newest, useReadings, useTopic } from "~/live/hooks";
+import { newest, useEvents, useReadings } from "~/live/hooks";
 import type { Message } from "~/live/feed";
 import { devicePagesQuery } from "./queries";
 
@@ -78,5 +78,5 @@ export function useLiveDevice(id: string): void {
       },
     );
   };
-  useTopic(`devices.${id}`, take, () => void queries.invalidateQueries({ queryKey: ["devices", "one", id] }));
+  useEvents(`devices.${id}`, take, () => void queries.invalidateQueries({ queryKey: ["devices", "one", id] }));
 }

@@ -3,7 +3,7 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useCallback, useEffect, useMemo, useState } from "react";
 import { latestQuery, siteDevicesQuery, type Device } from "~/api/devices";
-import { newest, useReadings, useTopic } from "~/live/hooks";
+import { newest, useEvents, useReadings } from "~/live/hooks";
 import { rolesOf, type Role } from "~/lib/role";
 import type { Part } from "./balance";
 import { openCountQuery } from "./queries";
@@ -63,7 +63,7 @@ export function useNewestOf(siteId: string | null): void {
 export function useOpenAlerts(siteId: string | null, isAllowed: boolean): number | null | undefined {
   const queries = useQueryClient();
   const renew = () => void queries.invalidateQueries({ queryKey: ["alerts"] });
-  useTopic(isAllowed ? "alerts" : null, renew, renew);
+  useEvents(isAllowed ? "alerts" : null, renew, renew);
   const { data } = useQuery({ ...openCountQuery(siteId), enabled: isAllowed });
   if (!isAllowed) return null;
   return data && (data.status.open ?? 0);
