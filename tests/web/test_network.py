@@ -86,7 +86,7 @@ def test_what_happens_before_the_page_listens_is_not_missed(family_page: Page, f
     expect(page.get_by_text("All is well")).to_be_visible()
     family.ask("devices/demo-television/state", state="on")
     family.begin("phantom_load")
-    wait_until(lambda: family.get("alerts", status="open")["items"] and held, what="the alert")
+    wait_until(lambda: bool(held and family.get("alerts", status="open")["items"]), what="the alert")
     expect(page.get_by_text("All is well")).to_be_visible()
     expect(page.locator("[data-connection]")).not_to_have_text("Live")
     for said in held:
