@@ -69,7 +69,7 @@ class _Listener:
 @pytest.fixture
 async def port(doors: Doors) -> AsyncIterator[int]:
     """The port of a real server in front of the doors."""
-    with socket.socket() as listening:
+    with socket.socket(proto=socket.IPPROTO_TCP) as listening:
         listening.bind(("127.0.0.1", 0))
         config = uvicorn.Config(doors, http=connection_class(doors), lifespan="off", log_config=None)
         server = Served(config)

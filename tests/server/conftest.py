@@ -207,7 +207,8 @@ class House:
 async def open_house(parts: Parts, stream: Client, port: int = 0, **serving: float) -> AsyncIterator[House]:
     """Serves the application on this port, or a free one, until the end."""
     application = create_app(parts)
-    with socket.socket() as listening:
+    # Named, or asyncio does not know that small answers are not to wait for the last one's receipt.
+    with socket.socket(proto=socket.IPPROTO_TCP) as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(("127.0.0.1", port))
         port = listening.getsockname()[1]

@@ -1,6 +1,7 @@
-"""One instance for all stories of a run, a browser a module, and windows that may not complain.
+"""An instance and a browser a module, and windows that may not complain.
 
-The browser is a module's: what drives it holds the thread's event loop, which tests of other modules need.
+Neither outlives its module: what drives the browser holds the thread's event loop, which tests of other
+modules need, and the worlds that a module leaves going would take the processor from all that come after it.
 """
 
 import os
@@ -21,7 +22,7 @@ expect.set_options(timeout=30_000)
 SHELL = Path(kilowatch.__file__).parent / "web" / "dist" / "index.html"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     """A running instance, without any people yet."""
     assert SHELL.is_file(), "the web app was not built: make web"

@@ -26,6 +26,7 @@ from kilowatch.control.store import commands as store
 from kilowatch.errors import Problem
 from kilowatch.ids import DEVICE_ID, new_id
 from kilowatch.postgres.page import LIMIT_DEFAULT, LIMIT_MAX
+from kilowatch.wire.address import API
 
 Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX)]
 DeviceId = Annotated[str, Path(description="The device's id, a slug.", examples=["D1"])]
@@ -90,7 +91,7 @@ class CommandQueued(BaseModel):
 
 def make_routes(access: Access, clock: Clock, wake: Callable[[], Awaitable[None]]) -> APIRouter:
     """The routes of this room. wake: says to whoever sends commands that one waits."""
-    routes = APIRouter()
+    routes = APIRouter(prefix=API)
     _add_asking(routes, access, clock, wake)
     _add_looking(routes, access)
     _add_cancelling(routes, access, clock, wake)

@@ -25,6 +25,7 @@ from kilowatch.rules.watch import Operator
 from kilowatch.sites.device import DEVICE_TYPE
 from kilowatch.telemetry.moment import read_span
 from kilowatch.telemetry.query import Lake
+from kilowatch.wire.address import API
 
 Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX)]
 DeviceWord = Annotated[str | None, Query(pattern=f"^{DEVICE_ID.pattern}$")]
@@ -180,7 +181,7 @@ class Back:
 
 def make_routes(access: Access, lake: Lake, clock: Clock) -> APIRouter:
     """The routes of rules."""
-    routes = APIRouter()
+    routes = APIRouter(prefix=API)
     _add_reading_routes(routes, access)
     _add_changing_routes(routes, access)
     _add_backtest_routes(routes, Back(access, lake, clock))

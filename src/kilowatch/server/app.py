@@ -6,7 +6,7 @@ out only after the change stands, and that this process hears its own changes ev
 
 import secrets
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import structlog
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.routing import BaseRoute
 
 from kilowatch import __version__
 from kilowatch.accounts.access import Access, Rows
@@ -204,47 +206,13 @@ def create_app(parts: Parts) -> Application:
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
-        generate_unique_id_function=lambda route: route.name,
     )
     application = Application(parts, hub, app)
     announce = _announcer(parts, application._hear_change)
     access = Access(parts.database, credentials.may, credentials.anybody, announce, _teller(parts, hub))
-    api = APIRouter(prefix="/api/v1")
-    api.include_router(make_key_routes(access))
-    mail = parts.mail or NoMail()
-    postage = Postage(parts.clock)
-    people = _people(parts, tokens, mail, postage)
-    for routes in (make_people_routes(access, people), make_second_factor_routes(access, people)):
-        api.include_router(routes, dependencies=[Depends(limits.count_signing_in)])
-    api.include_router(make_belonging_routes(access, people))
-    api.include_router(make_organisation_routes(access, create_organisation_with_home))
-    api.include_router(make_member_routes(access, mail, postage))
-    api.include_router(make_assignment_routes(access))
-    api.include_router(make_audit_routes(access))
-    api.include_router(credentials.make_routes())
-    api.include_router(make_site_routes(access, parts.clock))
-    api.include_router(make_command_routes(access, parts.clock, _waker(parts)))
-    api.include_router(simulation.make_routes(access, parts.lake, parts.simulator_key))
-    stages = stage.Stages(parts.stream, _teller(parts, hub))
-    hub.streams_of = stages.latest
-    api.include_router(stage.make_routes(stages, parts.simulator_key))
-    api.include_router(worlds.make_routes(access, stages))
-    api.include_router(make_device_token_routes(access, parts.mqtt_port))
-    api.include_router(make_telemetry_routes(access, parts.lake, parts.clock))
-    api.include_router(make_site_history_routes(access, parts.lake, parts.clock, parts.price_per_kwh))
-    api.include_router(make_letter_routes(access))
-    api.include_router(make_rule_routes(access, parts.lake, parts.clock))
-    api.include_router(make_alert_routes(access, parts.clock, parts.notices))
-    api.include_router(make_window_routes(access, parts.clock, parts.notices))
-    api.include_router(make_detector_routes(access))
-    sender = Sender(mail, private_hosts=parts.private_hosts)
-    seal = Seal(tokens.derive_key(CHANNELS))
-    api.include_router(make_inbox_routes(access, parts.clock))
-    api.include_router(make_channel_routes(access, parts.clock, seal, sender))
-    api.include_router(make_preference_routes(access))
-    api.include_router(connections.make_routes(hub, credentials))
-    app.include_router(api)
-    app.include_router(health.make_routes(parts.probes))
+    for routes in _rooms(application, access, tokens, credentials, limits):
+        # Not by `include_router`, which builds every route once more and walks a tree at each request.
+        app.router.routes += map(_named, routes.routes)
     if parts.page is not None:
         app.mount("/", Page(parts.page, parts.demo_key), name="page")
     add_problem_handlers(app, credentials.identify)
@@ -256,6 +224,54 @@ def create_app(parts: Parts) -> Application:
     app.add_middleware(Entrance)
     describe(app, parts.documented_doors)
     return application
+
+
+def _named(route: BaseRoute) -> BaseRoute:
+    """The route; what it does is called in documents as its function is."""
+    if isinstance(route, APIRoute):
+        route.operation_id = route.name
+    return route
+
+
+def _rooms(
+    application: Application, access: Access, tokens: AccessTokens, credentials: Credentials, limits: Limits
+) -> Iterator[APIRouter]:
+    """What each room answers."""
+    parts, hub = application.parts, application.hub
+    mail = parts.mail or NoMail()
+    postage = Postage(parts.clock)
+    people = _people(parts, tokens, mail, postage)
+    yield make_key_routes(access)
+    yield make_people_routes(access, people, limits.count_signing_in)
+    yield make_second_factor_routes(access, people, limits.count_signing_in)
+    yield make_belonging_routes(access, people)
+    yield make_organisation_routes(access, create_organisation_with_home)
+    yield make_member_routes(access, mail, postage)
+    yield make_assignment_routes(access)
+    yield make_audit_routes(access)
+    yield credentials.make_routes()
+    yield make_site_routes(access, parts.clock)
+    yield make_command_routes(access, parts.clock, _waker(parts))
+    yield simulation.make_routes(access, parts.lake, parts.simulator_key)
+    stages = stage.Stages(parts.stream, _teller(parts, hub))
+    hub.streams_of = stages.latest
+    yield stage.make_routes(stages, parts.simulator_key)
+    yield worlds.make_routes(access, stages)
+    yield make_device_token_routes(access, parts.mqtt_port)
+    yield make_telemetry_routes(access, parts.lake, parts.clock)
+    yield make_site_history_routes(access, parts.lake, parts.clock, parts.price_per_kwh)
+    yield make_letter_routes(access)
+    yield make_rule_routes(access, parts.lake, parts.clock)
+    yield make_alert_routes(access, parts.clock, parts.notices)
+    yield make_window_routes(access, parts.clock, parts.notices)
+    yield make_detector_routes(access)
+    sender = Sender(mail, private_hosts=parts.private_hosts)
+    seal = Seal(tokens.derive_key(CHANNELS))
+    yield make_inbox_routes(access, parts.clock)
+    yield make_channel_routes(access, parts.clock, seal, sender)
+    yield make_preference_routes(access)
+    yield connections.make_routes(hub, credentials)
+    yield health.make_routes(parts.probes)
 
 
 def _people(parts: Parts, tokens: AccessTokens, mail: Mail, postage: Postage) -> People:

@@ -27,6 +27,7 @@ from kilowatch.accounts.routes.browser import (
 from kilowatch.errors import Problem
 from kilowatch.server.limits import Limits
 from kilowatch.server.openapi import OPEN_PATHS
+from kilowatch.wire.address import API
 
 KEY_LIFE_S = 30 * DAY_S
 """How long a browser keeps an API key."""
@@ -146,7 +147,7 @@ class Credentials:
 
     def make_routes(self) -> APIRouter:
         """The routes that open and close a browser session."""
-        routes = APIRouter()
+        routes = APIRouter(prefix=API)
 
         @routes.post("/session", status_code=204, tags=["accounts"])
         async def open_session(wanted: SessionWanted, request: Request, response: Response) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.openapi.utils import get_openapi
-from fastapi.routing import iter_route_contexts
+from fastapi.routing import APIRoute
 
 from kilowatch.accounts.rights import Right
 from kilowatch.server.problems import PROBLEM_TYPE
@@ -74,11 +74,9 @@ def describe(app: FastAPI, doors: Mapping[str, Any]) -> None:
 def find_rights(app: FastAPI) -> dict[str, Right]:
     """Operation -> the right of `rights.py` that its route's guard asks for."""
     found: dict[str, Right] = {}
-    for context in iter_route_contexts(app.routes):
-        dependant = getattr(context, "dependant", None)
-        right = None if dependant is None else _right_of(dependant)
-        if right is not None:
-            found[context.unique_id] = right
+    for route in app.routes:
+        if isinstance(route, APIRoute) and (right := _right_of(route.dependant)) is not None:
+            found[route.operation_id or route.unique_id] = right
     return found
 
 

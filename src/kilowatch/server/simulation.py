@@ -28,6 +28,7 @@ from kilowatch.sites.store import list_demo_devices
 from kilowatch.telemetry.metric import ENERGY
 from kilowatch.telemetry.query import Lake, read_latest
 from kilowatch.telemetry.store import list_series
+from kilowatch.wire.address import API
 from kilowatch.wire.simulation import Newest, PlayedHomes, hmac_pads, simulator_token
 
 JSON_TYPE = "application/json"
@@ -118,7 +119,7 @@ def is_simulator(asker: HTTPConnection, root: bytes) -> bool:
 
 def make_routes(access: Access, lake: Lake, root: bytes) -> APIRouter:
     """The routes for homes to try."""
-    routes = APIRouter()
+    routes = APIRouter(prefix=API)
     _add_making(routes, access, root)
     _add_simulator_doors(routes, Simulation(access, lake, root))
     return routes

@@ -21,6 +21,7 @@ from kilowatch.server.live.streams import STREAM
 from kilowatch.server.simulation import is_simulator
 from kilowatch.stream.asking import Answering
 from kilowatch.stream.client import Client, NobodyAnswers
+from kilowatch.wire.address import API
 from kilowatch.wire.live import LiveEvent
 from kilowatch.wire.stage import (
     ANYBODY,
@@ -48,7 +49,7 @@ QUEUE = "stage"
 MOST_PIECES = 2000
 NOT_THE_SIMULATOR = 4403
 BAD_MESSAGE = 4400
-ROUTE = STAGE_PATH.removeprefix("/api/v1")
+ROUTE = STAGE_PATH.removeprefix(API)
 
 _LATEST = msgspec.json.Decoder(list[StreamTold])
 
@@ -225,7 +226,7 @@ def event_of(told: StreamTold, source: str | None = None, number: int = 0) -> Li
 
 def make_routes(stages: Stages, root: bytes) -> APIRouter:
     """The simulator's door; root: the secret that it shares with the server."""
-    routes = APIRouter()
+    routes = APIRouter(prefix=API)
 
     @routes.websocket(ROUTE)
     async def stage(socket: WebSocket) -> None:

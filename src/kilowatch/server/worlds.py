@@ -16,6 +16,7 @@ from kilowatch.errors import Fault, Problem
 from kilowatch.server import world_shapes as shapes
 from kilowatch.server.stage import Stages
 from kilowatch.telemetry.moment import read_moment
+from kilowatch.wire.address import API
 
 WorldWord = Annotated[str | None, Query(pattern=r"^[a-z][a-z0-9_-]*$", max_length=60)]
 Moment = Annotated[str | None, Query(max_length=64, description="RFC 3339, or milliseconds since 1970.")]
@@ -25,7 +26,7 @@ Shape = TypeVar("Shape", bound=BaseModel)
 
 def make_routes(access: Access, stages: Stages) -> APIRouter:
     """The routes of worlds."""
-    routes = APIRouter(tags=["simulation"])
+    routes = APIRouter(prefix=API, tags=["simulation"])
     reader, changer = Depends(access.may("simulation", "read")), Depends(access.may("simulation", "change"))
     _add_library(routes, stages, reader)
     _add_history(routes, stages, reader)

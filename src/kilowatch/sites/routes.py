@@ -16,6 +16,7 @@ from kilowatch.ids import DEVICE_ID, require_device_id
 from kilowatch.postgres.page import LIMIT_DEFAULT, LIMIT_MAX
 from kilowatch.sites import store
 from kilowatch.sites.device import DEFAULT_TYPE, DEVICE_TYPE
+from kilowatch.wire.address import API
 from kilowatch.wire.live import LiveEvent
 
 SiteKind = Literal["home", "plant", "microgrid", "area"]
@@ -173,7 +174,7 @@ class DeviceChanges(Strict):
 
 def make_routes(access: Access, clock: Clock) -> APIRouter:
     """The routes of this room."""
-    routes = APIRouter()
+    routes = APIRouter(prefix=API)
     _add_site_routes(routes, access)
     _add_device_routes(routes, access)
     _add_state_routes(routes, access, clock)

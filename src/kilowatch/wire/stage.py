@@ -12,7 +12,9 @@ from typing import Any, Literal
 
 import msgspec
 
-STAGE_PATH = "/api/v1/simulation/stage"
+from kilowatch.wire.address import API
+
+STAGE_PATH = f"{API}/simulation/stage"
 ANYBODY = "any"
 LATEST = "latest"
 """A question of servers: what each stream of an organisation told last, as a list of `StreamTold`."""

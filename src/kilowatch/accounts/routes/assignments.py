@@ -12,6 +12,7 @@ from kilowatch.accounts.identity import Caller
 from kilowatch.accounts.routes.people import Strict
 from kilowatch.accounts.store import assignments, audit
 from kilowatch.postgres.page import LIMIT_DEFAULT, LIMIT_MAX
+from kilowatch.wire.address import API
 
 DeviceId = Annotated[str, Path(description="The device's id, a slug.", examples=["D1"])]
 
@@ -44,7 +45,7 @@ class AssignmentWanted(Strict):
 
 def make_assignment_routes(access: Access) -> APIRouter:
     """The routes of assignments."""
-    routes = APIRouter(tags=["assignments"])
+    routes = APIRouter(prefix=API, tags=["assignments"])
     _add_meters(routes, access)
     _add_sites(routes, access)
     _add_list(routes, access)

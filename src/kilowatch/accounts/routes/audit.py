@@ -11,6 +11,7 @@ from kilowatch.accounts.access import Access
 from kilowatch.accounts.identity import Caller
 from kilowatch.accounts.store import audit
 from kilowatch.postgres.page import LIMIT_DEFAULT, LIMIT_MAX
+from kilowatch.wire.address import API
 
 
 class AuditLine(BaseModel):
@@ -43,7 +44,7 @@ class AuditLog(BaseModel):
 
 def make_audit_routes(access: Access) -> APIRouter:
     """The routes of this file."""
-    routes = APIRouter(tags=["organisations"])
+    routes = APIRouter(prefix=API, tags=["organisations"])
 
     @routes.get("/audit-log")
     async def list_audit_log(

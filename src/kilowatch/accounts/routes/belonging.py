@@ -15,6 +15,7 @@ from kilowatch.accounts.routes.people import Person, Secret, Strict, person_of
 from kilowatch.accounts.store import audit, invitations, members, users
 from kilowatch.errors import Problem
 from kilowatch.postgres.engine import Connection
+from kilowatch.wire.address import API
 
 
 class OwnInvitation(BaseModel):
@@ -46,7 +47,7 @@ class Farewell(Strict):
 
 def make_belonging_routes(access: Access, people: People) -> APIRouter:
     """The routes of this file."""
-    routes = APIRouter(tags=["accounts"])
+    routes = APIRouter(prefix=API, tags=["accounts"])
     _add_own_invitations(routes, access)
     _add_farewell(routes, access, people)
     return routes

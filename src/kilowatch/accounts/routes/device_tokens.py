@@ -10,6 +10,7 @@ from kilowatch.accounts.identity import Caller
 from kilowatch.accounts.store import audit
 from kilowatch.accounts.store.device_tokens import end_device_token, make_device_token
 from kilowatch.ids import require_device_id
+from kilowatch.wire.address import API
 
 DeviceId = Annotated[str, Path(description="The device's id, a slug.", examples=["D1"])]
 
@@ -25,7 +26,7 @@ class DeviceToken(BaseModel):
 
 def make_routes(access: Access, mqtt_port: int | None) -> APIRouter:
     """The routes of device tokens."""
-    routes = APIRouter()
+    routes = APIRouter(prefix=API)
 
     @routes.post("/devices/{device_id}/token", status_code=201, tags=["devices"])
     async def create_device_token(

@@ -13,6 +13,7 @@ from kilowatch.accounts.rights import RIGHTS, Role, Scope
 from kilowatch.accounts.store import api_keys, audit
 from kilowatch.ids import NAME_MAX
 from kilowatch.postgres.page import LIMIT_DEFAULT, LIMIT_MAX
+from kilowatch.wire.address import API
 
 
 class ApiKey(BaseModel):
@@ -68,7 +69,7 @@ class WhoAmI(BaseModel):
 
 def make_routes(access: Access) -> APIRouter:
     """The routes of this room."""
-    routes = APIRouter()
+    routes = APIRouter(prefix=API)
 
     @routes.get("/whoami", tags=["accounts"])
     async def get_caller(caller: Annotated[Caller, Depends(access.anybody)]) -> WhoAmI:

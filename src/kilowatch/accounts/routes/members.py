@@ -20,6 +20,7 @@ from kilowatch.accounts.store import audit, invitations, members, organisations
 from kilowatch.errors import EngineUnavailable, Problem
 from kilowatch.postgres.engine import Connection
 from kilowatch.postgres.page import LIMIT_DEFAULT, LIMIT_MAX
+from kilowatch.wire.address import API
 
 log = structlog.get_logger()
 
@@ -91,7 +92,7 @@ class MemberChanges(Strict):
 
 def make_member_routes(access: Access, mail: Mail, postage: Postage) -> APIRouter:
     """The routes of members and of invitations."""
-    routes = APIRouter(tags=["organisations"])
+    routes = APIRouter(prefix=API, tags=["organisations"])
     _add_members(routes, access)
     _add_invitations(routes, access, mail, postage)
     return routes

@@ -16,6 +16,7 @@ from kilowatch.accounts.routes.people import Person, Strict, person_of
 from kilowatch.accounts.store import audit, members, organisations, users
 from kilowatch.errors import Problem
 from kilowatch.ids import NAME_MAX, ORGANISATION_SLUG, new_id
+from kilowatch.wire.address import API
 
 ORGANISATIONS_MOST = 20
 """Of as many a person may be an admin and still make another one."""
@@ -80,7 +81,7 @@ class OrganisationChanges(Strict):
 
 def make_organisation_routes(access: Access, open_household: OpenHousehold) -> APIRouter:
     """The routes of organisations."""
-    routes = APIRouter(tags=["organisations"])
+    routes = APIRouter(prefix=API, tags=["organisations"])
     _add_own(routes, access, open_household)
     _add_one(routes, access)
     return routes

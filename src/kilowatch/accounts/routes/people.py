@@ -16,6 +16,10 @@ from kilowatch.accounts.routes.browser import forget_session, hand_over, is_own_
 from kilowatch.accounts.store import invitations, members, second_factors, users
 from kilowatch.errors import Problem
 from kilowatch.ids import NAME_MAX, name_faults
+from kilowatch.wire.address import API
+
+Counting = Callable[[Request], Awaitable[None]]
+"""Counts a request before it is answered; raises 429 where there are too many."""
 
 
 class Strict(BaseModel):
@@ -144,9 +148,9 @@ def person_of(access: Access) -> Callable[..., Awaitable[Person]]:
     return require_person
 
 
-def make_people_routes(access: Access, people: People) -> APIRouter:
-    """The routes of people."""
-    routes = APIRouter(tags=["accounts"])
+def make_people_routes(access: Access, people: People, count: Counting) -> APIRouter:
+    """The routes of people; each request is counted first."""
+    routes = APIRouter(prefix=API, tags=["accounts"], dependencies=[Depends(count)])
     _add_ways_in(routes, people)
     _add_passwords(routes, access, people)
     _add_profile(routes, access)

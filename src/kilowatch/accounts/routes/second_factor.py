@@ -7,7 +7,8 @@ from pydantic import BaseModel, Field
 
 from kilowatch.accounts.access import Access
 from kilowatch.accounts.people import People
-from kilowatch.accounts.routes.people import Person, Secret, Strict, person_of
+from kilowatch.accounts.routes.people import Counting, Person, Secret, Strict, person_of
+from kilowatch.wire.address import API
 
 SecondCode = Annotated[str, Field(max_length=40, description="Of the app, or a recovery code.")]
 
@@ -43,9 +44,9 @@ class RecoveryCodes(BaseModel):
     recovery_codes: list[str]
 
 
-def make_second_factor_routes(access: Access, people: People) -> APIRouter:
-    """The routes of the second factor."""
-    routes = APIRouter(tags=["accounts"])
+def make_second_factor_routes(access: Access, people: People, count: Counting) -> APIRouter:
+    """The routes of the second factor; each request is counted first."""
+    routes = APIRouter(prefix=API, tags=["accounts"], dependencies=[Depends(count)])
     person_of_session = person_of(access)
 
     @routes.post("/auth/second-factor", status_code=201)

@@ -23,6 +23,7 @@ from kilowatch.clock import Clock, to_datetime
 from kilowatch.ids import DEVICE_ID
 from kilowatch.postgres.engine import Connection
 from kilowatch.postgres.page import LIMIT_DEFAULT, LIMIT_MAX
+from kilowatch.wire.address import API
 
 Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX)]
 DeviceId = Annotated[str | None, Query(pattern=f"^{DEVICE_ID.pattern}$", description="The device's id.")]
@@ -179,7 +180,7 @@ def _members(told: Told) -> dict[str, object]:
 
 def make_alert_routes(access: Access, clock: Clock, notices: Notices) -> APIRouter:
     """The routes of this file."""
-    routes = APIRouter(tags=["alerts"])
+    routes = APIRouter(prefix=API, tags=["alerts"])
     desk = Desk(access, clock, notices)
     _add_reading_routes(routes, desk)
     _add_acts(routes, desk)

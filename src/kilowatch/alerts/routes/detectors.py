@@ -14,6 +14,7 @@ from kilowatch.alerts.detector import detectors_of
 from kilowatch.alerts.store import detectors as store
 from kilowatch.alerts.voices import Kind, Severity
 from kilowatch.sites.store import get_site
+from kilowatch.wire.address import API
 
 
 class Detector(BaseModel):
@@ -47,7 +48,7 @@ class DetectorChanges(BaseModel):
 
 def make_detector_routes(access: Access) -> APIRouter:
     """The routes of this file."""
-    routes = APIRouter(tags=["alerts"])
+    routes = APIRouter(prefix=API, tags=["alerts"])
 
     async def holding(caller: Caller, site_id: uuid.UUID | None) -> dict[Kind, Holding]:
         async with access.database.scope(caller.sight) as connection:

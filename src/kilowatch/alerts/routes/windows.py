@@ -20,6 +20,7 @@ from kilowatch.clock import Clock, to_datetime
 from kilowatch.ids import DEVICE_ID
 from kilowatch.postgres.engine import Connection
 from kilowatch.postgres.page import LIMIT_DEFAULT, LIMIT_MAX
+from kilowatch.wire.address import API
 
 
 class MaintenanceWindow(BaseModel):
@@ -101,7 +102,7 @@ class Hush:
 
 def make_window_routes(access: Access, clock: Clock, notices: Notices) -> APIRouter:
     """The routes of this file."""
-    routes = APIRouter(tags=["alerts"])
+    routes = APIRouter(prefix=API, tags=["alerts"])
     quiet = Hush(access, clock, notices)
 
     def now() -> datetime:

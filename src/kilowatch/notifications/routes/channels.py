@@ -26,6 +26,7 @@ from kilowatch.notifications.store import channels as store
 from kilowatch.notifications.store import deliveries, trials
 from kilowatch.postgres.engine import Connection, Sight
 from kilowatch.postgres.page import LIMIT_DEFAULT, LIMIT_MAX
+from kilowatch.wire.address import API
 
 TRIAL = Letter(
     "low", "A message from Kilowatch", "This channel works: notifications that it is for will come here."
@@ -129,7 +130,7 @@ class Deliveries(BaseModel):
 
 def make_channel_routes(access: Access, clock: Clock, seal: Seal, sender: Sender) -> APIRouter:
     """The routes of channels."""
-    routes = APIRouter(tags=["notifications"])
+    routes = APIRouter(prefix=API, tags=["notifications"])
     _add_reading(routes, access, clock)
     _add_making(routes, access, clock, seal, sender)
     _add_changing(routes, access, clock, seal, sender)

@@ -15,6 +15,7 @@ from kilowatch.notifications.notice import TOPIC
 from kilowatch.notifications.severity import Severity
 from kilowatch.notifications.store import notifications as store
 from kilowatch.postgres.page import LIMIT_DEFAULT, LIMIT_MAX
+from kilowatch.wire.address import API
 from kilowatch.wire.live import LiveEvent
 
 
@@ -53,7 +54,7 @@ class Unread(BaseModel):
 
 def make_inbox_routes(access: Access, clock: Clock) -> APIRouter:
     """The routes of notifications."""
-    routes = APIRouter(tags=["notifications"])
+    routes = APIRouter(prefix=API, tags=["notifications"])
     _add_list(routes, access)
     _add_changes(routes, access, clock)
     return routes

@@ -21,6 +21,7 @@ from kilowatch.notifications.store.preferences import get_preferences, set_prefe
 from kilowatch.notifications.storm import Guard
 from kilowatch.period import is_zone
 from kilowatch.postgres.engine import Connection
+from kilowatch.wire.address import API
 
 TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 TimeOfDay = Annotated[str, Field(pattern=f"^({TIME.pattern})$", examples=["22:00"])]
@@ -81,7 +82,7 @@ class Wishes(Strict):
 
 def make_preference_routes(access: Access) -> APIRouter:
     """The routes of preferences."""
-    routes = APIRouter(tags=["notifications"])
+    routes = APIRouter(prefix=API, tags=["notifications"])
 
     @routes.get("/notification-preferences")
     async def get_notification_preferences(

@@ -20,6 +20,7 @@ from kilowatch.server.credentials import Credentials
 from kilowatch.server.live.client import LiveClient, Outgoing
 from kilowatch.server.live.directory import KeyRights
 from kilowatch.server.live.hub import Hub
+from kilowatch.wire.address import API
 
 REASON_BYTES = 120
 CLOSE_WITHIN_S = 1.0
@@ -38,7 +39,7 @@ _decoder = msgspec.json.Decoder(FromClient)
 
 def make_routes(hub: Hub, credentials: Credentials) -> APIRouter:
     """The routes of the live feed."""
-    routes = APIRouter()
+    routes = APIRouter(prefix=API)
 
     @routes.websocket("/live")
     async def live(socket: WebSocket) -> None:

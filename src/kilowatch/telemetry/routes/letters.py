@@ -17,6 +17,7 @@ from kilowatch.observe import metrics
 from kilowatch.postgres.page import LIMIT_DEFAULT, LIMIT_MAX
 from kilowatch.telemetry import documents
 from kilowatch.telemetry.store import letters
+from kilowatch.wire.address import API
 
 Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX)]
 WORD = r"^[A-Za-z0-9_-]{1,64}$"
@@ -44,7 +45,7 @@ class Discarded(BaseModel):
 
 def make_letter_routes(access: Access) -> APIRouter:
     """The routes of this file."""
-    routes = APIRouter(tags=["dead letters"])
+    routes = APIRouter(prefix=API, tags=["dead letters"])
     _add_reading(routes, access)
     _add_discarding(routes, access)
     return routes

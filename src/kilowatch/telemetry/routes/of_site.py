@@ -35,6 +35,7 @@ from kilowatch.telemetry.routes.readings import (
     told_resolution,
 )
 from kilowatch.telemetry.source import Series
+from kilowatch.wire.address import API
 
 SITE_POINTS = 200
 """Most buckets of a site's energy when the resolution is left to us."""
@@ -51,7 +52,7 @@ Ids = Annotated[
 
 def make_routes(access: Access, lake: query.Lake, clock: Clock, price_per_kwh: Decimal) -> APIRouter:
     """The routes of this room; price_per_kwh: of sites that say nothing of theirs."""
-    routes = APIRouter()
+    routes = APIRouter(prefix=API)
     back = Back(access, lake, clock)
     _add_energy_route(routes, back, price_per_kwh)
     _add_readings_route(routes, back)

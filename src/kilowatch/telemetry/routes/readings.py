@@ -27,6 +27,7 @@ from kilowatch.telemetry.metric import ENERGY, Metric
 from kilowatch.telemetry.moment import read_span
 from kilowatch.telemetry.source import Series
 from kilowatch.telemetry.store import letters
+from kilowatch.wire.address import API
 
 Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX)]
 Moment = Annotated[str | None, Query(description="RFC 3339, or milliseconds since 1970.", max_length=64)]
@@ -53,7 +54,7 @@ class Back:
 
 def make_routes(access: Access, lake: query.Lake, clock: Clock) -> APIRouter:
     """The routes of this room."""
-    routes = APIRouter()
+    routes = APIRouter(prefix=API)
     back = Back(access, lake, clock)
     _add_reading_routes(routes, back)
     _add_health_route(routes, back)
