@@ -10,7 +10,8 @@ from websockets.exceptions import ConnectionClosed
 
 from kilowatch.accounts.store.api_keys import create_api_key, list_api_keys
 from kilowatch.server.app import Parts
-from kilowatch.server.live.directory import Viewer
+from kilowatch.server.live.directory import Directory, Viewer
+from kilowatch.server.live.hub import Registry
 from kilowatch.sites.store import register_devices
 from kilowatch.stream.client import Client
 from kilowatch.wire.live import EVENTS_SUBJECT, LiveEvent
@@ -248,6 +249,37 @@ async def test_a_message_that_is_none_is_answered_and_the_connection_stays(
         assert (await listener.hear())["type"] == "error"
         await listener.say(type="ping")
         assert (await listener.hear())["type"] == "pong"
+
+
+class Slow:
+    """A registry that lists no devices before it is let."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self.asked, self.let = asyncio.Event(), asyncio.Event()
+        self.read_latest, self.find_withdrawn = registry.read_latest, registry.find_withdrawn
+
+    async def read_directory(self, viewer: Viewer) -> Directory:
+        self.asked.set()
+        await self.let.wait()
+        return await self._registry.read_directory(viewer)
+
+
+async def test_a_pong_says_that_what_was_asked_before_is_done(house: House, member: Member) -> None:
+    slow = house.application.hub.registry = Slow(house.application.hub.registry)
+    async with house.listen(member) as listener:
+        await listener.subscribe("alerts")
+        await listener.say(type="ping")
+        await slow.asked.wait()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await listener.socket.recv()
+        slow.let.set()
+        assert (await listener.hear())["type"] == "pong"
+        event = LiveEvent(str(member.organisation.id), "alerts", TS, "alert", {"id": "1"})
+        await house.stream.publish(EVENTS_SUBJECT, event.encode())
+        (message,) = await listener.hear_messages(1)
+    assert message["data"] == {"id": "1"}
 
 
 async def test_a_topic_that_does_not_exist_is_refused_by_name(house: House, member: Member) -> None:

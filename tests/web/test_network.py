@@ -73,22 +73,22 @@ def test_what_was_measured_while_the_network_was_away_is_there_afterwards(
 
 def test_what_happens_before_the_page_listens_is_not_missed(family_page: Page, family: Family) -> None:
     page, held, servers = family_page, list[str | bytes](), list[WebSocketRoute]()
-
-    def keep(said: str | bytes) -> None:
-        held.append(said)
+    is_held = True
 
     def hold(route: WebSocketRoute) -> None:
-        servers.append(route.connect_to_server())
-        route.on_message(keep)
+        server = route.connect_to_server()
+        servers.append(server)
+        route.on_message(lambda said: held.append(said) if is_held else server.send(said))
 
     page.route_web_socket(re.compile("/api/v1/live"), hold)
     page.goto("/alerts")
     expect(page.get_by_text("All is well")).to_be_visible()
     family.ask("devices/demo-television/state", state="on")
     family.begin("phantom_load")
-    wait_until(lambda: bool(held and family.get("alerts", status="open")["items"]), what="the alert")
+    wait_until(lambda: bool(family.get("alerts", status="open")["items"] and held), what="the alert")
     expect(page.get_by_text("All is well")).to_be_visible()
     expect(page.locator("[data-connection]")).not_to_have_text("Live")
+    is_held = False
     for said in held:
         servers[0].send(said)
     expect(page.locator("[data-connection]")).to_have_text("Live")

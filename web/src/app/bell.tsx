@@ -9,6 +9,7 @@ import { unreadQuery } from "~/api/unread";
 import { useWords } from "~/language/use-words";
 import { useBrowserNotices } from "~/live/browser-notices";
 import { useEvents } from "~/live/hooks";
+import { readAnew } from "~/live/read-anew";
 
 export function Bell() {
   const { t } = useWords();
@@ -16,7 +17,7 @@ export function Bell() {
   const queries = useQueryClient();
   const mayRead = may(session, "notifications:read") && session?.me !== null;
   const { data: unread = 0 } = useQuery({ ...unreadQuery, enabled: mayRead });
-  const renew = () => void queries.invalidateQueries({ queryKey: ["notifications"] });
+  const renew = () => void readAnew(queries, ["notifications"]);
   useEvents(mayRead ? "notifications" : null, renew, renew);
   useBrowserNotices(mayRead);
   if (!mayRead) return null;

@@ -11,6 +11,7 @@ import { useTopic } from "~/live/hooks";
 import { Severity, type SeverityName } from "~/ui/severity";
 
 const SHOWN_MS = 5_000;
+const KEYS = [["alerts"], ["control-room"]];
 
 interface AlertTold {
   readonly id: string;
@@ -27,7 +28,7 @@ export function useAlertToasts(): void {
   const queries = useQueryClient();
   const { data: session } = useQuery(sessionQuery);
   useTopic(may(session, "alerts:read") ? "alerts" : null, ({ data, type }) => {
-    void queries.invalidateQueries({ queryKey: ["alerts"], refetchType: "none" });
+    for (const queryKey of KEYS) void queries.invalidateQueries({ queryKey, refetchType: "none" });
     const alert = data as unknown as AlertTold;
     if (type !== "alert" || alert.status !== "open") return;
     notifications.show({

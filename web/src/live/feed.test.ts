@@ -95,20 +95,54 @@ describe("Feed", () => {
     expect(onJoinToo).toHaveBeenCalledOnce();
   });
 
-  it("says of a topic that it is heard also where the connection broke before", async () => {
+  it("says so again after the connection broke, also of what was asked for meanwhile", async () => {
     const [onJoin, onJoinToo] = [vi.fn(), vi.fn()];
     feed.listen({ topic: "alerts", onMessage: () => undefined, onJoin });
     Wire.last.open();
     Wire.last.tell({ type: "pong" });
     Wire.last.tell(batch("e:7", "alerts"));
-    feed.listen({ topic: "commands", onMessage: () => undefined, onJoin: onJoinToo });
     Wire.last.close();
+    feed.listen({ topic: "commands", onMessage: () => undefined, onJoin: onJoinToo });
     await vi.advanceTimersByTimeAsync(2_000);
     Wire.last.open();
+    expect(Wire.last.said[0]).toEqual({ type: "subscribe", topics: ["alerts", "commands"], cursor: "e:7" });
+    Wire.last.tell({ type: "pong" });
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(onJoin).toHaveBeenCalledTimes(2);
+    expect(onJoinToo).toHaveBeenCalledOnce();
+  });
+
+  it("asks for each topic by itself where one of them is refused", async () => {
+    const [onJoin, onJoinToo] = [vi.fn(), vi.fn()];
+    feed.listen({ topic: "alerts", onMessage: () => undefined, onJoin });
+    feed.listen({ topic: "devices.a*b", onMessage: () => undefined, onJoin: onJoinToo });
+    Wire.last.open();
+    Wire.last.tell({ type: "error", code: "bad_topic", detail: "Some topics do not exist." });
+    Wire.last.tell({ type: "pong" });
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(onJoin).not.toHaveBeenCalled();
+    expect(Wire.last.said.slice(2).filter(({ type }) => type === "subscribe")).toEqual([
+      { type: "subscribe", topics: ["alerts"] },
+      { type: "subscribe", topics: ["devices.a*b"] },
+    ]);
     Wire.last.tell({ type: "pong" });
     await vi.advanceTimersByTimeAsync(2_000);
     expect(onJoin).toHaveBeenCalledOnce();
-    expect(onJoinToo).toHaveBeenCalledOnce();
+  });
+
+  it("keeps one socket where somebody begins to listen while the session is renewed", async () => {
+    let renewed: (is: boolean) => void = () => undefined;
+    feed = new Feed(() => "ws://here", () => new Promise((done) => (renewed = done)));
+    feed.listen({ topic: "alerts", onMessage: () => undefined });
+    Wire.last.open();
+    Wire.last.close(4401);
+    feed.listen({ topic: "commands", onMessage: () => undefined });
+    Wire.last.open();
+    Wire.last.tell({ type: "pong" });
+    renewed(true);
+    await vi.advanceTimersByTimeAsync(20_000);
+    expect(Wire.all).toHaveLength(2);
+    expect(feed.connection).toBe("live");
   });
 
   it("comes back where the server could not subscribe it", async () => {

@@ -17,7 +17,7 @@ export interface Listener {
   readonly onMessage: (message: Message) => void;
   /** Something may have been missed: read anew what is shown. */
   readonly onGap?: () => void;
-  /** The topic is heard from now on; what happened between what was read before and now was not told. */
+  /** The topic is heard from now on. What is shown may have been read before, or kept from long ago. */
   readonly onJoin?: () => void;
 }
 
@@ -80,7 +80,7 @@ export class Feed {
     const isNew = !this.topics().has(listener.topic);
     this.listeners.add(listener);
     if (this.socket === null && this.retry === undefined) this.open();
-    else if (isNew) this.subscribe([listener.topic], [listener.topic]);
+    else if (isNew) this.subscribe([listener.topic]);
     return () => {
       this.listeners.delete(listener);
       if (!this.topics().has(listener.topic)) this.say({ type: "unsubscribe", topics: [listener.topic] });
@@ -112,13 +112,13 @@ export class Feed {
     const socket = new WebSocket(this.address());
     this.socket = socket;
     socket.onopen = () => {
-      const unanswered = this.awaited.flat();
+      if (this.socket !== socket) return;
       this.awaited = [];
-      const topics = [...this.topics()];
-      this.subscribe(topics, this.cursor === undefined ? topics : unanswered, this.cursor);
+      this.subscribe([...this.topics()], this.cursor);
       this.expect(socket);
     };
     socket.onmessage = (event: MessageEvent<string>) => {
+      if (this.socket !== socket) return;
       this.expect(socket);
       this.take(JSON.parse(event.data) as Word);
     };
@@ -127,9 +127,9 @@ export class Feed {
     };
   }
 
-  private subscribe(topics: readonly string[], joins: readonly string[], cursor?: string): void {
+  private subscribe(topics: readonly string[], cursor?: string): void {
     this.say({ type: "subscribe", topics, cursor });
-    this.ping(joins);
+    this.ping(topics);
   }
 
   /** Asks for a word, which says that all that was asked before was done: these topics are joined by then. */
@@ -172,8 +172,18 @@ export class Feed {
   private obey(word: Word): void {
     if (word.type === "ping") this.ping([]);
     if (word.type === "pong") this.join(this.awaited.shift() ?? []);
-    if (word.type === "error" && word.code === "unavailable") this.socket?.close();
+    if (word.type === "error") this.mend(word.code);
     if (word.type === "reset" || word.type === "lagged") this.tellOfGap();
+  }
+
+  /** Of topics that were refused together each is asked for by itself. */
+  private mend(code: string | undefined): void {
+    const topics = this.awaited[0] ?? [];
+    if (code === "unavailable") this.socket?.close();
+    else if (topics.length > 1) {
+      this.awaited[0] = [];
+      for (const topic of topics) this.subscribe([topic]);
+    }
   }
 
   private tellOfGap(): void {
@@ -190,9 +200,10 @@ export class Feed {
     clearTimeout(this.quiet);
     this.socket = null;
     this.failures += 1;
-    if (REFUSED.has(code) && !(await this.renew())) {
-      this.become("refused");
-      return;
+    if (REFUSED.has(code)) {
+      const isRenewed = await this.renew();
+      if (this.socket !== null) return;
+      if (!isRenewed) return this.become("refused");
     }
     this.become(this.failures > OFFLINE_AFTER || !navigator.onLine ? "offline" : "reconnecting");
     const longest = Math.min(LONGEST_MS, 500 * 2 ** Math.min(this.failures, 5));

@@ -4,6 +4,7 @@
 import { useQueryClient, type InfiniteData } from "@tanstack/react-query";
 import { useEffect, useRef } from "react";
 import { useEvents } from "~/live/hooks";
+import { readAnew } from "~/live/read-anew";
 import type { Alert } from "./queries";
 import { renewed } from "./state";
 
@@ -20,7 +21,7 @@ export function useAlertsLive(): void {
     if (waiting.current !== undefined) return;
     waiting.current = setTimeout(() => {
       waiting.current = undefined;
-      void queries.invalidateQueries({ queryKey: ["alerts"] });
+      void readAnew(queries, ["alerts"]);
     }, PAUSE_MS);
   };
   useEffect(() => () => clearTimeout(waiting.current), []);

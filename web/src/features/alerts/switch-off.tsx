@@ -7,6 +7,7 @@ import { commandsQuery, deviceQuery, hearsCommands, putState, type Device } from
 import { may, sessionQuery } from "~/api/session";
 import { useWords } from "~/language/use-words";
 import { useEvents, useTopic } from "~/live/hooks";
+import { readAnew } from "~/live/read-anew";
 import { tellFailure } from "~/ui/tell";
 import { commandQuery, sendState } from "./queries";
 
@@ -27,7 +28,7 @@ function useSwitch(device: Device) {
     onSuccess: (changed) => queries.setQueryData(key, changed),
   });
   const by = hearsCommands(device, commands?.items ?? []) ? sending : putting;
-  return { by, sent: sending.data, isBusy: isPending || by.isPending, renew: () => void queries.invalidateQueries({ queryKey: key }) };
+  return { by, sent: sending.data, isBusy: isPending || by.isPending, renew: () => void readAnew(queries, key) };
 }
 
 export function SwitchOff({ device }: { device: string }) {

@@ -7,6 +7,7 @@ import { useSite } from "~/api/place";
 import { may, sessionQuery } from "~/api/session";
 import { useWords } from "~/language/use-words";
 import { useEvents, useReadings } from "~/live/hooks";
+import { readAnew } from "~/live/read-anew";
 import { Empty, Shown } from "~/ui/states";
 import { FigureRow } from "./figure-row";
 import type { Placed } from "./fleet";
@@ -33,7 +34,7 @@ function Board({ devices }: { devices: readonly Placed[] }) {
   const zone = site?.time_zone ?? sites[0]?.time_zone ?? "UTC";
   const siteRegions = useMemo(() => new Map(sites.map((one) => [one.id, one.region])), [sites]);
   const mayCommand = may(session, "commands:read");
-  const renew = (...names: readonly string[]) => names.forEach((name) => void queries.invalidateQueries({ queryKey: ["control-room", name] }));
+  const renew = (...names: readonly string[]) => names.forEach((name) => void readAnew(queries, ["control-room", name]));
   useReadings("devices.*", () => renew("fleet"));
   useEvents(may(session, "alerts:read") ? "alerts" : null, () => renew("alarms", "alert-counts"), () => renew("alarms", "alert-counts"));
   useEvents(mayCommand ? "commands" : null, () => renew("commands"), () => renew("commands"));

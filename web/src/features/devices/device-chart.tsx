@@ -9,6 +9,7 @@ import { show } from "~/lib/units";
 import { useNewest, useTopic } from "~/live/hooks";
 import { LiveChart } from "~/live/live-chart";
 import { LiveTwin } from "~/live/live-twin";
+import { readAnew } from "~/live/read-anew";
 import { Ring } from "~/live/ring";
 import { Card } from "~/ui/card";
 import { Empty, Failure, Loading } from "~/ui/states";
@@ -33,7 +34,7 @@ export function DeviceChart({ device, zone }: { device: string; zone: string }) 
   const found = metrics.data ?? [];
   // The first reading of all names what there is to show.
   useTopic(found.length ? null : `devices.${device}`, ({ type }) => {
-    if (type === "reading") void queries.invalidateQueries({ queryKey: metricsQuery(device).queryKey });
+    if (type !== "device") void readAnew(queries, metricsQuery(device).queryKey);
   });
   const shown = found.find(({ metric }) => metric === (chosen ?? "power")) ?? found[0];
   return (

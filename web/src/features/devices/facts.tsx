@@ -8,6 +8,7 @@ import { useWords } from "~/language/use-words";
 import { showTime } from "~/lib/time";
 import { show } from "~/lib/units";
 import { useEvents } from "~/live/hooks";
+import { readAnew } from "~/live/read-anew";
 import { Card } from "~/ui/card";
 import { Severity } from "~/ui/severity";
 import { Empty, Shown } from "~/ui/states";
@@ -44,7 +45,7 @@ export function DeviceAlerts({ device, zone }: { device: string; zone: string })
   const { t, locale } = useWords("devices");
   const queries = useQueryClient();
   const alerts = useQuery(deviceAlertsQuery(device));
-  const renew = () => void queries.invalidateQueries({ queryKey: deviceAlertsQuery(device).queryKey });
+  const renew = () => void readAnew(queries, deviceAlertsQuery(device).queryKey);
   useEvents("alerts", ({ data }) => data.device === device && renew(), renew);
   return (
     <Card title={t("alerts.title")}>

@@ -5,6 +5,7 @@ import { useEffect, useMemo, useReducer, useState } from "react";
 import { deviceQuery, latestQuery, type Device } from "~/api/devices";
 import type { Schemas } from "~/api/client";
 import { newest, useEvents, useReadings } from "~/live/hooks";
+import { readAnew } from "~/live/read-anew";
 import type { Message } from "~/live/feed";
 import { devicePagesQuery } from "./queries";
 
@@ -60,12 +61,13 @@ export function useLiveDevices(siteId: string | null): void {
       for (const { metric, ts, value } of metrics) newest.put(device, metric, Date.parse(ts), value);
     }
   }, [latest.data]);
-  useReadings(siteId === null ? "devices.*" : `sites.${siteId}`, () => void queries.invalidateQueries({ queryKey: ["latest"] }));
+  useReadings(siteId === null ? "devices.*" : `sites.${siteId}`, () => void readAnew(queries, ["latest"]));
 }
 
 /** Keeps what is shown of one device true when it is switched. */
 export function useLiveDevice(id: string): void {
   const queries = useQueryClient();
+  const renew = () => void readAnew(queries, deviceQuery(id).queryKey);
   const take = (message: Message) => {
     newest.take(message);
     const { state } = message.data as { state?: Device["state"] };
@@ -77,6 +79,8 @@ export function useLiveDevice(id: string): void {
         pages: found.pages.map((page) => ({ ...page, items: page.items.map((one) => (one.id === id ? { ...one, state } : one)) })),
       },
     );
+    // An answer that is on its way may be older than what was told.
+    renew();
   };
-  useEvents(`devices.${id}`, take, () => void queries.invalidateQueries({ queryKey: ["devices", "one", id] }));
+  useEvents(`devices.${id}`, take, renew);
 }

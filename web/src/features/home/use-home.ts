@@ -4,6 +4,7 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useCallback, useEffect, useMemo, useState } from "react";
 import { latestQuery, siteDevicesQuery, type Device } from "~/api/devices";
 import { newest, useEvents, useReadings } from "~/live/hooks";
+import { readAnew } from "~/live/read-anew";
 import { rolesOf, type Role } from "~/lib/role";
 import type { Part } from "./balance";
 import { openCountQuery } from "./queries";
@@ -50,7 +51,7 @@ export function powerNow(device: string): number | null {
 export function useNewestOf(siteId: string | null): void {
   const latest = useQuery(latestQuery(siteId));
   const queries = useQueryClient();
-  const renew = () => void queries.invalidateQueries({ queryKey: ["latest", siteId] });
+  const renew = () => void readAnew(queries, ["latest", siteId]);
   useReadings(siteId === null ? "devices.*" : `sites.${siteId}`, renew);
   useEffect(() => {
     for (const { device, metrics } of latest.data ?? []) {
@@ -62,7 +63,7 @@ export function useNewestOf(siteId: string | null): void {
 /** How many alerts are open, live; null where the reader may not see them, undefined while it is not known. */
 export function useOpenAlerts(siteId: string | null, isAllowed: boolean): number | null | undefined {
   const queries = useQueryClient();
-  const renew = () => void queries.invalidateQueries({ queryKey: ["alerts"] });
+  const renew = () => void readAnew(queries, ["alerts"]);
   useEvents(isAllowed ? "alerts" : null, renew, renew);
   const { data } = useQuery({ ...openCountQuery(siteId), enabled: isAllowed });
   if (!isAllowed) return null;

@@ -28,7 +28,7 @@ export class Pulse {
 
   take(message: Message): void {
     const told = message.data as { stream?: string; normalised?: number; flag?: Flag; value?: number; ratio?: number };
-    if (message.type !== "stream" || told.stream === undefined || told.normalised === undefined) return;
+    if (told.stream === undefined || told.normalised === undefined) return;
     const entry = this.of(told.stream);
     if (!entry.ring.push(message.ms / 1_000, told.normalised)) return;
     entry.flag = told.flag ?? "normal";
