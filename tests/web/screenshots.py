@@ -1,7 +1,7 @@
 """Takes a picture of every page in every look, as wide as a desk's screen and as a phone.
 
 `python -m tests.web.screenshots FOLDER [PAGE ...]` starts an instance of its own in a temporary folder, makes
-somebody with a demo home, and writes `FOLDER/<page>-<look>-<width>.png`.
+somebody with a demo home in which something is wrong, and writes `FOLDER/<page>-<look>-<width>.png`.
 """
 
 import os
@@ -10,18 +10,16 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, Page
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from tests.cli.conftest import Instance
 from tests.web.browser import DESKTOP, LOOKS, PHONE, open_browser, open_context
 from tests.web.pages import PAGES, PageEntry
-from tests.web.town import Town
+from tests.web.town import Town, fill
 
 SETTLED_WITHIN_MS = 8_000
-LISTS = {"device": "devices", "alert": "alerts", "rule": "rules"}
 
 
 @contextmanager
@@ -36,16 +34,6 @@ def open_town() -> Iterator[Town]:
             yield Town(f"http://127.0.0.1:{instance.run_file()['port']}", instance.data)
         finally:
             instance.stop()
-
-
-def find_things(context: BrowserContext, town: Town) -> dict[str, str]:
-    """One of each kind of thing that the reader has."""
-    found = {}
-    for kind, path in LISTS.items():
-        answer: dict[str, Any] = context.request.get(f"{town.url}/api/v1/{path}?limit=1").json()
-        if answer["items"]:
-            found[kind] = str(answer["items"][0]["id"])
-    return found
 
 
 def settle(page: Page) -> None:
@@ -70,15 +58,14 @@ def shoot(page: Page, path: Path, size: tuple[int, int]) -> None:
 def take(browser: Browser, town: Town, folder: Path, wanted: list[PageEntry]) -> None:
     """Takes all pictures of these pages."""
     somebody = open_context(browser, town.url)
-    town.sign_up(somebody)
-    town.make_home(somebody)
-    things, cookies = find_things(somebody, town), somebody.storage_state()["cookies"]
+    family = town.settle(somebody)
+    things = fill(family) | {"device": "demo-fridge"}
     for look in LOOKS:
         for size in (DESKTOP, PHONE):
             for is_inside in (False, True):
                 context = open_context(browser, town.url, size=size, look=look)
                 if is_inside:
-                    context.add_cookies(cookies)  # type: ignore[arg-type]
+                    family.enter(context)
                 page = context.new_page()
                 for entry in wanted:
                     address = entry.address(things)

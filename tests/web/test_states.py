@@ -9,11 +9,9 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
-from tests.conftest import wait_until
 from tests.web.browser import DESKTOP, LOOKS, PHONE, Watch, find_barriers, open_context
-from tests.web.town import Family, Town
+from tests.web.town import Family, Town, fill
 
-RULE = {"name": "Much", "metric": "power", "operator": ">", "threshold": 90_000, "severity": "low"}
 FADED_IN_WITHIN_S = 5.0
 NOBODY = "00000000-0000-4000-8000-000000000000"
 # As a link does it, without asking for the app anew.
@@ -60,21 +58,6 @@ SIGHTS = {
 }
 
 
-def make_things(family: Family) -> dict[str, str]:
-    """Something for every page to show; what stands for it in addresses."""
-    family.begin("phantom_load")
-    key = family.ask("api-keys", name="Meter", scopes=["ingest"])["key"]
-    refused = family.request.post(
-        f"{family.url}/api/v1/readings",
-        data={"device": "nobody", "metrics": {"power": 1}},
-        headers={"Authorization": f"Bearer {key}"},
-    )
-    assert refused.status == 422, refused.text()
-    rule = family.ask("rules", **RULE)["id"]
-    wait_until(lambda: bool(family.get("notifications")["items"]), what="an alert that is told")
-    return {"$alert": family.get("alerts")["items"][0]["id"], "$rule": rule}
-
-
 def address_of(sight: Sight, things: dict[str, str]) -> str:
     """Where a reader of these things finds the page."""
     return "/".join(things.get(part, part) for part in sight.path.split("/"))
@@ -83,7 +66,7 @@ def address_of(sight: Sight, things: dict[str, str]) -> str:
 @pytest.fixture(scope="module")
 def things(family: Family) -> dict[str, str]:
     """What the family has, as addresses name it."""
-    return make_things(family)
+    return {f"${kind}": one for kind, one in fill(family).items()}
 
 
 @pytest.fixture(scope="module")

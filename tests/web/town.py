@@ -12,6 +12,7 @@ from kilowatch.accounts.mail import read_letters
 from tests.conftest import wait_until
 
 PASSWORD = "correct horse battery staple"
+RULE = {"name": "Much", "metric": "power", "operator": ">", "threshold": 90_000, "severity": "low"}
 CODE = re.compile(r"\b(\d{6})\b")
 
 
@@ -87,3 +88,19 @@ def ask(request: APIRequestContext, url: str, path: str, **body: Any) -> dict[st
     assert answer.ok, f"{path}: {answer.status} {answer.text()}"
     content: dict[str, Any] = answer.json() if answer.body() else {}
     return content
+
+
+def fill(family: Family) -> dict[str, str]:
+    """Something for every page to show: an alert that is told, a rule, a refused reading. What the first two
+    are called."""
+    family.begin("phantom_load")
+    key = family.ask("api-keys", name="Meter", scopes=["ingest"])["key"]
+    refused = family.request.post(
+        f"{family.url}/api/v1/readings",
+        data={"device": "nobody", "metrics": {"power": 1}},
+        headers={"Authorization": f"Bearer {key}"},
+    )
+    assert refused.status == 422, refused.text()
+    rule = family.ask("rules", **RULE)["id"]
+    wait_until(lambda: bool(family.get("notifications")["items"]), what="an alert that is told")
+    return {"alert": family.get("alerts")["items"][0]["id"], "rule": rule}

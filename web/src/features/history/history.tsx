@@ -8,6 +8,7 @@ import { may, sessionQuery } from "~/api/session";
 import { metricName } from "~/language/metric-name";
 import { useWords } from "~/language/use-words";
 import type { View } from "~/period/search";
+import { InTurn } from "~/ui/in-turn";
 import { Empty, Failure, Loading, Shown } from "~/ui/states";
 import { EnergyCard } from "./energy-card";
 import { LinesCards } from "./lines-card";
@@ -72,11 +73,15 @@ function Found({ site, view, onChange: change, devices }: OfSiteProps & { device
   return (
     <Stack gap="md">
       <PeriodBar view={view} look={look} zone={zone} onChange={change} />
-      <Selection view={view} site={site.id} devices={devices} onChange={change} />
+      <InTurn height={61}>
+        <Selection view={view} site={site.id} devices={devices} onChange={change} />
+      </InTurn>
       <EnergyCard of={energy} {...common} />
-      <LinesCards of={lines} {...common} left={left} />
-      {(energy.energy || !energy.query.error) && <SourcesCard energy={energy.energy} />}
-      <MarksCard marks={marks} zone={zone} />
+      <InTurn height={400}>
+        <LinesCards of={lines} {...common} left={left} />
+        {(energy.energy || !energy.query.error) && <SourcesCard energy={energy.energy} />}
+        <MarksCard marks={marks} zone={zone} />
+      </InTurn>
     </Stack>
   );
 }

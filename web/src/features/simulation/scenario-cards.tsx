@@ -82,7 +82,7 @@ function GoingOn({ state, scenarios, mayChange, onStop }: Props & { onStop: () =
           <Text size="sm" c="dimmed">{t("scenario.left", { left: showDuration(one.left_s) })}</Text>
           {one.warnings.map((warning) => <Text key={warning} size="sm">{warning}</Text>)}
         </div>
-        <Button size="xs" color="red" variant="outline" disabled={!mayChange || one.status !== "active"} onClick={onStop}>
+        <Button size="xs" flex="none" color="red" variant="outline" disabled={!mayChange || one.status !== "active"} onClick={onStop}>
           {t("scenario.stop")}
         </Button>
       </Group>
