@@ -8,7 +8,7 @@ BIN := .venv/bin
 
 export PYTHON
 
-.PHONY: help install demo test lint web screenshots lighthouse format bench lock clean
+.PHONY: help install demo test lint lint-python lint-web test-web web screenshots lighthouse format bench lock clean
 
 help:
 	@echo "make demo         start everything and watch three real meters"
@@ -29,19 +29,28 @@ install:
 demo: install
 	@exec $(BIN)/kw up --demo
 
-test: lint
-	@scripts/web npm test
+test:
+	@scripts/install test
+	@$(MAKE) --no-print-directory -j2 lint-python test-web
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint:
 	@scripts/install test
+	@$(MAKE) --no-print-directory -j2 lint-python lint-web
+
+lint-python:
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+lint-web:
 	@scripts/web npm run lint
 	@scripts/web npm run types
 	@scripts/web npm run api:check
+
+test-web: lint-web
+	@scripts/web npm test
 
 web:
 	@KILOWATCH_WEB=skip scripts/install runtime

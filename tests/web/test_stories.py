@@ -4,6 +4,7 @@ import csv
 import re
 import uuid
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
@@ -119,6 +120,34 @@ def test_history_is_downloaded_as_it_is_shown(family_page: Page, family: Family)
     for _ in range(4):
         page.get_by_role("button", name="Zoom in").click()
     assert assert_file_is_the_table(page.get_by_role("region", name="Power", exact=True), names) == 90
+
+
+def test_what_a_roof_and_the_grid_give_is_counted_once(home: Page, town: Town) -> None:
+    page, site = home, home.request.get(f"{town.url}/api/v1/sites").json()["items"][0]["id"]
+    power_w = {"oven": 1000.0, "solar": 1500.0, "grid-meter": -500.0}
+    for kind in power_w:
+        ask(page.request, town.url, "devices", id=kind, name=kind, type=kind, site_id=site)
+    key = ask(page.request, town.url, "api-keys", name="Roof", scopes=["ingest"])["key"]
+    moments = [(datetime.now(UTC) - timedelta(minutes=ago)).isoformat() for ago in range(60)]
+    readings = [
+        {"device": kind, "ts": ts, "metrics": {"power": watts}}
+        for kind, watts in power_w.items()
+        for ts in moments
+    ]
+    headers = {"Authorization": f"Bearer {key}"}
+    assert page.request.post(f"{town.url}/api/v1/readings", data=readings, headers=headers).status == 202
+    page.goto("/")
+    used = page.get_by_role("region", name="Energy today").locator(".kw-number")
+    expect(used).to_have_text(SHOWN)
+    page.get_by_role("link", name="History").click()
+    total = page.get_by_role("row", name="Total")
+    expect(page.get_by_text("Where it came from")).to_be_visible()
+    cells = total.locator("th, td").all_text_contents()
+    page.get_by_role("link", name="Home", exact=True).click()
+    expect(used).to_have_text(SHOWN)
+    number, unit = (used.text_content() or "").split()
+    assert_same(cells[1], float(number) * {"Wh": 1, "kWh": 1000}[unit])
+    expect(page.get_by_role("region", name="Cost today").locator(".kw-number")).to_have_text(cells[4])
 
 
 def test_a_rule_is_tried_before_it_is_kept(family_page: Page) -> None:

@@ -34,12 +34,13 @@ interface EnergyCardProps {
 export function EnergyCard(props: EnergyCardProps) {
   const { t, locale } = useWords("history");
   const { asked, askedBefore, query, energy } = props.of;
-  const devices = props.view.only ? [props.view.only] : asked.devices;
+  const users = energy?.givers.size ? energy.sources.flatMap(({ id }) => (energy.givers.has(id) ? [] : [id])) : asked.devices;
+  const devices = props.view.only ? [props.view.only] : users;
   const state = { data: energy, error: query.error, isPending: query.isPending, refetch: query.refetch };
   const aside = (
     <Group gap="xs">
       {energy && (
-        <Text fw={650} className="kw-number">{show(energy.document.total.energy_wh, "Wh", locale)}</Text>
+        <Text fw={650} className="kw-number">{show(energy.use ? total(energy.use.amounts) : energy.document.total.energy_wh, "Wh", locale)}</Text>
       )}
       {energy && <Badge variant="default" tt="none">{t("known", { share: showShare(energy.document.total.coverage, locale) })}</Badge>}
       <Badge variant="default" tt="none">{t(`step.${asked.step}`)}</Badge>
@@ -61,12 +62,16 @@ export function EnergyCard(props: EnergyCardProps) {
 
 function Bars({ energy, view, look, zone, nowMs, markers, onChange }: EnergyCardProps & { energy: Energy }) {
   const { t, locale } = useWords("history");
-  const { step, edges, rows, document, before } = energy;
+  const { step, edges, rows, document, before, use, useBefore } = energy;
   const { seen, whole } = look;
 
   const shown = useMemo(() => rows.filter((row) => view.only === null || row.id === view.only), [rows, view.only]);
-  const sums = useMemo(() => sumOf(shown.map((row) => row.amounts)), [shown]);
-  const sumsBefore = useMemo(() => sumOf(shown.map((row) => row.compared ?? [])), [shown]);
+  const isAll = view.only === null;
+  const sums = useMemo(() => (use && isAll ? use.amounts : sumOf(shown.map((row) => row.amounts))), [use, isAll, shown]);
+  const sumsBefore = useMemo(
+    () => (useBefore && isAll ? useBefore.amounts : sumOf(shown.map((row) => row.compared ?? []))),
+    [useBefore, isAll, shown],
+  );
   const frame = useMemo((): ChartFrame => ({
     span: { startMs: edges[0] ?? seen.startMs, endMs: edges[edges.length - 1] ?? seen.endMs },
     zone, locale, unit: "Wh", missing: missingBuckets(sums, edges, nowMs), markers,

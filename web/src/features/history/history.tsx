@@ -64,7 +64,7 @@ function Found({ site, view, onChange: change, devices }: OfSiteProps & { device
   const look = useLook(view, site, nowMs);
   const zone = site.time_zone;
   const marks = useMarks(site.id, look.seen, view.devices, nowMs);
-  const energy = useEnergy(view, look, site, devices, t("others"));
+  const energy = useEnergy(view, look, site, devices, { others: t("others"), untracked: t("untracked") });
   const drawn = devicesOfLines(view.devices, devices, energy.energy?.sources);
   const lines = useLines(view, look, site, drawn, energy.energy?.sources, named);
   const common = { view, look, zone, nowMs, markers: marks.markers, onChange: change };

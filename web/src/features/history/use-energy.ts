@@ -6,8 +6,11 @@ import type { Site } from "~/api/place";
 import { bucketsOf, energyStep, type EnergyStep } from "~/period/granularity";
 import { energyQuery, type Device, type EnergyAsked, type SiteEnergy } from "./queries";
 import { amountsOf, comparedAmounts, OTHERS_COLOR, sourcesOf, split, sumOf, type Source } from "./shape";
+import { giversOf, siteUseOf, type SiteUse } from "./site-use";
 import type { View } from "~/period/search";
 import type { Look } from "./use-view";
+
+const UNTRACKED_COLOR = "--kw-quiet";
 
 export interface EnergyRow {
   /** null: of all that are put together. */
@@ -23,6 +26,11 @@ export interface Energy {
   readonly edges: readonly number[];
   readonly rows: readonly EnergyRow[];
   readonly sources: readonly Source[];
+  /** Who of these gives energy, where the whole of a site is looked at. */
+  readonly givers: ReadonlySet<string>;
+  /** What the site used and, where it is compared, used before; null where nobody gives: it is the sum. */
+  readonly use: SiteUse | null;
+  readonly useBefore: SiteUse | null;
   readonly document: SiteEnergy;
   readonly before: SiteEnergy | null;
 }
@@ -35,9 +43,24 @@ function rowsOf(sources: readonly Source[], amounts: (id: string) => EnergyRow["
   return [...rows, { id: null, name: others, color: OTHERS_COLOR, amounts: together(amounts), compared: compared ? together(compared) : undefined }];
 }
 
-export function useEnergy(view: View, look: Look, site: Site, devices: readonly Device[], others: string) {
+const NOBODY: ReadonlySet<string> = new Set();
+
+/** Who gives energy, unless one of them is looked at alone. */
+function giversBeside(measured: readonly Device[], only: string | null): ReadonlySet<string> {
+  const givers = giversOf(measured);
+  return only !== null && givers.has(only) ? NOBODY : givers;
+}
+
+interface Names {
+  readonly others: string;
+  readonly untracked: string;
+}
+
+export function useEnergy(view: View, look: Look, site: Site, devices: readonly Device[], { others, untracked }: Names) {
   const zone = site.time_zone;
   const { seen, compared } = look;
+  const { only } = view;
+  const isWhole = view.devices.length === 0;
   const step = energyStep(seen, zone);
   const asked: EnergyAsked = { site: site.id, span: seen, step, devices: view.devices };
   const askedBefore = compared && { ...asked, span: compared };
@@ -53,14 +76,17 @@ export function useEnergy(view: View, look: Look, site: Site, devices: readonly 
     const own = compared ? bucketsOf(step, compared, zone) : [];
     const pointsOf = (found: SiteEnergy | null, id: string) => found?.devices.find((one) => one.device === id)?.points ?? [];
     const sources = sourcesOf(document.devices, before?.devices ?? null, devices.map((one) => one.id));
-    const rows = rowsOf(
-      sources,
-      (id) => amountsOf(pointsOf(document, id), edges),
-      before && compared ? (id) => comparedAmounts(pointsOf(before, id), step, edges, own, compared, seen, zone) : null,
-      others,
-    );
-    return { step, edges, rows, sources, document, before };
-  }, [now.data, before, step, seen, compared, zone, devices, others]);
+    const amounts = (id: string) => amountsOf(pointsOf(document, id), edges);
+    const amountsBefore = before && compared ? (id: string) => comparedAmounts(pointsOf(before, id), step, edges, own, compared, seen, zone) : null;
+    const measured = devices.filter(({ id }) => sources.some((one) => one.id === id));
+    const givers = isWhole ? giversBeside(measured, only) : NOBODY;
+    const rows = rowsOf(sources.filter(({ id }) => !givers.has(id)), amounts, amountsBefore, others);
+    if (!givers.size) return { step, edges, rows, sources, givers, use: null, useBefore: null, document, before };
+    const use = siteUseOf(measured, amounts, edges.length - 1, step);
+    const useBefore = amountsBefore && siteUseOf(measured, amountsBefore, edges.length - 1, step);
+    rows.push({ id: null, name: untracked, color: UNTRACKED_COLOR, amounts: use.untracked, compared: useBefore?.untracked });
+    return { step, edges, rows, sources, givers, use, useBefore, document, before };
+  }, [now.data, before, step, seen, compared, zone, devices, others, untracked, isWhole, only]);
 
   return { asked, askedBefore, query: now, energy };
 }

@@ -12,7 +12,7 @@ import { Failure } from "~/ui/states";
 import { WideTable } from "~/ui/wide-table";
 import { AlertsCard } from "./alerts-card";
 import { AlertsTile } from "./alerts-tile";
-import { balanceOf, type Balance } from "./balance";
+import { balanceOf, type Balance } from "~/lib/balance";
 import { NoDevices } from "./no-devices";
 import { todayQuery } from "./queries";
 import { Tile } from "./tile";

@@ -4,7 +4,7 @@ import { SimpleGrid } from "@mantine/core";
 import { useWords } from "~/language/use-words";
 import { show, showMoney, showShare } from "~/lib/units";
 import { AlertsTile } from "./alerts-tile";
-import type { Balance } from "./balance";
+import type { Balance } from "~/lib/balance";
 import { Tile } from "./tile";
 import type { DayTotal, Usual } from "./today";
 

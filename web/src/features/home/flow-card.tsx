@@ -7,7 +7,7 @@ import { useWords } from "~/language/use-words";
 import { chooseScale, show, showIn, showShare } from "~/lib/units";
 import { Card } from "~/ui/card";
 import { Empty } from "~/ui/states";
-import type { Balance, Part } from "./balance";
+import type { Balance, Part } from "~/lib/balance";
 import { flowOf } from "./flow";
 
 const HEIGHT = 330;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Role } from "~/lib/role";
-import { balanceOf, type Part } from "./balance";
+import { balanceOf, type Part } from "~/lib/balance";
 import { flowOf, type FlowWords } from "./flow";
 
 const words = new Proxy({}, { get: (_target, name) => String(name) }) as FlowWords;

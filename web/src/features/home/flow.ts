@@ -1,7 +1,7 @@
 // What the flow drawing shows of a balance. Pure.
 
 import type { FlowLink, FlowNode } from "~/charts/sankey-layout";
-import { sharesOf, type Balance, type Part, type Source } from "./balance";
+import { sharesOf, type Balance, type Part, type Source } from "~/lib/balance";
 
 const MOST_DEVICES = 5;
 /** What draws less is among the others. */

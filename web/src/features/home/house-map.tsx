@@ -8,7 +8,7 @@ import type { Role } from "~/lib/role";
 import { show } from "~/lib/units";
 import { Card } from "~/ui/card";
 import { DeviceIcon } from "~/ui/device-icon";
-import type { Part } from "./balance";
+import type { Part } from "~/lib/balance";
 import { glowOf } from "./glow";
 import classes from "./home.module.css";
 

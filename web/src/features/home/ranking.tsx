@@ -7,7 +7,7 @@ import { useWords } from "~/language/use-words";
 import { chooseScale, show, showIn, showMoney, showShare } from "~/lib/units";
 import { Card } from "~/ui/card";
 import { Empty } from "~/ui/states";
-import type { Part } from "./balance";
+import type { Part } from "~/lib/balance";
 import classes from "./home.module.css";
 import type { DayTotal, Ranked } from "./today";
 

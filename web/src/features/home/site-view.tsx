@@ -9,7 +9,7 @@ import { may, sessionQuery } from "~/api/session";
 import { Failure, Loading, Shown } from "~/ui/states";
 import { AlertsCard } from "./alerts-card";
 import { Answers } from "./answers";
-import { balanceOf } from "./balance";
+import { balanceOf } from "~/lib/balance";
 import { FlowCard } from "./flow-card";
 import { Gauge } from "./gauge";
 import classes from "./home.module.css";

@@ -3,7 +3,7 @@
 import type { Schemas } from "~/api/client";
 import type { Role } from "~/lib/role";
 import { wallMs } from "~/lib/time";
-import { balanceOf, type Balance } from "./balance";
+import { balanceOf, type Balance } from "~/lib/balance";
 
 export type SiteEnergy = Schemas["SiteEnergyShown"];
 

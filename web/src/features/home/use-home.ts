@@ -6,7 +6,7 @@ import { latestQuery, siteDevicesQuery, type Device } from "~/api/devices";
 import { newest, useEvents, useReadings } from "~/live/hooks";
 import { readAnew } from "~/live/read-anew";
 import { rolesOf, type Role } from "~/lib/role";
-import type { Part } from "./balance";
+import type { Part } from "~/lib/balance";
 import { openCountQuery } from "./queries";
 
 /** A power that is older says nothing of now. */

@@ -1,7 +1,7 @@
 // Who gives power to whom in a home. Pure: watts in, watts out; the same holds for energy of one interval.
 // Keeps true: what comes in equals what goes out, or the difference is told as an imbalance.
 
-import type { Role } from "~/lib/role";
+import type { Role } from "./role";
 
 /** A device with its role and what it draws or gives; null: not known. */
 export interface Part {
