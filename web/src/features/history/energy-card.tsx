@@ -16,7 +16,7 @@ import { Empty, Shown } from "~/ui/states";
 import { Downloads } from "./downloads";
 import { bucketName } from "./labels";
 import { missingBuckets, sumOf, total } from "./shape";
-import type { Energy, useEnergy } from "./use-energy";
+import { usersOf, type Energy, type useEnergy } from "./use-energy";
 import type { Change, Look } from "./use-view";
 
 const HEIGHT = 280;
@@ -34,8 +34,7 @@ interface EnergyCardProps {
 export function EnergyCard(props: EnergyCardProps) {
   const { t, locale } = useWords("history");
   const { asked, askedBefore, query, energy } = props.of;
-  const users = energy?.givers.size ? energy.sources.flatMap(({ id }) => (energy.givers.has(id) ? [] : [id])) : asked.devices;
-  const devices = props.view.only ? [props.view.only] : users;
+  const devices = props.view.only ? [props.view.only] : (energy && usersOf(energy)) ?? asked.devices;
   const state = { data: energy, error: query.error, isPending: query.isPending, refetch: query.refetch };
   const aside = (
     <Group gap="xs">

@@ -10,6 +10,7 @@ import { giversOf, siteUseOf, type SiteUse } from "./site-use";
 import type { View } from "~/period/search";
 import type { Look } from "./use-view";
 
+const MOST_NAMED = 100;
 const UNTRACKED_COLOR = "--kw-quiet";
 
 export interface EnergyRow {
@@ -46,9 +47,15 @@ function rowsOf(sources: readonly Source[], amounts: (id: string) => EnergyRow["
 const NOBODY: ReadonlySet<string> = new Set();
 
 /** Who gives energy, unless one of them is looked at alone. */
-function giversBeside(measured: readonly Device[], only: string | null): ReadonlySet<string> {
-  const givers = giversOf(measured);
+function giversBeside(devices: readonly Device[], only: string | null): ReadonlySet<string> {
+  const givers = giversOf(devices);
   return only !== null && givers.has(only) ? NOBODY : givers;
+}
+
+/** Those who use, by their ids; null where nobody gives, or where they are more than a question may name. */
+export function usersOf({ sources, givers }: Energy): string[] | null {
+  const users = sources.flatMap(({ id }) => (givers.has(id) ? [] : [id]));
+  return givers.size > 0 && users.length <= MOST_NAMED ? users : null;
 }
 
 interface Names {
@@ -78,12 +85,11 @@ export function useEnergy(view: View, look: Look, site: Site, devices: readonly 
     const sources = sourcesOf(document.devices, before?.devices ?? null, devices.map((one) => one.id));
     const amounts = (id: string) => amountsOf(pointsOf(document, id), edges);
     const amountsBefore = before && compared ? (id: string) => comparedAmounts(pointsOf(before, id), step, edges, own, compared, seen, zone) : null;
-    const measured = devices.filter(({ id }) => sources.some((one) => one.id === id));
-    const givers = isWhole ? giversBeside(measured, only) : NOBODY;
+    const givers = isWhole ? giversBeside(devices, only) : NOBODY;
     const rows = rowsOf(sources.filter(({ id }) => !givers.has(id)), amounts, amountsBefore, others);
     if (!givers.size) return { step, edges, rows, sources, givers, use: null, useBefore: null, document, before };
-    const use = siteUseOf(measured, amounts, edges.length - 1, step);
-    const useBefore = amountsBefore && siteUseOf(measured, amountsBefore, edges.length - 1, step);
+    const use = siteUseOf(devices, amounts, edges.length - 1, step);
+    const useBefore = amountsBefore && siteUseOf(devices, amountsBefore, edges.length - 1, step);
     rows.push({ id: null, name: untracked, color: UNTRACKED_COLOR, amounts: use.untracked, compared: useBefore?.untracked });
     return { step, edges, rows, sources, givers, use, useBefore, document, before };
   }, [now.data, before, step, seen, compared, zone, devices, others, untracked, isWhole, only]);
