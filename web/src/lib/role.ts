@@ -3,6 +3,8 @@
 
 export const ROLES = ["grid", "solar", "generator", "battery", "car", "load"] as const;
 export type Role = (typeof ROLES)[number];
+/** Those that only use energy. */
+export const USERS: readonly Role[] = ["load", "car"];
 
 const BY_TYPE = new Map<string, Role>(Object.entries({
   grid: "grid", connection: "grid", "grid-meter": "grid", "grid-connection": "grid", "main-meter": "grid",

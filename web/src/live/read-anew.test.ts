@@ -1,6 +1,6 @@
 import { QueryClient, QueryObserver } from "@tanstack/react-query";
 import { afterEach, describe, expect, it } from "vitest";
-import { readAnew } from "./read-anew";
+import { outrun, readAnew } from "./read-anew";
 
 /** A question whose answers the test gives, in the order in which they were asked for. */
 function asked(queries: QueryClient) {
@@ -32,6 +32,26 @@ describe("readAnew", () => {
     waiting[1]?.("after");
     await settled();
     expect(shown()).toBe("after");
+    stop();
+  });
+
+  it("keeps an answer that is on its way from what was told meanwhile, and else asks nothing", async () => {
+    const { waiting, stop, shown } = asked(queries);
+    waiting[0]?.("queued");
+    await settled();
+    outrun(queries, ["alerts"]);
+    await settled();
+    expect(waiting).toHaveLength(1);
+    void readAnew(queries, ["alerts"]);
+    await settled();
+    queries.setQueryData(["alerts", "list"], "done");
+    outrun(queries, ["alerts"]);
+    waiting[1]?.("queued");
+    await settled();
+    expect(shown()).toBe("done");
+    waiting[2]?.("done");
+    await settled();
+    expect(shown()).toBe("done");
     stop();
   });
 

@@ -17,3 +17,8 @@ export async function readAnew(queries: QueryClient, queryKey: QueryKey): Promis
   for (const query of first) early.delete(query);
   if (first.length) await queries.invalidateQueries({ queryKey, predicate: (query) => first.includes(query) });
 }
+
+/** After something was told that is shown already: what is being read just now may be older, and is read anew. */
+export function outrun(queries: QueryClient, queryKey: QueryKey): void {
+  if (queries.isFetching({ queryKey })) void readAnew(queries, queryKey);
+}

@@ -8,7 +8,7 @@ import { useWords } from "~/language/use-words";
 import { showTime } from "~/lib/time";
 import { show } from "~/lib/units";
 import { useEvents } from "~/live/hooks";
-import { readAnew } from "~/live/read-anew";
+import { outrun, readAnew } from "~/live/read-anew";
 import { Empty, Shown } from "~/ui/states";
 import classes from "./devices.module.css";
 import { useCancelCommand } from "./queries";
@@ -22,17 +22,15 @@ export function Timeline({ device, zone, mayCancel }: { device: string; zone: st
   const commands = useQuery(commandsQuery(device));
   const queries = useQueryClient();
   const key = commandsQuery(device).queryKey;
-  const renew = () => void readAnew(queries, key);
   useEvents(
     "commands",
     ({ data }) => {
       const told = data as unknown as Command;
       if (told.device !== device) return;
       queries.setQueryData(key, (found) => found && { ...found, items: withCommand(found.items, told) });
-      // An answer that is on its way may be older than what was told.
-      renew();
+      outrun(queries, key);
     },
-    renew,
+    () => void readAnew(queries, key),
   );
   return (
     <div aria-live="polite" style={{ minHeight: HEIGHT }}>

@@ -5,7 +5,7 @@ import { useEffect, useMemo, useReducer, useState } from "react";
 import { deviceQuery, latestQuery, type Device } from "~/api/devices";
 import type { Schemas } from "~/api/client";
 import { newest, useEvents, useReadings } from "~/live/hooks";
-import { readAnew } from "~/live/read-anew";
+import { outrun, readAnew } from "~/live/read-anew";
 import type { Message } from "~/live/feed";
 import { devicePagesQuery } from "./queries";
 
@@ -67,7 +67,6 @@ export function useLiveDevices(siteId: string | null): void {
 /** Keeps what is shown of one device true when it is switched. */
 export function useLiveDevice(id: string): void {
   const queries = useQueryClient();
-  const renew = () => void readAnew(queries, deviceQuery(id).queryKey);
   const take = (message: Message) => {
     newest.take(message);
     const { state } = message.data as { state?: Device["state"] };
@@ -79,8 +78,7 @@ export function useLiveDevice(id: string): void {
         pages: found.pages.map((page) => ({ ...page, items: page.items.map((one) => (one.id === id ? { ...one, state } : one)) })),
       },
     );
-    // An answer that is on its way may be older than what was told.
-    renew();
+    outrun(queries, deviceQuery(id).queryKey);
   };
-  useEvents(`devices.${id}`, take, renew);
+  useEvents(`devices.${id}`, take, () => void readAnew(queries, deviceQuery(id).queryKey));
 }

@@ -3,11 +3,10 @@
 
 import type { Amounts } from "~/charts/stack";
 import { balanceOf } from "~/lib/balance";
-import { rolesOf, type Role } from "~/lib/role";
+import { rolesOf, USERS } from "~/lib/role";
 import type { EnergyStep } from "~/period/granularity";
 import { total } from "./shape";
 
-const USERS: readonly Role[] = ["load", "car"];
 /** In buckets that are longer, what went out and what came in cancel each other, and money does not. */
 const PRICED: readonly EnergyStep[] = ["15m", "1h"];
 

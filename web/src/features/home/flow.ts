@@ -2,6 +2,7 @@
 
 import type { FlowLink, FlowNode } from "~/charts/sankey-layout";
 import { sharesOf, type Balance, type Part, type Source } from "~/lib/balance";
+import { USERS } from "~/lib/role";
 
 const MOST_DEVICES = 5;
 /** What draws less is among the others. */
@@ -27,7 +28,7 @@ const COLORS: Record<Source, string> = {
 /** Parts and flows: sources, the home, what uses; the largest devices each, the others together. */
 export function flowOf(balance: Balance, parts: readonly Part[], words: FlowWords): { nodes: FlowNode[]; links: FlowLink[] } {
   const uses = parts
-    .filter((part) => (part.role === "load" || part.role === "car") && (part.value ?? 0) >= LEAST_W)
+    .filter((part) => USERS.includes(part.role) && (part.value ?? 0) >= LEAST_W)
     .sort((one, other) => (other.value ?? 0) - (one.value ?? 0));
   const largest = uses.slice(0, uses.length > MOST_DEVICES + 1 ? MOST_DEVICES : undefined);
   const shown = largest.reduce((sum, part) => sum + (part.value ?? 0), 0);

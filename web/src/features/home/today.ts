@@ -1,7 +1,7 @@
 // Energy of a home over a span: who gave it, what it cost, and what is usual. Pure; energy in Wh, times in ms.
 
 import type { Schemas } from "~/api/client";
-import type { Role } from "~/lib/role";
+import { USERS, type Role } from "~/lib/role";
 import { wallMs } from "~/lib/time";
 import { balanceOf, type Balance } from "~/lib/balance";
 
@@ -103,7 +103,7 @@ export interface Ranked {
 export function rankingOf(energy: SiteEnergy, devices: readonly { id: string; name: string }[], roles: ReadonlyMap<string, Role>): Ranked[] {
   const measured = new Map(energy.devices.map((one) => [one.device, one]));
   return devices
-    .filter(({ id }) => ["load", "car"].includes(roles.get(id) ?? "load"))
+    .filter(({ id }) => USERS.includes(roles.get(id) ?? "load"))
     .map(({ id, name }) => ({ id, name, wh: measured.get(id)?.energy_wh ?? null, coverage: measured.get(id)?.coverage ?? 0 }))
     .sort((one, other) => (other.wh ?? -1) - (one.wh ?? -1));
 }
