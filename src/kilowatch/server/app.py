@@ -73,6 +73,7 @@ from kilowatch.telemetry.query import Lake
 from kilowatch.telemetry.routes.letters import make_letter_routes
 from kilowatch.telemetry.routes.of_site import make_routes as make_site_history_routes
 from kilowatch.telemetry.routes.readings import make_routes as make_telemetry_routes
+from kilowatch.wire.address import API
 from kilowatch.wire.figures import FIGURES_SUBJECT
 from kilowatch.wire.live import (
     COMMANDS_SUBJECT,
@@ -201,7 +202,7 @@ def create_app(parts: Parts) -> Application:
     app = FastAPI(
         title="Kilowatch",
         version=__version__,
-        openapi_url="/api/v1/openapi.json",
+        openapi_url=f"{API}/openapi.json",
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,

@@ -17,11 +17,12 @@ from fastapi.routing import APIRoute
 
 from kilowatch.accounts.rights import Right
 from kilowatch.server.problems import PROBLEM_TYPE
+from kilowatch.wire.address import API
 
 WAYS_IN = ("signup", "verify", "login", "refresh", "logout", "forgot-password", "reset-password")
 OPEN_PATHS = (
-    *("/healthz", "/readyz", "/metrics", "/ping", "/health", "/api/v1/session"),
-    *(f"/api/v1/auth/{way}" for way in WAYS_IN),
+    *("/healthz", "/readyz", "/metrics", "/ping", "/health", f"{API}/session"),
+    *(f"{API}/auth/{way}" for way in WAYS_IN),
 )
 """Paths that need no credentials."""
 

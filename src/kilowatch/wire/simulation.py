@@ -11,9 +11,10 @@ from typing import Literal, get_args
 import msgspec
 
 from kilowatch.ids import derive_secret
+from kilowatch.wire.address import API
 
 STATES = ("off", "on", "standby")
-HOMES_PATH = "/api/v1/simulation/homes"
+HOMES_PATH = f"{API}/simulation/homes"
 HISTORY_DAYS = 30
 BLOCK_BYTES = 64
 """Block of SHA-256, which HMAC is made of (RFC 2104)."""

@@ -13,10 +13,11 @@ from fastapi.requests import HTTPConnection
 from kilowatch.accounts.access_token import LIFE_S
 from kilowatch.accounts.people import Tokens
 from kilowatch.errors import Problem
+from kilowatch.wire.address import API
 
 COOKIE = "kilowatch_session"
 REFRESH_COOKIE = "kilowatch_refresh"
-REFRESH_PATH = "/api/v1/auth"
+REFRESH_PATH = f"{API}/auth"
 PERSON_COOKIE = "kilowatch_person"
 """Says, for as long as a session can be renewed, that a person (`1`) or a key is signed in; it opens nothing.
 Pages read it, so that nobody asks who is there where nobody is."""
