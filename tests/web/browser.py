@@ -139,7 +139,16 @@ class Watch:
 
 
 def find_barriers(page: Page) -> list[str]:
-    """What keeps people from using the page as it is shown, with the elements in question."""
+    """What keeps people from using the page as it is shown, with the elements in question.
+
+    A page may change while it is looked at: what one look finds counts if the next one finds it, too.
+    """
+    found = look_for_barriers(page)
+    return [one for one in look_for_barriers(page) if one in found] if found else []
+
+
+def look_for_barriers(page: Page) -> list[str]:
+    """What one look finds."""
     found = Axe().run(page, options={"runOnly": {"type": "tag", "values": LAWS}}).response["violations"]
     return [
         f"{one['id']} ({one['impact']}): {[node['html'][:160] for node in one['nodes']][:3]}" for one in found

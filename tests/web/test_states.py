@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,7 +11,6 @@ from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 from tests.web.browser import DESKTOP, LOOKS, PHONE, Watch, find_barriers, open_context
 from tests.web.town import Family, Town, fill
 
-FADED_IN_WITHIN_S = 5.0
 NOBODY = "00000000-0000-4000-8000-000000000000"
 # As a link does it, without asking for the app anew.
 GO = "path => history.pushState({}, '', path)"
@@ -130,19 +128,12 @@ def test_a_page_loads_fails_and_is_there_when_asked_again(
     withheld.refuse()
     alert = content.get_by_role("alert").filter(has_text="The lake is out of reach.").first
     expect(alert).to_contain_text("This cannot be shown")
+    assert find_barriers(page) == []
     withheld.end()
     alert.get_by_role("button", name="Try again").click()
     expect(content.get_by_text(sight.full).first).to_be_visible()
     expect(content.get_by_role("alert")).to_have_count(0)
     page.close()
-
-
-def find_lasting_barriers(page: Page) -> list[str]:
-    """What keeps people out for longer than something takes to fade in."""
-    deadline = time.monotonic() + FADED_IN_WITHIN_S
-    while (found := find_barriers(page)) and time.monotonic() < deadline:
-        pass
-    return found
 
 
 @pytest.mark.parametrize(
@@ -159,7 +150,7 @@ def test_no_page_keeps_people_out_or_is_wider_than_their_screen(
     for name, sight in SIGHTS.items():
         page.evaluate(GO, address_of(sight, things))
         expect(page.get_by_role("main").get_by_text(sight.full).first).to_be_visible()
-        found[name] = find_lasting_barriers(page)
+        found[name] = find_barriers(page)
         if page.evaluate("document.documentElement.scrollWidth") > size[0]:
             found[name].append("wider than the screen")
     context.close()
@@ -172,6 +163,7 @@ def test_a_page_with_nothing_on_it_says_so(newcomer: Page, name: str) -> None:
     watch = Watch(newcomer)
     newcomer.evaluate(GO, sight.path)
     expect(newcomer.get_by_role("main").get_by_text(str(sight.empty))).to_be_visible()
+    assert find_barriers(newcomer) == []
     watch.assert_quiet()
 
 

@@ -28,9 +28,16 @@ const common: MantineThemeOverride = {
   respectReducedMotion: true,
   headings: { fontWeight: "650" },
   components: {
-    // By name, not by component: the menu is no part of what is loaded first.
+    // By name, not by component: these are no part of what is loaded first.
+    Alert: { styles: { title: { color: "var(--kw-text)" }, message: { color: "var(--kw-text)" } } },
     Menu: { defaultProps: { withInitialFocusPlaceholder: false }, styles: { label: { color: "var(--kw-quiet)" } } },
-    Notification: Notification.extend({ defaultProps: { closeButtonProps: { "aria-label": "Close" } } }),
+    // What scrolls can be scrolled with the keyboard.
+    SpotlightActionsList: { defaultProps: { viewportProps: { tabIndex: 0 } } },
+    Notification: Notification.extend({
+      defaultProps: { closeButtonProps: { "aria-label": "Close" } },
+      // Mantine's own grey below a title is too faint to read.
+      styles: { description: { color: "var(--mantine-color-text)" } },
+    }),
   },
 };
 

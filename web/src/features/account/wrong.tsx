@@ -4,5 +4,5 @@ import { Alert } from "@mantine/core";
 
 export function Wrong({ text }: { text: string | null }) {
   if (!text) return null;
-  return <Alert color="red" variant="outline" role="alert" styles={{ message: { color: "var(--kw-text)" } }}>{text}</Alert>;
+  return <Alert color="red" variant="outline" role="alert">{text}</Alert>;
 }

@@ -42,7 +42,7 @@ export function LetterDialog({ letter, onClose }: { letter: Letter; onClose: () 
         {letter.replayed_at && <Text size="sm">{t("replayed-at", { time: showTime(Date.parse(letter.replayed_at), zone, locale) })}</Text>}
         <Text size="sm" fw={500}>{t("raw")}</Text>
         <Code block mah={320} tabIndex={0} style={{ overflow: "auto" }} aria-label={t("raw")}>{written(letter.payload)}</Code>
-        {failed && <Alert color="red" variant="outline" role="alert" styles={{ message: { color: "var(--kw-text)" } }}>{sentenceOf(failed)}</Alert>}
+        {failed && <Alert color="red" variant="outline" role="alert">{sentenceOf(failed)}</Alert>}
         {mayAct && letter.code === "conflict" && !letter.replayed_at && (
           <Checkbox label={t("replace")} checked={isReplacing} onChange={(event) => setIsReplacing(event.currentTarget.checked)} />
         )}

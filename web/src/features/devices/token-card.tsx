@@ -59,7 +59,7 @@ function New({ token, port, device, organisation }: { token: string; port: numbe
   const { t } = useWords("devices");
   return (
     <Stack gap="md">
-      <Alert color="yellow" variant="outline" title={t("token.once")} styles={{ title: { color: "var(--kw-text)" } }}><Text size="sm" c="var(--kw-text)">{t("token.once-hint")}</Text></Alert>
+      <Alert color="yellow" variant="outline" title={t("token.once")}><Text size="sm" c="var(--kw-text)">{t("token.once-hint")}</Text></Alert>
       <Line label={t("token.token")} text={token} />
       <Line label={t("token.http")} text={curlLine(location.origin, device, token)} />
       <Line label={t("token.mqtt")} text={mosquittoLine(location.hostname, port, organisation, device, token)} />

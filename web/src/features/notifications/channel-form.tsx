@@ -51,7 +51,7 @@ export function ChannelForm({ channel, onClose }: { channel: Channel | null; onC
           <TextInput label={t("channel.address")} description={t(channel ? "channel.address-kept" : "channel.address-hint")} required={!channel} placeholder={channel?.address} value={wanted.address} error={faults.address} autoComplete="off" spellCheck={false} onChange={(event) => change({ address: event.currentTarget.value })} />
           <Text size="xs" c="dimmed">
             {t("channel.examples")} {EXAMPLES.map((one) => <span key={one}><code>{one}</code> </span>)}
-            <Anchor size="xs" href="https://github.com/caronc/apprise/wiki" rel="noreferrer" target="_blank">{t("channel.all")}</Anchor>
+            <Anchor size="xs" underline="always" href="https://github.com/caronc/apprise/wiki" rel="noreferrer" target="_blank">{t("channel.all")}</Anchor>
           </Text>
           <Select label={t("channel.severity")} allowDeselect={false} data={severityChoices(t)} value={wanted.severity} onChange={(severity) => change({ severity: (severity ?? "low") as ChannelWanted["severity"] })} />
           <Switch label={t("channel.enabled")} checked={wanted.enabled} onChange={(event) => change({ enabled: event.currentTarget.checked })} />

@@ -54,7 +54,7 @@ export function Backtest({ draft, onFault }: BacktestProps) {
         <Button variant="default" loading={trying.isPending} onClick={() => trying.mutate()}>{t("try.do")}</Button>
         {isStale && <Text size="sm" c="dimmed">{t("try.stale")}</Text>}
       </Group>
-      {fault && <Alert color="red" variant="outline" role="alert" styles={{ message: { color: "var(--kw-text)" } }}>{fault}</Alert>}
+      {fault && <Alert color="red" variant="outline" role="alert">{fault}</Alert>}
       {trying.isPending && <Loading height={HEIGHT} />}
       {!trying.isPending && trying.data && <Outcome result={trying.data} />}
       {!trying.data && !trying.isPending && !fault && <Text size="sm" c="dimmed">{t("try.hint")}</Text>}
