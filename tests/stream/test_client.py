@@ -1,13 +1,16 @@
 """The connection to NATS: what stands when a call returns."""
 
 import asyncio
+import gc
 
 from kilowatch.stream.client import Client
+from tests.ingest.conftest import holds
 from tests.stream.conftest import Server
 
 ROUNDS = 50
 PARCELS = 8
 PARCEL_BYTES = 512 << 10
+TRIES = 3
 
 
 async def test_after_a_flush_the_server_knows_of_a_subscription(server: Server, client: Client) -> None:
@@ -27,3 +30,41 @@ async def test_after_a_flush_the_server_knows_of_a_subscription(server: Server, 
             await listener.stop()
     finally:
         await sender.close()
+
+
+async def test_tries_that_fail_leave_nothing_open(server: Server) -> None:
+    client = await Client.connect(server.embedded.url, name="test")
+    server.kill()
+    tries: list[asyncio.StreamWriter] = []
+
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tries.append(writer)
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", server.embedded.port):
+        await holds(lambda: len(tries) > TRIES, what="tries")
+        await client.close()
+    # A socket that was forgotten complains when it is thrown away, and that is an error.
+    del client
+    gc.collect()
+
+
+async def test_closing_in_the_middle_of_a_try_ends_it(server: Server) -> None:
+    before = asyncio.all_tasks()
+    client = await Client.connect(server.embedded.url, name="test")
+    server.kill()
+    tries: list[asyncio.StreamWriter] = []
+
+    async def say_nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tries.append(writer)
+
+    silent = await asyncio.start_server(say_nothing, "127.0.0.1", server.embedded.port)
+    await holds(lambda: bool(tries), what="a try")
+    await client.close()
+    assert not client.connected
+    silent.close()
+    for one in tries:
+        one.close()
+    await silent.wait_closed()
+    await holds(lambda: asyncio.all_tasks() == before, what="the end of all tasks")
+    gc.collect()

@@ -13,11 +13,11 @@ from collections.abc import Callable
 from typing import Any, Self
 
 import nats.errors
-from nats.aio.client import Client as Connection
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription as NatsSubscription
 
 from kilowatch.errors import EngineUnavailable
+from kilowatch.stream.connection import Connection
 
 NO_RESPONDERS = "503"
 RECONNECT_WAIT_S = 0.2
@@ -87,7 +87,7 @@ class Client:
                 )
                 await connection.subscribe(f"{client._inbox}.*", cb=client._on_answer)
         except (TimeoutError, OSError, nats.errors.Error) as error:
-            await connection.close()
+            await connection.end()
             reason = client._last_error or error
             raise EngineUnavailable(f"NATS does not answer: {reason}") from error
         return client
@@ -213,7 +213,7 @@ class Client:
                 await self.flush(2.0)
             except EngineUnavailable as error:
                 self._last_error = error
-        await self._connection.close()
+        await self._connection.end()
         self._fail_waiting("the connection to NATS was closed")
 
     async def _exchange(
