@@ -16,6 +16,8 @@ from pathlib import Path
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, sync_playwright
 
+from tests.conftest import wait_until
+
 WEB = Path(__file__).parents[2] / "web"
 PACKED = WEB / "node_modules" / "@sparticuz" / "chromium"
 UNPACKED = WEB / "node_modules" / ".cache" / "chromium"
@@ -27,6 +29,15 @@ UNPACK = 'console.log(await (await import("@sparticuz/chromium")).default.execut
 DESKTOP, PHONE = (1280, 800), (360, 740)
 LOOKS = ("light", "dark", "haunted")
 LAWS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+AXE = {"runOnly": {"type": "tag", "values": LAWS}, "resultTypes": ["violations"]}
+CHOSEN_ELSEWHERE = """chosen => {
+    for (const [key, newValue] of Object.entries(chosen)) {
+        localStorage.setItem(key, newValue);
+        dispatchEvent(new StorageEvent("storage", { key, newValue, storageArea: localStorage }));
+    }
+}"""
+WORN = """([look, scheme]) => document.documentElement.dataset.mantineColorScheme === scheme
+    && (document.documentElement.dataset.look === "haunted") === (look === "haunted")"""
 # A browser calls every 401 an error; ours asks who is there.
 NO_FAULT = re.compile(r"Failed to load resource: .*\b401\b")
 
@@ -121,6 +132,13 @@ def open_context(
     return context
 
 
+def wear(page: Page, look: str) -> None:
+    """Has a page wear a look, as when its reader chooses it in another window."""
+    scheme = "dark" if look == "haunted" else look
+    page.evaluate(CHOSEN_ELSEWHERE, {"kilowatch.look": look, "mantine-color-scheme-value": scheme})
+    wait_until(lambda: bool(page.evaluate(WORN, [look, scheme])), what=f"the look {look}")
+
+
 class Watch:
     """Listens to what a page complains of."""
 
@@ -149,7 +167,7 @@ def find_barriers(page: Page) -> list[str]:
 
 def look_for_barriers(page: Page) -> list[str]:
     """What one look finds."""
-    found = Axe().run(page, options={"runOnly": {"type": "tag", "values": LAWS}}).response["violations"]
+    found = Axe().run(page, options=AXE).response["violations"]
     return [
         f"{one['id']} ({one['impact']}): {[node['html'][:160] for node in one['nodes']][:3]}" for one in found
     ]

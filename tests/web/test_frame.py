@@ -51,9 +51,13 @@ def test_an_address_that_leads_nowhere_says_so(home: Page) -> None:
 
 def test_looks_and_languages_are_chosen_and_kept(home: Page) -> None:
     home.goto("/")
+    beside = home.context.new_page()
+    beside.goto("/settings")
+    expect(beside.get_by_role("heading", level=1)).to_be_visible()
     menu = home.get_by_role("button", name="Account of")
     menu.click()
     home.get_by_role("menuitem", name="Haunted").click()
+    expect(beside.locator("html")).to_have_attribute("data-look", "haunted")
     expect(home.locator("html")).to_have_attribute("data-look", "haunted")
     home.get_by_role("menuitem", name="Deutsch").click()
     expect(home.locator("html")).to_have_attribute("lang", "de")

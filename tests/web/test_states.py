@@ -1,4 +1,4 @@
-"""Each page while it loads, when that fails, when there is nothing yet, and with what it is for."""
+"""Each page: while it loads, when that fails, with nothing yet, with what it is for; and what opens over it."""
 
 import json
 import re
@@ -8,10 +8,13 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
-from tests.web.browser import DESKTOP, LOOKS, PHONE, Watch, find_barriers, open_context
+from tests.web.browser import DESKTOP, LOOKS, PHONE, Watch, find_barriers, open_context, wear
+from tests.web.overlays import OVERLAYS
 from tests.web.town import Family, Town, fill
 
+TOAST = ".mantine-Notification-root"
 NOBODY = "00000000-0000-4000-8000-000000000000"
+LIVE = re.compile("/api/v1/live")
 # As a link does it, without asking for the app anew.
 GO = "path => history.pushState({}, '', path)"
 REFUSAL = {
@@ -96,6 +99,8 @@ class Withheld:
         self._page = page
         self._question = re.compile(r"/api/v1[^?]*" + question)
         page.route(self._question, self._take)
+        # Nothing is told to the page, or it would ask anew by itself.
+        page.route_web_socket(LIVE, lambda _: None)
 
     def refuse(self) -> None:
         """Answers everything with a refusal from now on."""
@@ -136,13 +141,20 @@ def test_a_page_loads_fails_and_is_there_when_asked_again(
     page.close()
 
 
-@pytest.mark.parametrize(
-    ("look", "size"), [*((look, DESKTOP) for look in LOOKS), *((look, PHONE) for look in LOOKS)]
-)
+def find_barriers_in_each_look(page: Page) -> dict[str, list[str]]:
+    """What keeps people out in which look."""
+    found = {}
+    for look in LOOKS:
+        wear(page, look)
+        found[look] = find_barriers(page)
+    return {look: barriers for look, barriers in found.items() if barriers}
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE])
 def test_no_page_keeps_people_out_or_is_wider_than_their_screen(
-    browser: Browser, town: Town, family: Family, things: dict[str, str], look: str, size: tuple[int, int]
+    browser: Browser, town: Town, family: Family, things: dict[str, str], size: tuple[int, int]
 ) -> None:
-    context = open_context(browser, town.url, size=size, look=look, keeps=False)
+    context = open_context(browser, town.url, size=size, keeps=False)
     family.enter(context)
     page = context.new_page()
     page.goto("/settings")
@@ -150,9 +162,9 @@ def test_no_page_keeps_people_out_or_is_wider_than_their_screen(
     for name, sight in SIGHTS.items():
         page.evaluate(GO, address_of(sight, things))
         expect(page.get_by_role("main").get_by_text(sight.full).first).to_be_visible()
-        found[name] = find_barriers(page)
+        found[name] = find_barriers_in_each_look(page)
         if page.evaluate("document.documentElement.scrollWidth") > size[0]:
-            found[name].append("wider than the screen")
+            found[name]["any"] = ["wider than the screen"]
     context.close()
     assert {name: barriers for name, barriers in found.items() if barriers} == {}
 
@@ -172,3 +184,40 @@ def test_a_thing_that_is_not_there_is_not_shown(newcomer: Page, path: str) -> No
     newcomer.evaluate(GO, path)
     alert = newcomer.get_by_role("main").get_by_role("alert").first
     expect(alert).to_contain_text("there is no", ignore_case=True)
+
+
+@pytest.fixture
+def looking(browser: Browser, town: Town, family: Family, things: dict[str, str]) -> Iterator[Page]:
+    """A page of the family, which has something for every page to show."""
+    context = open_context(browser, town.url, keeps=False)
+    family.enter(context)
+    page = context.new_page()
+    page.goto("/settings")
+    expect(page.locator("[data-connection]")).to_have_text("Live")
+    yield page
+    context.close()
+
+
+@pytest.fixture
+def told(looking: Page, family: Family) -> str:
+    """An alert that is raised while the page is looked at, and whose word is still on the screen."""
+    family.ask("devices/demo-television/state", state="on")
+    family.begin("phantom_load")
+    toast = looking.locator(TOAST).first
+    expect(toast).to_be_visible(timeout=90_000)
+    toast.hover()
+    return str(family.get("alerts", status="open")["items"][0]["id"])
+
+
+def test_nothing_that_opens_keeps_people_out(looking: Page, told: str) -> None:
+    found = {"toast": find_barriers_in_each_look(looking)}
+    looking.mouse.move(0, 0)
+    expect(looking.locator(TOAST)).to_have_count(0)
+    for name, overlay in OVERLAYS.items():
+        looking.evaluate(GO, overlay.path.replace("$alert", told))
+        overlay.open(looking)
+        expect(looking.get_by_role(overlay.shows).last).to_be_visible()  # type: ignore[arg-type]
+        found[name] = find_barriers_in_each_look(looking)
+        looking.keyboard.press("Escape")
+        expect(looking.get_by_role("dialog")).to_have_count(0)
+    assert {name: barriers for name, barriers in found.items() if barriers} == {}

@@ -20,6 +20,15 @@ export function applyLook(look: Look): void {
   else delete document.documentElement.dataset.look;
 }
 
+/** Follows what the reader chooses in another window. */
+export function followLook(): void {
+  window.addEventListener("storage", ({ key }) => {
+    if (key !== KEPT) return;
+    applyLook(keptLook());
+    watchers.forEach((tell) => tell());
+  });
+}
+
 function watch(onChange: () => void): () => void {
   watchers.add(onChange);
   return () => watchers.delete(onChange);
