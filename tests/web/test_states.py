@@ -1,4 +1,4 @@
-"""Each page as it loads, when that fails, with nothing yet and with what it is for; and what opens over it."""
+"""Each page as it loads, when that fails, with nothing yet, with what it is for, and what opens over it."""
 
 import json
 import re
