@@ -12,6 +12,7 @@ import { chooseScale, show, showIn, showShare } from "~/lib/units";
 import type { View } from "~/period/search";
 import { zoomTo } from "~/period/zoom";
 import { Card } from "~/ui/card";
+import { InTurn } from "~/ui/in-turn";
 import { Empty, Shown } from "~/ui/states";
 import { Downloads } from "./downloads";
 import { bucketName } from "./labels";
@@ -53,7 +54,7 @@ export function EnergyCard(props: EnergyCardProps) {
   return (
     <Card title={t("energy.title")} aside={aside}>
       <Shown of={state} height={HEIGHT + 76}>
-        {(found) => <Bars {...props} energy={found} />}
+        {(found) => <InTurn height={HEIGHT + 76}><Bars {...props} energy={found} /></InTurn>}
       </Shown>
     </Card>
   );

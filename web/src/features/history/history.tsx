@@ -79,8 +79,12 @@ function Found({ site, view, onChange: change, devices }: OfSiteProps & { device
       <EnergyCard of={energy} {...common} />
       <InTurn height={400}>
         <LinesCards of={lines} {...common} left={left} />
-        {(energy.energy || !energy.query.error) && <SourcesCard energy={energy.energy} />}
-        <MarksCard marks={marks} zone={zone} />
+        <InTurn height={300}>
+          {(energy.energy || !energy.query.error) && <SourcesCard energy={energy.energy} />}
+          <InTurn height={120}>
+            <MarksCard marks={marks} zone={zone} />
+          </InTurn>
+        </InTurn>
       </InTurn>
     </Stack>
   );

@@ -15,6 +15,7 @@ import { secondsOf } from "~/period/granularity";
 import type { View } from "~/period/search";
 import { zoomTo } from "~/period/zoom";
 import { Card } from "~/ui/card";
+import { InTurn } from "~/ui/in-turn";
 import { Empty, Failure, Loading } from "~/ui/states";
 import { Downloads } from "./downloads";
 import { momentName } from "./labels";
@@ -46,7 +47,7 @@ export function LinesCards(props: LinesCardsProps) {
   if (!lines.some((one) => one.lines.some(({ columns }) => columns[0].length > 0))) {
     return <Card title={title}><div style={{ minHeight: HEIGHT }}><Empty title={t("lines.none")}>{t("lines.none-hint")}</Empty></div></Card>;
   }
-  return <>{lines.map((one) => <LinesCard key={one.unit} {...props} drawn={one} />)}</>;
+  return <>{lines.map((one) => <InTurn key={one.unit} height={HEIGHT + 140}><LinesCard {...props} drawn={one} /></InTurn>)}</>;
 }
 
 function LinesCard({ drawn, of, view, look, zone, nowMs, markers, onChange, left }: LinesCardsProps & { drawn: Lines }) {
