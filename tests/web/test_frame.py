@@ -15,6 +15,18 @@ ROUTES = re.compile(r'page\((root|inside), "([^"]+)"')
 KEPT_SINCE = re.compile(r"Offline, showing data from \d\d:\d\d")
 OFFLINE = re.compile(r"^Offline|net::ERR_(INTERNET_DISCONNECTED|FAILED)|WebSocket connection")
 
+COUNT_KEPT = "caches.open('kilowatch-answers').then((cache) => cache.keys()).then((keys) => keys.length)"
+# Asks much, leaves, and returns how many of the answers had been let through when all has settled.
+LEAVE_WHILE_ASKING = """async () => {
+    const asked = Array.from({ length: 40 }, (_, at) => fetch(`/api/v1/sites?limit=${at + 1}`));
+    await asked[0];
+    const left = await fetch("/api/v1/session", { method: "DELETE" });
+    const answers = await Promise.all(asked);
+    await caches.open("kilowatch-answers").then((cache) => cache.keys());
+    return left.ok ? answers.filter((one) => one.ok).length : 0;
+}"""
+ROUNDS = 5
+
 
 def wait_for_worker(page: Page) -> None:
     """Returns once the service worker sees what the page loads. (The policy forbids Playwright's way.)"""
@@ -102,12 +114,26 @@ def test_what_was_kept_for_somebody_is_gone_when_they_are(
     page.goto("/")
     wait_for_worker(page)
     page.reload()
-    count = "caches.open('kilowatch-answers').then((cache) => cache.keys()).then((keys) => keys.length)"
-    wait_until(lambda: page.evaluate(count) > 0, what="a kept answer")
+    wait_until(lambda: page.evaluate(COUNT_KEPT) > 0, what="a kept answer")
     page.get_by_role("button", name="Account of").click()
     page.get_by_role("menuitem", name="Sign out").click()
     page.wait_for_url("**/sign-in")
-    assert page.evaluate(count) == 0
+    assert page.evaluate(COUNT_KEPT) == 0
+
+
+def test_what_somebody_asked_is_not_kept_when_it_comes_after_they_left(
+    window: Callable[..., BrowserContext], town: Town
+) -> None:
+    context = window()
+    town.sign_up(context)
+    page = context.new_page()
+    page.goto("/")
+    wait_for_worker(page)
+    for _ in range(ROUNDS):
+        context.clear_cookies()
+        town.sign_up(context)
+        assert page.evaluate(LEAVE_WHILE_ASKING) > 0
+        assert page.evaluate(COUNT_KEPT) == 0
 
 
 @pytest.mark.parametrize("look", LOOKS)

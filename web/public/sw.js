@@ -18,6 +18,9 @@ const KEPT = [
 /** Where somebody becomes somebody else. */
 const TURNING = /^\/api\/v1\/(auth\/(login|logout|verify)|session)$/;
 
+/** Counts who was here: what somebody asked is not kept once it is somebody else's turn. */
+let turn = 0;
+
 self.addEventListener("install", (event) => {
   self.skipWaiting();
   event.waitUntil(fetch("/sign-in").then(keepShell));
@@ -34,7 +37,7 @@ self.addEventListener("fetch", (event) => {
   const { request } = event;
   const { origin, pathname } = new URL(request.url);
   if (origin !== location.origin) return;
-  if (TURNING.test(pathname)) event.waitUntil(caches.delete(ANSWERS));
+  if (TURNING.test(pathname)) return event.respondWith(turnOver(request));
   if (request.method !== "GET") return;
   if (request.mode === "navigate") event.respondWith(shell(request));
   else if (pathname.startsWith("/assets/") || pathname === "/icon.svg") event.respondWith(code(request));
@@ -84,14 +87,30 @@ async function addMissing(cache, addresses) {
   await Promise.all(addresses.map(async (one) => (await cache.match(one)) ?? cache.add(one).catch(() => undefined)));
 }
 
+/** What is asked until the server has answered is still asked by whoever was here before. */
+async function turnOver(request) {
+  await forget();
+  try {
+    return await fetch(request);
+  } finally {
+    await forget();
+  }
+}
+
+async function forget() {
+  turn += 1;
+  await caches.delete(ANSWERS);
+}
+
 async function answer(event) {
   const { request } = event;
+  const asked = turn;
   const address = new URL(request.url);
   address.searchParams.set("kept-for", request.headers.get("x-organisation") ?? "");
   try {
     const fresh = await fetch(request);
-    if (fresh.ok) event.waitUntil(keepAnswer(address.href, fresh.clone()));
-    if (fresh.status === 401) event.waitUntil(caches.delete(ANSWERS));
+    if (fresh.ok) event.waitUntil(keepAnswer(address.href, fresh.clone(), asked));
+    if (fresh.status === 401) event.waitUntil(forget());
     return fresh;
   } catch (error) {
     const kept = await caches.match(address.href, { cacheName: ANSWERS });
@@ -100,12 +119,14 @@ async function answer(event) {
   }
 }
 
-async function keepAnswer(address, response) {
-  const cache = await caches.open(ANSWERS);
+async function keepAnswer(address, response, asked) {
   const headers = new Headers(response.headers);
   headers.set("x-kept-at", new Date().toISOString());
+  const kept = new Response(await response.blob(), { status: response.status, headers });
+  const cache = await caches.open(ANSWERS);
   await cache.delete(address);
-  await cache.put(address, new Response(await response.blob(), { status: response.status, headers }));
+  if (asked !== turn) return;
+  await cache.put(address, kept);
   const keys = await cache.keys();
   await Promise.all(keys.slice(0, Math.max(0, keys.length - ANSWERS_MOST)).map((one) => cache.delete(one)));
 }
