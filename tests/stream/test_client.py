@@ -2,6 +2,11 @@
 
 import asyncio
 import gc
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from nats.aio.transport import TcpTransport
 
 from kilowatch.stream.client import Client
 from tests.ingest.conftest import holds
@@ -49,22 +54,47 @@ async def test_tries_that_fail_leave_nothing_open(server: Server) -> None:
     gc.collect()
 
 
-async def test_closing_in_the_middle_of_a_try_ends_it(server: Server) -> None:
+async def test_closing_in_the_middle_of_a_try_ends_it(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = asyncio.all_tasks()
     client = await Client.connect(server.embedded.url, name="test")
     server.kill()
-    tries: list[asyncio.StreamWriter] = []
+    connect, is_trying = TcpTransport.connect, asyncio.Event()
 
-    async def say_nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        tries.append(writer)
+    async def connect_and_overhear(*arguments: Any, **named: Any) -> None:
+        """As `asyncio.wait_for` of Python 3.11 does it, cancelled when what it waits for has just come."""
+        await connect(*arguments, **named)
+        is_trying.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
 
-    silent = await asyncio.start_server(say_nothing, "127.0.0.1", server.embedded.port)
-    await holds(lambda: bool(tries), what="a try")
-    await client.close()
-    assert not client.connected
-    silent.close()
-    for one in tries:
-        one.close()
-    await silent.wait_closed()
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    monkeypatch.setattr(TcpTransport, "connect", connect_and_overhear)
+    async with await asyncio.start_server(hang_up, "127.0.0.1", server.embedded.port):
+        await is_trying.wait()
+        await client.close()
+        assert not client.connected
     await holds(lambda: asyncio.all_tasks() == before, what="the end of all tasks")
+    gc.collect()
+
+
+async def test_a_connection_that_is_not_waited_for_any_more_is_gone(server: Server) -> None:
+    server.kill()
+    tries: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+
+    async def greet_only(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b'INFO {"max_payload": 1048576}\r\n')
+        await reader.readuntil(b"PING")
+        tries.put_nowait(writer)
+
+    async with await asyncio.start_server(greet_only, "127.0.0.1", server.embedded.port):
+        connecting = asyncio.create_task(Client.connect(server.embedded.url, name="test"))
+        writer = await tries.get()
+        connecting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await connecting
+        writer.close()
     gc.collect()

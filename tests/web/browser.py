@@ -159,15 +159,17 @@ class Watch:
 def find_barriers(page: Page) -> list[str]:
     """What keeps people from using the page as it is shown, with the elements in question.
 
-    A page may change while it is looked at: what one look finds counts if the next one finds it, too.
+    A page may change while it is judged: what one run finds counts if the next one finds it, too, whatever
+    the element says by then.
     """
-    found = look_for_barriers(page)
-    return [one for one in look_for_barriers(page) if one in found] if found else []
+    found = run_axe(page)
+    return [said for barrier, said in run_axe(page).items() if barrier in found] if found else []
 
 
-def look_for_barriers(page: Page) -> list[str]:
-    """What one look finds."""
-    found = Axe().run(page, options=AXE).response["violations"]
-    return [
-        f"{one['id']} ({one['impact']}): {[node['html'][:160] for node in one['nodes']][:3]}" for one in found
-    ]
+def run_axe(page: Page) -> dict[tuple[str, str], str]:
+    """What one run finds: by rule and place in the page, what to say of it."""
+    return {
+        (one["id"], str(node["target"])): f"{one['id']} ({one['impact']}): {node['html'][:160]}"
+        for one in Axe().run(page, options=AXE).response["violations"]
+        for node in one["nodes"]
+    }

@@ -3,16 +3,22 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from playwright.sync_api import Page
+from playwright.sync_api import Locator, Page
 
 
 @dataclass(frozen=True)
 class Overlay:
-    """Where it is opened from, how, and the role of what is then there."""
+    """Where it is opened from, how, and the role and name of what is then there."""
 
     path: str
     open: Callable[[Page], None]
     shows: str
+    named: str | None = None
+    """None: whatever it is called."""
+
+    def find(self, page: Page) -> Locator:
+        """What is there once it is open."""
+        return page.get_by_role(self.shows, name=self.named).last  # type: ignore[arg-type]
 
 
 def press(name: str, role: str = "button") -> Callable[[Page], None]:
@@ -30,7 +36,7 @@ OVERLAYS = {
     "device-delete": Overlay("/devices/demo-fridge", press("Delete"), "dialog"),
     "device-token": Overlay("/devices/demo-fridge", press("Make a token"), "dialog"),
     "history-downloads": Overlay("/history", press("Download"), "menuitem"),
-    "history-table": Overlay("/history", press("As a table"), "table"),
+    "history-table": Overlay("/history", press("As a table"), "region", "Energy by"),
     "letter": Overlay("/dead-letters", press("there is no device nobody"), "dialog"),
     "key-revoking": Overlay("/administration?tab=keys", press("Revoke Meter"), "dialog"),
     "channel": Overlay("/settings?tab=notifications", press("New channel"), "dialog"),

@@ -211,13 +211,15 @@ def told(looking: Page, family: Family) -> str:
 
 def test_nothing_that_opens_keeps_people_out(looking: Page, told: str) -> None:
     found = {"toast": find_barriers_in_each_look(looking)}
+    expect(looking.locator(TOAST).first).to_be_visible()
     looking.mouse.move(0, 0)
     expect(looking.locator(TOAST)).to_have_count(0)
     for name, overlay in OVERLAYS.items():
         looking.evaluate(GO, overlay.path.replace("$alert", told))
         overlay.open(looking)
-        expect(looking.get_by_role(overlay.shows).last).to_be_visible()  # type: ignore[arg-type]
+        expect(overlay.find(looking)).to_be_visible()
         found[name] = find_barriers_in_each_look(looking)
+        expect(overlay.find(looking)).to_be_visible()
         looking.keyboard.press("Escape")
         expect(looking.get_by_role("dialog")).to_have_count(0)
     assert {name: barriers for name, barriers in found.items() if barriers} == {}

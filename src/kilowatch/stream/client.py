@@ -90,6 +90,9 @@ class Client:
             await connection.end()
             reason = client._last_error or error
             raise EngineUnavailable(f"NATS does not answer: {reason}") from error
+        except asyncio.CancelledError:
+            await connection.end()
+            raise
         return client
 
     @property

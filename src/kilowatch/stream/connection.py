@@ -19,15 +19,24 @@ class Connection(Client):
         self._has_ended = False
 
     async def end(self) -> None:
-        """Closes the connection and returns when nothing of it is left, also in the middle of a try."""
+        """Closes the connection and returns when nothing of it is left, also in the middle of a try.
+
+        What still waits to be sent is dropped.
+        """
         self._has_ended = True
+        try:
+            await self._close_without_sending()
+            while (trying := self._reconnection_task) is not None and not trying.done():
+                await asyncio.wait([trying])
+            # A try that was nearly there has opened the connection anew since.
+            await self._close_without_sending()
+        finally:
+            self._drop_socket()
+
+    async def _close_without_sending(self) -> None:
+        # The library would write it to a socket that may be gone, and break off there.
+        self._pending, self._pending_data_size = [], 0
         await self.close()
-        trying = self._reconnection_task
-        if trying is not None:
-            await asyncio.wait([trying])
-        # A try that was nearly there has opened the connection anew since.
-        await self.close()
-        self._drop_socket()
 
     async def _connect_to_server(self, s: Any) -> None:
         if self._has_ended:

@@ -43,6 +43,7 @@ export function PaletteDialog({ pages, opened }: { pages: readonly PageEntry[]; 
       shortcut={null}
       nothingFound={t("palette.nothing")}
       searchProps={{ placeholder: t("palette.placeholder"), "aria-label": t("palette.placeholder") }}
+      scrollAreaProps={{ viewportProps: { tabIndex: 0, role: "group", "aria-label": t("palette.open") } }}
       highlightQuery
     />
   );

@@ -31,8 +31,6 @@ const common: MantineThemeOverride = {
     // By name, not by component: these are no part of what is loaded first.
     Alert: { styles: { title: { color: "var(--kw-text)" }, message: { color: "var(--kw-text)" } } },
     Menu: { defaultProps: { withInitialFocusPlaceholder: false }, styles: { label: { color: "var(--kw-quiet)" } } },
-    // What scrolls can be scrolled with the keyboard.
-    SpotlightActionsList: { defaultProps: { viewportProps: { tabIndex: 0 } } },
     Notification: Notification.extend({
       defaultProps: { closeButtonProps: { "aria-label": "Close" } },
       // Mantine's own grey below a title is too faint to read.

@@ -13,7 +13,7 @@ import type { View } from "~/period/search";
 import { zoomTo } from "~/period/zoom";
 import { Card } from "~/ui/card";
 import { InTurn } from "~/ui/in-turn";
-import { Empty, Shown } from "~/ui/states";
+import { Empty, Loading, Shown } from "~/ui/states";
 import { Downloads } from "./downloads";
 import { bucketName } from "./labels";
 import { missingBuckets, sumOf, total } from "./shape";
@@ -54,7 +54,11 @@ export function EnergyCard(props: EnergyCardProps) {
   return (
     <Card title={t("energy.title")} aside={aside}>
       <Shown of={state} height={HEIGHT + 76}>
-        {(found) => <InTurn height={HEIGHT + 76}><Bars {...props} energy={found} /></InTurn>}
+        {(found) => (
+          <InTurn height={HEIGHT + 76} waiting={<Loading height={HEIGHT + 76} />}>
+            <Bars {...props} energy={found} />
+          </InTurn>
+        )}
       </Shown>
     </Card>
   );

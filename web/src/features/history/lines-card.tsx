@@ -47,7 +47,7 @@ export function LinesCards(props: LinesCardsProps) {
   if (!lines.some((one) => one.lines.some(({ columns }) => columns[0].length > 0))) {
     return <Card title={title}><div style={{ minHeight: HEIGHT }}><Empty title={t("lines.none")}>{t("lines.none-hint")}</Empty></div></Card>;
   }
-  return <>{lines.map((one) => <InTurn key={one.unit} height={HEIGHT + 140}><LinesCard {...props} drawn={one} /></InTurn>)}</>;
+  return <>{lines.map((one) => <LinesCard key={one.unit} {...props} drawn={one} />)}</>;
 }
 
 function LinesCard({ drawn, of, view, look, zone, nowMs, markers, onChange, left }: LinesCardsProps & { drawn: Lines }) {
@@ -80,27 +80,29 @@ function LinesCard({ drawn, of, view, look, zone, nowMs, markers, onChange, left
   );
   return (
     <Card title={title} aside={aside}>
-      <Stack gap="xs">
-        <LineChart frame={frame} series={shown} height={HEIGHT} label={sentence} onZoom={zoom} onReset={reset} />
-        <Legend
-          label={t("legend")}
-          entries={drawn.lines.filter((one) => !one.isCompared).map((one) => (
-            { id: one.device, label: one.label, color: one.color, text: one.coverage < WHOLE ? t("known", { share: showShare(one.coverage, locale) }) : undefined }
-          ))}
-          only={view.only}
-          onOnly={(only) => onChange({ only })}
-        />
-        {left > 0 && <Text size="sm" c="dimmed">{t("lines.left", { count: left })}</Text>}
-        <Twin
-          caption={sentence}
-          columns={[t("when"), ...own.map((one) => one.label)]}
-          rows={columns[0].length}
-          cells={(at) => [
-            momentName((columns[0][at] as number) * 1_000, bucket, zone, locale),
-            ...own.map((_, of_) => show(columns[of_ + 1]?.[at], drawn.unit, locale)),
-          ]}
-        />
-      </Stack>
+      <InTurn height={HEIGHT + 76} waiting={<Loading height={HEIGHT + 76} />}>
+        <Stack gap="xs">
+          <LineChart frame={frame} series={shown} height={HEIGHT} label={sentence} onZoom={zoom} onReset={reset} />
+          <Legend
+            label={t("legend")}
+            entries={drawn.lines.filter((one) => !one.isCompared).map((one) => (
+              { id: one.device, label: one.label, color: one.color, text: one.coverage < WHOLE ? t("known", { share: showShare(one.coverage, locale) }) : undefined }
+            ))}
+            only={view.only}
+            onOnly={(only) => onChange({ only })}
+          />
+          {left > 0 && <Text size="sm" c="dimmed">{t("lines.left", { count: left })}</Text>}
+          <Twin
+            caption={sentence}
+            columns={[t("when"), ...own.map((one) => one.label)]}
+            rows={columns[0].length}
+            cells={(at) => [
+              momentName((columns[0][at] as number) * 1_000, bucket, zone, locale),
+              ...own.map((_, of_) => show(columns[of_ + 1]?.[at], drawn.unit, locale)),
+            ]}
+          />
+        </Stack>
+      </InTurn>
     </Card>
   );
 }
