@@ -290,7 +290,7 @@ def test_a_phantom_load_on_a_button_is_found_told_and_over_when_it_is_switched_o
             told += json.loads(socket.recv(timeout=WITHIN_S)).get("messages", [])
     (alert,) = alerts("open")
     assert (alert["value"], alert["limit"]) == (95.5, 2.0)
-    assert owner.newest()[device]["state"][1] == "standby"
+    wait_until(lambda: owner.newest()[device]["state"][1] == "standby", WITHIN_S, "what was found in it")
     switch("off")
     wait_until(lambda: power_w(device) == 0.0 and not alerts("open"), WITHIN_S, "nothing to be found")
     switch("on")

@@ -12,6 +12,9 @@ from tests.web.browser import DESKTOP, LOOKS, PHONE, Watch, find_barriers, open_
 from tests.web.overlays import OVERLAYS
 from tests.web.town import Family, Town, fill
 
+CODE_BYTES = """performance.getEntriesByType("resource")
+    .filter(({ name }) => new URL(name).pathname.endsWith(".js"))
+    .reduce((sum, { encodedBodySize }) => sum + encodedBodySize, 0)"""
 TOAST = ".mantine-Notification-root"
 NOBODY = "00000000-0000-4000-8000-000000000000"
 LIVE = re.compile("/api/v1/live")
@@ -184,6 +187,24 @@ def test_a_thing_that_is_not_there_is_not_shown(newcomer: Page, path: str) -> No
     newcomer.evaluate(GO, path)
     alert = newcomer.get_by_role("main").get_by_role("alert").first
     expect(alert).to_contain_text("there is no", ignore_case=True)
+
+
+@pytest.mark.parametrize(("path", "there", "most_bytes"), [
+    ("/sign-in", "Sign in", 200_000), ("/", "Where it flows now", 260_000),
+])  # fmt: skip
+def test_little_is_loaded_before_a_page_is_there(
+    browser: Browser, town: Town, family: Family, path: str, there: str, most_bytes: int
+) -> None:
+    context = open_context(browser, town.url, keeps=False)
+    if path == "/":
+        family.enter(context)
+    page = context.new_page()
+    page.goto(path)
+    expect(page.get_by_role("heading", name=there)).to_be_visible()
+    if path == "/":
+        expect(page.locator("[data-connection]")).to_have_text("Live")
+    assert most_bytes / 2 < page.evaluate(CODE_BYTES) <= most_bytes
+    context.close()
 
 
 @pytest.fixture
