@@ -16,8 +16,6 @@ from pathlib import Path
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, sync_playwright
 
-from tests.conftest import wait_until
-
 WEB = Path(__file__).parents[2] / "web"
 PACKED = WEB / "node_modules" / "@sparticuz" / "chromium"
 UNPACKED = WEB / "node_modules" / ".cache" / "chromium"
@@ -30,14 +28,6 @@ DESKTOP, PHONE = (1280, 800), (360, 740)
 LOOKS = ("light", "dark", "haunted")
 LAWS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 AXE = {"runOnly": {"type": "tag", "values": LAWS}, "resultTypes": ["violations"]}
-CHOSEN_ELSEWHERE = """chosen => {
-    for (const [key, newValue] of Object.entries(chosen)) {
-        localStorage.setItem(key, newValue);
-        dispatchEvent(new StorageEvent("storage", { key, newValue, storageArea: localStorage }));
-    }
-}"""
-WORN = """([look, scheme]) => document.documentElement.dataset.mantineColorScheme === scheme
-    && (document.documentElement.dataset.look === "haunted") === (look === "haunted")"""
 # A browser calls every 401 an error; ours asks who is there.
 NO_FAULT = re.compile(r"Failed to load resource: .*\b401\b")
 
@@ -130,13 +120,6 @@ def open_context(
         f"if (!localStorage.getItem('kilowatch.look')) localStorage.setItem('kilowatch.look', {chosen})"
     )
     return context
-
-
-def wear(page: Page, look: str) -> None:
-    """Has a page wear a look, as when its reader chooses it in another window."""
-    scheme = "dark" if look == "haunted" else look
-    page.evaluate(CHOSEN_ELSEWHERE, {"kilowatch.look": look, "mantine-color-scheme-value": scheme})
-    wait_until(lambda: bool(page.evaluate(WORN, [look, scheme])), what=f"the look {look}")
 
 
 class Watch:

@@ -1,5 +1,6 @@
 """What opens over pages: the one list that checks of dialogs, menus and the like go by."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -21,7 +22,7 @@ class Overlay:
         return page.get_by_role(self.shows, name=self.named).last  # type: ignore[arg-type]
 
 
-def press(name: str, role: str = "button") -> Callable[[Page], None]:
+def press(name: str | re.Pattern[str], role: str = "button") -> Callable[[Page], None]:
     """Presses the first thing of a role that is called so."""
     return lambda page: page.get_by_role(role, name=name).first.click()  # type: ignore[arg-type]
 
@@ -34,7 +35,9 @@ OVERLAYS = {
     "palette": Overlay("/settings", lambda page: page.keyboard.press("Control+k"), "dialog"),
     "device-new": Overlay("/devices", press("New device"), "dialog"),
     "device-delete": Overlay("/devices/demo-fridge", press("Delete"), "dialog"),
-    "device-token": Overlay("/devices/demo-fridge", press("Make a token"), "dialog"),
+    "device-token": Overlay(
+        "/devices/demo-fridge", press(re.compile("(Make a|Replace the) token")), "dialog"
+    ),
     "history-downloads": Overlay("/history", press("Download"), "menuitem"),
     "history-table": Overlay("/history", press("As a table"), "region", "Energy by"),
     "letter": Overlay("/dead-letters", press("there is no device nobody"), "dialog"),

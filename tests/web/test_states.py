@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
-from tests.web.browser import DESKTOP, LOOKS, PHONE, Watch, find_barriers, open_context, wear
+from tests.web.browser import DESKTOP, LOOKS, PHONE, Watch, find_barriers, open_context
 from tests.web.overlays import OVERLAYS
 from tests.web.town import Family, Town, fill
 
@@ -144,20 +144,12 @@ def test_a_page_loads_fails_and_is_there_when_asked_again(
     page.close()
 
 
-def find_barriers_in_each_look(page: Page) -> dict[str, list[str]]:
-    """What keeps people out in which look."""
-    found = {}
-    for look in LOOKS:
-        wear(page, look)
-        found[look] = find_barriers(page)
-    return {look: barriers for look, barriers in found.items() if barriers}
-
-
+@pytest.mark.parametrize("look", LOOKS)
 @pytest.mark.parametrize("size", [DESKTOP, PHONE])
 def test_no_page_keeps_people_out_or_is_wider_than_their_screen(
-    browser: Browser, town: Town, family: Family, things: dict[str, str], size: tuple[int, int]
+    browser: Browser, town: Town, family: Family, things: dict[str, str], look: str, size: tuple[int, int]
 ) -> None:
-    context = open_context(browser, town.url, size=size, keeps=False)
+    context = open_context(browser, town.url, size=size, look=look, keeps=False)
     family.enter(context)
     page = context.new_page()
     page.goto("/settings")
@@ -165,9 +157,9 @@ def test_no_page_keeps_people_out_or_is_wider_than_their_screen(
     for name, sight in SIGHTS.items():
         page.evaluate(GO, address_of(sight, things))
         expect(page.get_by_role("main").get_by_text(sight.full).first).to_be_visible()
-        found[name] = find_barriers_in_each_look(page)
+        found[name] = find_barriers(page)
         if page.evaluate("document.documentElement.scrollWidth") > size[0]:
-            found[name]["any"] = ["wider than the screen"]
+            found[name].append("wider than the screen")
     context.close()
     assert {name: barriers for name, barriers in found.items() if barriers} == {}
 
@@ -207,10 +199,12 @@ def test_little_is_loaded_before_a_page_is_there(
     context.close()
 
 
-@pytest.fixture
-def looking(browser: Browser, town: Town, family: Family, things: dict[str, str]) -> Iterator[Page]:
-    """A page of the family, which has something for every page to show."""
-    context = open_context(browser, town.url, keeps=False)
+@pytest.fixture(params=LOOKS)
+def looking(
+    request: pytest.FixtureRequest, browser: Browser, town: Town, family: Family, things: dict[str, str]
+) -> Iterator[Page]:
+    """A page of the family, which has something for every page to show, in each look."""
+    context = open_context(browser, town.url, look=request.param, keeps=False)
     family.enter(context)
     page = context.new_page()
     page.goto("/settings")
@@ -231,7 +225,7 @@ def told(looking: Page, family: Family) -> str:
 
 
 def test_nothing_that_opens_keeps_people_out(looking: Page, told: str) -> None:
-    found = {"toast": find_barriers_in_each_look(looking)}
+    found = {"toast": find_barriers(looking)}
     expect(looking.locator(TOAST).first).to_be_visible()
     looking.mouse.move(0, 0)
     expect(looking.locator(TOAST)).to_have_count(0)
@@ -239,7 +233,7 @@ def test_nothing_that_opens_keeps_people_out(looking: Page, told: str) -> None:
         looking.evaluate(GO, overlay.path.replace("$alert", told))
         overlay.open(looking)
         expect(overlay.find(looking)).to_be_visible()
-        found[name] = find_barriers_in_each_look(looking)
+        found[name] = find_barriers(looking)
         expect(overlay.find(looking)).to_be_visible()
         looking.keyboard.press("Escape")
         expect(looking.get_by_role("dialog")).to_have_count(0)
