@@ -33,6 +33,15 @@ def wait_for_worker(page: Page) -> None:
     wait_until(lambda: bool(page.evaluate("navigator.serviceWorker.controller !== null")), what="the worker")
 
 
+def open_with_worker(context: BrowserContext, town: Town) -> Page:
+    """A page of somebody with an account, whose questions the service worker sees."""
+    town.sign_up(context)
+    page = context.new_page()
+    page.goto("/")
+    wait_for_worker(page)
+    return page
+
+
 def test_the_list_of_pages_is_the_router_s() -> None:
     routed = ROUTES.findall((WEB / "src" / "app" / "router.tsx").read_text())
     assert {(one.path, one.is_inside) for one in PAGES} == {(path, side == "inside") for side, path in routed}
@@ -108,11 +117,7 @@ def test_without_a_network_the_app_is_still_there(window: Callable[..., BrowserC
 def test_what_was_kept_for_somebody_is_gone_when_they_are(
     window: Callable[..., BrowserContext], town: Town
 ) -> None:
-    context = window()
-    town.sign_up(context)
-    page = context.new_page()
-    page.goto("/")
-    wait_for_worker(page)
+    page = open_with_worker(window(), town)
     page.reload()
     wait_until(lambda: page.evaluate(COUNT_KEPT) > 0, what="a kept answer")
     page.get_by_role("button", name="Account of").click()
@@ -124,14 +129,10 @@ def test_what_was_kept_for_somebody_is_gone_when_they_are(
 def test_what_somebody_asked_is_not_kept_when_it_comes_after_they_left(
     window: Callable[..., BrowserContext], town: Town
 ) -> None:
-    context = window()
-    town.sign_up(context)
-    page = context.new_page()
-    page.goto("/")
-    wait_for_worker(page)
+    page = open_with_worker(window(), town)
     for _ in range(ROUNDS):
-        context.clear_cookies()
-        town.sign_up(context)
+        page.context.clear_cookies()
+        town.sign_up(page.context)
         assert page.evaluate(LEAVE_WHILE_ASKING) > 0
         assert page.evaluate(COUNT_KEPT) == 0
 

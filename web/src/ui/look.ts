@@ -23,10 +23,13 @@ export function applyLook(look: Look): void {
 /** Follows what the reader chooses in another window. */
 export function followLook(): void {
   window.addEventListener("storage", ({ key }) => {
-    if (key !== KEPT) return;
-    applyLook(keptLook());
-    watchers.forEach((tell) => tell());
+    if (key === KEPT) put(keptLook());
   });
+}
+
+function put(look: Look): void {
+  applyLook(look);
+  watchers.forEach((tell) => tell());
 }
 
 function watch(onChange: () => void): () => void {
@@ -45,9 +48,8 @@ export function useLook(): [Look, (look: Look) => void] {
   const look = useChosenLook();
   const choose = (chosen: Look) => {
     localStorage.setItem(KEPT, chosen);
-    applyLook(chosen);
     setColorScheme(chosen === "haunted" ? "dark" : chosen);
-    watchers.forEach((tell) => tell());
+    put(chosen);
   };
   return [look, choose];
 }
